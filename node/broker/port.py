@@ -1,0 +1,63 @@
+"""The port between Kinflow and an MQTT broker. Only MQTT 3.1.1 features, so that any broker will do.
+
+Sessions are clean everywhere: what must survive lies in an outbox, and what moves traffic must not be queued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class BrokerAddress:
+    """Where a broker is and how to enter. `mqtt://user@host:1883` or `mqtts://…`; the password never shows in repr."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    tls: bool = False
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Will:
+    """What the broker publishes when the connection dies: retained, QoS 1."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Received:
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+OnMessage = Callable[[Received], None]
+OnConnection = Callable[[bool], None]
+
+
+class BrokerClient(Protocol):
+    """One connection, kept up with back-off. Callbacks come on the client's own thread and must not block.
+
+    Subscriptions made here are made again after each reconnect, before on_connection(True) is called.
+    """
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+
+    def stop(self) -> None:
+        """Disconnect in good order (the will is not sent) and end the thread."""
+
+    def subscribe(self, topic_filter: str, qos: int, on_message: OnMessage) -> None: ...
+
+    def publish(
+        self, topic: str, payload: bytes, qos: int, retained: bool = False
+    ) -> bool:
+        """Hand one message to the connection. False, and nothing is kept, when the link is down or its window full."""
+
+    @property
+    def connected(self) -> bool: ...

@@ -1,0 +1,36 @@
+"""Every message that Kinflow puts on MQTT, one noun a file; docs/mqtt.md shows an example of each."""
+
+from protocol.messages.ack import Ack
+from protocol.messages.alarm import Alarm
+from protocol.messages.base import Estimate, Message
+from protocol.messages.config_command import ConfigCommand
+from protocol.messages.gap import Gap
+from protocol.messages.health import CameraHealth, Health
+from protocol.messages.heartbeat import CommandOutcome, Heartbeat, Lease, PhaseState
+from protocol.messages.observation import LaneObservation, Observation, Quality
+from protocol.messages.presence import Birth, CameraInfo, Death
+from protocol.messages.signal_command import SignalCommand
+from protocol.messages.vehicle import VehiclePosition
+
+__all__ = [
+    "Ack",
+    "Alarm",
+    "Birth",
+    "CameraHealth",
+    "CameraInfo",
+    "CommandOutcome",
+    "ConfigCommand",
+    "Death",
+    "Estimate",
+    "Gap",
+    "Health",
+    "Heartbeat",
+    "LaneObservation",
+    "Lease",
+    "Message",
+    "Observation",
+    "PhaseState",
+    "Quality",
+    "SignalCommand",
+    "VehiclePosition",
+]

@@ -1,0 +1,60 @@
+"""What a camera's road looks like now."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from protocol.ids import SLUG_PATTERN, ApproachId, CameraId, LaneId
+from protocol.messages.base import Estimate, Fraction, Message, Millis
+from protocol.units import Congestion
+
+Sensor = Literal["camera", "simulated-truth"]
+Status = Literal["learning", "ok", "degraded", "blind"]
+Problem = Literal[
+    "moved", "dark", "blurred", "frozen", "stalled", "bright", "uncalibrated"
+]
+EmergencyState = Literal["unavailable", "absent", "present", "requested"]
+
+
+class Quality(Struct, frozen=True):
+    """How far the picture can be trusted: 0 not at all, 1 fully, and what is wrong with it."""
+
+    score: Fraction
+    problems: tuple[Problem, ...] = ()
+
+
+class LaneObservation(Struct, frozen=True):
+    lane: Annotated[LaneId, Meta(pattern=SLUG_PATTERN)]
+    occupancy: Estimate
+    queue_m: Estimate | None = None
+    speed_mps: Estimate | None = None
+    count: Estimate | None = None
+
+
+class Observation(Message, frozen=True, kw_only=True, tag="observation"):
+    """One camera's view of one approach. Units: occupancy and index 0..1 (protocol.units), metres, metres a second.
+
+    captured_ms and captured_mono_ms: wall and monotonic clock of the agent when the newest frame behind it was taken.
+    While status is `learning` the index has no value, only the interval that covers the prior. emergency is
+    `unavailable` where no detector runs: absence is then not claimed.
+    """
+
+    camera: Annotated[CameraId, Meta(pattern=SLUG_PATTERN)]
+    approach: Annotated[ApproachId, Meta(pattern=SLUG_PATTERN)]
+    captured_ms: Millis
+    captured_mono_ms: Millis
+    frame: Annotated[int, Meta(ge=0)]
+    sensor: Sensor
+    status: Status
+    calibrated: bool
+    occupancy: Estimate
+    index: Estimate
+    congestion: Congestion | None
+    quality: Quality
+    queue_m: Estimate | None = None
+    speed_mps: Estimate | None = None
+    count: Estimate | None = None
+    lanes: tuple[LaneObservation, ...] = ()
+    emergency: EmergencyState = "unavailable"

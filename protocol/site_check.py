@@ -1,0 +1,229 @@
+"""Judge a site: every fault at once, each with where it stands. A site with a fault steers no signal.
+
+Clearance times follow ITE's kinematic formula (Guidelines for Determining Traffic Signal Change and Clearance
+Intervals, 2020): yellow = t + v / (2 (a + g G)), all-red = (w + l) / v, with t = 1 s, a = 3.05 m/s2, l = 6 m; yellow
+never below 3 s (MUTCD 4F.17).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+from protocol.site import Approach, Intersection, Phase, Site
+
+REACTION_S = 1.0
+DECELERATION_MPS2 = 3.05
+GRAVITY_MPS2 = 9.81
+VEHICLE_LENGTH_M = 6.0
+YELLOW_FLOOR_S = 3.0
+TOLERANCE_S = 0.05
+
+
+@dataclass(frozen=True)
+class Finding:
+    """where: a path such as `intersections[north].phases[2]`. severity: a fault forbids steering, a hint does not."""
+
+    severity: str
+    where: str
+    text: str
+
+
+def required_yellow_s(approach: Approach) -> float:
+    grade = approach.grade_percent / 100
+    kinematic = REACTION_S + approach.speed_limit_mps / (
+        2 * (DECELERATION_MPS2 + GRAVITY_MPS2 * grade)
+    )
+    return max(YELLOW_FLOOR_S, kinematic)
+
+
+def recommended_all_red_s(approach: Approach) -> float:
+    return max(
+        0.0,
+        (approach.crossing_width_m + VEHICLE_LENGTH_M) / approach.speed_limit_mps
+        - REACTION_S,
+    )
+
+
+def check(site: Site) -> tuple[Finding, ...]:
+    """Everything that is wrong with a site, or worth a second look."""
+    return tuple(_site(site))
+
+
+def faults(site: Site) -> tuple[Finding, ...]:
+    return tuple(finding for finding in check(site) if finding.severity == "fault")
+
+
+def _site(site: Site) -> Iterator[Finding]:
+    yield from _unique("intersections", [str(one.id) for one in site.intersections])
+    yield from _unique(
+        "controllers", [str(one.controller) for one in site.intersections]
+    )
+    yield from _unique("approaches", [str(one.id) for one in site.approaches()])
+    yield from _unique(
+        "cameras",
+        [str(one.camera) for one in site.approaches() if one.camera is not None],
+    )
+    for intersection in site.intersections:
+        where = f"intersections[{intersection.id}]"
+        yield from _phases(intersection, where)
+        yield from _matrix(intersection, where)
+        yield from _stages(intersection, where)
+        yield from _lanes(intersection, where)
+
+
+def _unique(where: str, ids: list[str]) -> Iterator[Finding]:
+    for name, count in Counter(ids).items():
+        if count > 1:
+            yield Finding(
+                "fault",
+                where,
+                f"{name!r} stands {count} times; ids must be unique in a site",
+            )
+
+
+def _phases(intersection: Intersection, where: str) -> Iterator[Finding]:
+    yield from _unique(
+        f"{where}.phases", [str(phase.id) for phase in intersection.phases]
+    )
+    for phase in intersection.phases:
+        at = f"{where}.phases[{phase.id}]"
+        if phase.max_green_s < phase.min_green_s:
+            yield Finding(
+                "fault",
+                at,
+                f"max_green_s {phase.max_green_s} is below min_green_s {phase.min_green_s}",
+            )
+        if phase.kind == "vehicle":
+            yield from _clearance(intersection, phase, at)
+        elif phase.walk_s < 4.0 or phase.pedestrian_clearance_s <= 0.0:
+            yield Finding(
+                "fault",
+                at,
+                "a pedestrian phase needs walk_s of 4 or more and pedestrian_clearance_s above 0",
+            )
+
+
+def _clearance(
+    intersection: Intersection, phase: Phase, where: str
+) -> Iterator[Finding]:
+    if phase.yellow_s < YELLOW_FLOOR_S:
+        yield Finding(
+            "fault",
+            where,
+            f"yellow_s {phase.yellow_s} is below the floor of {YELLOW_FLOOR_S}",
+        )
+    for approach in intersection.approaches:
+        if not any(phase.id in lane.phases for lane in approach.lanes):
+            continue
+        yellow = required_yellow_s(approach)
+        if phase.yellow_s + TOLERANCE_S < yellow:
+            yield Finding(
+                "fault",
+                where,
+                f"yellow_s {phase.yellow_s} is below {yellow:.1f}, needed on {approach.id}",
+            )
+        all_red = recommended_all_red_s(approach)
+        if phase.all_red_s + TOLERANCE_S < all_red:
+            yield Finding(
+                "hint",
+                where,
+                f"all_red_s {phase.all_red_s}: {all_red:.1f} would clear {approach.id}",
+            )
+
+
+def _matrix(intersection: Intersection, where: str) -> Iterator[Finding]:
+    known = {phase.id for phase in intersection.phases}
+    listed: dict[frozenset[int], set[str]] = {}
+    for kind, pairs in (
+        ("conflicts", intersection.conflicts),
+        ("compatible", intersection.compatible),
+    ):
+        for pair in pairs:
+            if pair[0] == pair[1] or not known.issuperset(pair):
+                yield Finding(
+                    "fault",
+                    f"{where}.{kind}",
+                    f"{list(pair)} is no pair of two phases of this intersection",
+                )
+            listed.setdefault(frozenset(pair), set()).add(kind)
+    for a, b in combinations(sorted(known), 2):
+        kinds = listed.get(frozenset((a, b)), set())
+        if not kinds:
+            text = f"phases {a} and {b} stand in neither conflicts nor compatible; say which"
+            yield Finding("fault", f"{where}.conflicts", text)
+        elif len(kinds) > 1:
+            yield Finding(
+                "fault",
+                f"{where}.conflicts",
+                f"phases {a} and {b} stand in both conflicts and compatible",
+            )
+
+
+def _stages(intersection: Intersection, where: str) -> Iterator[Finding]:
+    yield from _unique(
+        f"{where}.stages", [str(stage.id) for stage in intersection.stages]
+    )
+    known = {phase.id for phase in intersection.phases}
+    conflicts = intersection.conflict_set()
+    for stage in intersection.stages:
+        at = f"{where}.stages[{stage.id}]"
+        for unknown in sorted(set(stage.phases) - known):
+            yield Finding("fault", at, f"phase {unknown} does not exist")
+        for pair in combinations(stage.phases, 2):
+            if pair in conflicts:
+                yield Finding(
+                    "fault",
+                    at,
+                    f"phases {pair[0]} and {pair[1]} conflict and can't be green together",
+                )
+    stages = {stage.id: stage for stage in intersection.stages}
+    served: set[int] = set()
+    for step in intersection.plan.steps:
+        planned = stages.get(step.stage)
+        if planned is None:
+            yield Finding(
+                "fault", f"{where}.plan", f"stage {step.stage!r} does not exist"
+            )
+            continue
+        served.update(planned.phases)
+        for phase in intersection.phases:
+            needed = max(phase.min_green_s, phase.walk_s + phase.pedestrian_clearance_s)
+            if phase.id in planned.phases and step.green_s < needed:
+                text = f"{step.green_s} s of stage {step.stage} are below the {needed:g} s that phase {phase.id} needs"
+                yield Finding("fault", f"{where}.plan", text)
+    for phase in intersection.phases:
+        if phase.id not in served:
+            yield Finding(
+                "fault", f"{where}.plan", f"phase {phase.id} never gets green"
+            )
+
+
+def _lanes(intersection: Intersection, where: str) -> Iterator[Finding]:
+    known = {phase.id for phase in intersection.phases if phase.kind == "vehicle"}
+    used: set[int] = set()
+    for approach in intersection.approaches:
+        at = f"{where}.approaches[{approach.id}]"
+        yield from _unique(f"{at}.lanes", [str(lane.id) for lane in approach.lanes])
+        if approach.camera is None:
+            yield Finding(
+                "hint",
+                at,
+                "no camera watches this approach; its queue is taken as unknown",
+            )
+        for lane in approach.lanes:
+            used.update(lane.phases)
+            if not lane.phases:
+                yield Finding(
+                    "fault", f"{at}.lanes[{lane.id}]", "no phase gives this lane green"
+                )
+            for foreign in sorted(set(lane.phases) - known):
+                yield Finding(
+                    "fault",
+                    f"{at}.lanes[{lane.id}]",
+                    f"phase {foreign} is no vehicle phase here",
+                )
+    for idle in sorted(known - used):
+        yield Finding("hint", f"{where}.phases[{idle}]", "no lane uses this phase")
