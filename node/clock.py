@@ -25,9 +25,7 @@ class SystemClock:
 class ManualClock:
     """A clock that stands still until it is told to move."""
 
-    def __init__(
-        self, monotonic_ms: int = 1_000, wall_ms: int = 1_760_000_000_000
-    ) -> None:
+    def __init__(self, monotonic_ms: int = 1_000, wall_ms: int = 1_760_000_000_000) -> None:
         self._monotonic_ms = monotonic_ms
         self._wall_ms = wall_ms
 

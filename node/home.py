@@ -10,9 +10,7 @@ CLONE_MARKER = "install.sh"
 SYSTEM_HOME = Path("/var/lib/kinflow")
 
 
-def find_home(
-    environment: Mapping[str, str] = os.environ, package: Path = Path(__file__)
-) -> Path:
+def find_home(environment: Mapping[str, str] = os.environ, package: Path = Path(__file__)) -> Path:
     """The state folder: $KINFLOW_HOME when set; in a clone, its .kinflow/; else the system's. Not created here."""
     configured = environment.get("KINFLOW_HOME")
     if configured:

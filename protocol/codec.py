@@ -46,24 +46,18 @@ def decode(topic: Topic[M], payload: bytes, name: str = "") -> M:
     """Read one message of `topic`; every failure is a MessageTooLarge, MessageMalformed or MessageVersionUnknown."""
     where = name or topic.leaf
     if len(payload) > LIMIT_BYTES:
-        raise MessageTooLarge(
-            topic=where, size_bytes=len(payload), limit_bytes=LIMIT_BYTES
-        )
+        raise MessageTooLarge(topic=where, size_bytes=len(payload), limit_bytes=LIMIT_BYTES)
     try:
         message = _decoder(topic.messages).decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _refuse_other_version(payload, where)
         raise MessageMalformed(topic=where, detail=str(error)[:200]) from error
     if message.v != PROTOCOL_VERSION:
-        raise MessageVersionUnknown(
-            topic=where, version=message.v, supported=PROTOCOL_VERSION
-        )
+        raise MessageVersionUnknown(topic=where, version=message.v, supported=PROTOCOL_VERSION)
     return message  # type: ignore[return-value]
 
 
-def decode_addressed(
-    name: str, payload: bytes, prefix: str = DEFAULT_PREFIX
-) -> tuple[Address, Message]:
+def decode_addressed(name: str, payload: bytes, prefix: str = DEFAULT_PREFIX) -> tuple[Address, Message]:
     """Read a message by its topic's name, and check that a device writes below its own id only (TopicForeign)."""
     address = parse(name, prefix)
     message = decode(address.topic, payload, name)
@@ -79,6 +73,4 @@ def _refuse_other_version(payload: bytes, where: str) -> None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
     if version != PROTOCOL_VERSION:
-        raise MessageVersionUnknown(
-            topic=where, version=version, supported=PROTOCOL_VERSION
-        )
+        raise MessageVersionUnknown(topic=where, version=version, supported=PROTOCOL_VERSION)

@@ -49,9 +49,7 @@ def catalogue() -> dict[int, type[KinflowError]]:
         error = queue.pop()
         queue.extend(error.__subclasses__())
         if error.number in found and found[error.number] is not error:
-            raise ValueError(
-                f"{error.__name__} and {found[error.number].__name__} share the number {error.number}"
-            )
+            raise ValueError(f"{error.__name__} and {found[error.number].__name__} share the number {error.number}")
         found[error.number] = error
     return dict(sorted(found.items()))
 
@@ -65,9 +63,7 @@ class InvalidId(KinflowError):
 class MessageMalformed(KinflowError):
     number = 11
     cause = "A message on {topic!r} could not be read: {detail}."
-    advice = (
-        "Compare the sender with docs/mqtt.md; the message was set aside and counted."
-    )
+    advice = "Compare the sender with docs/mqtt.md; the message was set aside and counted."
 
 
 class MessageTooLarge(KinflowError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import cos, hypot, radians
 
 METRES_PER_DEGREE = 111_320.0
@@ -26,5 +27,5 @@ def to_lonlat(east_m: float, north_m: float, origin: LonLat) -> LonLat:
 
 def length_m(line: tuple[LonLat, ...]) -> float:
     """Length of a line of points, in metres."""
-    steps = [to_metres(b, a) for a, b in zip(line, line[1:], strict=False)]
+    steps = [to_metres(b, a) for a, b in pairwise(line)]
     return sum(hypot(east, north) for east, north in steps)

@@ -47,19 +47,11 @@ def new_boot_id(token: Callable[[int], str] = secrets.token_hex) -> BootId:
     return BootId(token(8))
 
 
-def new_message_id(
-    wall_ms: int, random_bits: Callable[[int], int] = secrets.randbits
-) -> MessageId:
+def new_message_id(wall_ms: int, random_bits: Callable[[int], int] = secrets.randbits) -> MessageId:
     """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, version, 74 random bits.
 
     wall_ms may come from a wrong clock: uniqueness rests on the random bits, order only helps a reader.
     """
-    value = (
-        (wall_ms & (1 << 48) - 1) << 80
-        | 0x7 << 76
-        | random_bits(12) << 64
-        | 0b10 << 62
-        | random_bits(62)
-    )
+    value = (wall_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | random_bits(12) << 64 | 0b10 << 62 | random_bits(62)
     text = f"{value:032x}"
     return MessageId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")

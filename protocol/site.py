@@ -135,14 +135,10 @@ class Site(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return next(one for one in self.intersections if one.id == intersection)
 
     def of_controller(self, device: DeviceId) -> Intersection | None:
-        return next(
-            (one for one in self.intersections if one.controller == device), None
-        )
+        return next((one for one in self.intersections if one.controller == device), None)
 
     def approaches(self) -> tuple[Approach, ...]:
-        return tuple(
-            approach for one in self.intersections for approach in one.approaches
-        )
+        return tuple(approach for one in self.intersections for approach in one.approaches)
 
 
 def parse_site(text: str, path: str = "site.toml") -> Site:

@@ -33,17 +33,14 @@ class Finding:
 
 def required_yellow_s(approach: Approach) -> float:
     grade = approach.grade_percent / 100
-    kinematic = REACTION_S + approach.speed_limit_mps / (
-        2 * (DECELERATION_MPS2 + GRAVITY_MPS2 * grade)
-    )
+    kinematic = REACTION_S + approach.speed_limit_mps / (2 * (DECELERATION_MPS2 + GRAVITY_MPS2 * grade))
     return max(YELLOW_FLOOR_S, kinematic)
 
 
 def recommended_all_red_s(approach: Approach) -> float:
     return max(
         0.0,
-        (approach.crossing_width_m + VEHICLE_LENGTH_M) / approach.speed_limit_mps
-        - REACTION_S,
+        (approach.crossing_width_m + VEHICLE_LENGTH_M) / approach.speed_limit_mps - REACTION_S,
     )
 
 
@@ -58,9 +55,7 @@ def faults(site: Site) -> tuple[Finding, ...]:
 
 def _site(site: Site) -> Iterator[Finding]:
     yield from _unique("intersections", [str(one.id) for one in site.intersections])
-    yield from _unique(
-        "controllers", [str(one.controller) for one in site.intersections]
-    )
+    yield from _unique("controllers", [str(one.controller) for one in site.intersections])
     yield from _unique("approaches", [str(one.id) for one in site.approaches()])
     yield from _unique(
         "cameras",
@@ -85,9 +80,7 @@ def _unique(where: str, ids: list[str]) -> Iterator[Finding]:
 
 
 def _phases(intersection: Intersection, where: str) -> Iterator[Finding]:
-    yield from _unique(
-        f"{where}.phases", [str(phase.id) for phase in intersection.phases]
-    )
+    yield from _unique(f"{where}.phases", [str(phase.id) for phase in intersection.phases])
     for phase in intersection.phases:
         at = f"{where}.phases[{phase.id}]"
         if phase.max_green_s < phase.min_green_s:
@@ -106,9 +99,7 @@ def _phases(intersection: Intersection, where: str) -> Iterator[Finding]:
             )
 
 
-def _clearance(
-    intersection: Intersection, phase: Phase, where: str
-) -> Iterator[Finding]:
+def _clearance(intersection: Intersection, phase: Phase, where: str) -> Iterator[Finding]:
     if phase.yellow_s < YELLOW_FLOOR_S:
         yield Finding(
             "fault",
@@ -163,9 +154,7 @@ def _matrix(intersection: Intersection, where: str) -> Iterator[Finding]:
 
 
 def _stages(intersection: Intersection, where: str) -> Iterator[Finding]:
-    yield from _unique(
-        f"{where}.stages", [str(stage.id) for stage in intersection.stages]
-    )
+    yield from _unique(f"{where}.stages", [str(stage.id) for stage in intersection.stages])
     known = {phase.id for phase in intersection.phases}
     conflicts = intersection.conflict_set()
     for stage in intersection.stages:
@@ -184,9 +173,7 @@ def _stages(intersection: Intersection, where: str) -> Iterator[Finding]:
     for step in intersection.plan.steps:
         planned = stages.get(step.stage)
         if planned is None:
-            yield Finding(
-                "fault", f"{where}.plan", f"stage {step.stage!r} does not exist"
-            )
+            yield Finding("fault", f"{where}.plan", f"stage {step.stage!r} does not exist")
             continue
         served.update(planned.phases)
         for phase in intersection.phases:
@@ -196,9 +183,7 @@ def _stages(intersection: Intersection, where: str) -> Iterator[Finding]:
                 yield Finding("fault", f"{where}.plan", text)
     for phase in intersection.phases:
         if phase.id not in served:
-            yield Finding(
-                "fault", f"{where}.plan", f"phase {phase.id} never gets green"
-            )
+            yield Finding("fault", f"{where}.plan", f"phase {phase.id} never gets green")
 
 
 def _lanes(intersection: Intersection, where: str) -> Iterator[Finding]:
@@ -216,9 +201,7 @@ def _lanes(intersection: Intersection, where: str) -> Iterator[Finding]:
         for lane in approach.lanes:
             used.update(lane.phases)
             if not lane.phases:
-                yield Finding(
-                    "fault", f"{at}.lanes[{lane.id}]", "no phase gives this lane green"
-                )
+                yield Finding("fault", f"{at}.lanes[{lane.id}]", "no phase gives this lane green")
             for foreign in sorted(set(lane.phases) - known):
                 yield Finding(
                     "fault",

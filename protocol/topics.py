@@ -51,11 +51,7 @@ class Topic(Generic[T]):
 
     def of(self, device: DeviceId, item: str = "", prefix: str = DEFAULT_PREFIX) -> str:
         """The topic's name for one device; `item` fills the last level where the leaf has one."""
-        leaf = (
-            self.leaf.replace("{item}", slug(item, "topic level"))
-            if "{item}" in self.leaf
-            else self.leaf
-        )
+        leaf = self.leaf.replace("{item}", slug(item, "topic level")) if "{item}" in self.leaf else self.leaf
         return f"{prefix}/1/{slug(device, 'device id')}/{leaf}"
 
     def every(self, prefix: str = DEFAULT_PREFIX) -> str:
@@ -63,21 +59,15 @@ class Topic(Generic[T]):
         return f"{prefix}/1/+/{self.leaf.replace('{item}', '+')}"
 
 
-PRESENCE: Topic[Birth | Death] = Topic(
-    "presence", (Birth, Death), "live", retained=True
-)
+PRESENCE: Topic[Birth | Death] = Topic("presence", (Birth, Death), "live", retained=True)
 ALARM: Topic[Alarm] = Topic("alarm", (Alarm,), "alarm")
-OBSERVATION: Topic[Observation] = Topic(
-    "observation/{item}", (Observation,), "telemetry"
-)
+OBSERVATION: Topic[Observation] = Topic("observation/{item}", (Observation,), "telemetry")
 HEALTH: Topic[Health] = Topic("health", (Health,), "state")
 VEHICLE: Topic[VehiclePosition] = Topic("vehicle", (VehiclePosition,), "state")
 GAP: Topic[Gap] = Topic("gap", (Gap,), "telemetry")
 ACK: Topic[Ack] = Topic("ack", (Ack,), "live", writer="edge")
 HEARTBEAT: Topic[Heartbeat] = Topic("heartbeat", (Heartbeat,), "live")
-SIGNAL_COMMAND: Topic[SignalCommand] = Topic(
-    "signal-command", (SignalCommand,), "live", writer="edge"
-)
+SIGNAL_COMMAND: Topic[SignalCommand] = Topic("signal-command", (SignalCommand,), "live", writer="edge")
 CONFIG_COMMAND: Topic[ConfigCommand] = Topic(
     "config-command/{item}", (ConfigCommand,), "live", writer="both", retained=True
 )
@@ -113,10 +103,6 @@ def parse(name: str, prefix: str = DEFAULT_PREFIX) -> Address:
         stem, _, item = leaf.partition("/")
         for topic in TOPICS:
             own_stem, _, own_item = topic.leaf.partition("/")
-            if (
-                stem == own_stem
-                and bool(item) == bool(own_item)
-                and (not item or is_slug(item))
-            ):
+            if stem == own_stem and bool(item) == bool(own_item) and (not item or is_slug(item)):
                 return Address(topic, DeviceId(device), item)
     raise TopicForeign(source="", topic=name[:200])

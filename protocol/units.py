@@ -23,9 +23,7 @@ def index_from_occupancy(occupancy: float) -> float:
     return min(1.0, max(0.0, occupancy / OCCUPANCY_AT_JAM))
 
 
-def classify(
-    index: float, previous: Congestion | None = None, hysteresis: float = 0.03
-) -> Congestion:
+def classify(index: float, previous: Congestion | None = None, hysteresis: float = 0.03) -> Congestion:
     """The class of `index`; with `previous`, a boundary must be passed by `hysteresis` before the class changes."""
     rank = sum(index >= bound for bound in _UPPER_BOUNDS)
     if previous is None:

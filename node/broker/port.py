@@ -54,9 +54,7 @@ class BrokerClient(Protocol):
 
     def subscribe(self, topic_filter: str, qos: int, on_message: OnMessage) -> None: ...
 
-    def publish(
-        self, topic: str, payload: bytes, qos: int, retained: bool = False
-    ) -> bool:
+    def publish(self, topic: str, payload: bytes, qos: int, retained: bool = False) -> bool:
         """Hand one message to the connection. False, and nothing is kept, when the link is down or its window full."""
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from protocol.ids import SLUG_PATTERN, UUID_PATTERN, DeviceId, MessageId
 from protocol.messages.base import Message, Text
@@ -23,5 +23,5 @@ class ConfigCommand(Message, frozen=True, kw_only=True, tag="config-command"):
     device: Annotated[DeviceId, Meta(pattern=SLUG_PATTERN)]
     name: Annotated[str, Meta(pattern=SLUG_PATTERN)]
     status: ConfigStatus
-    arguments: Annotated[dict[str, str | int | float | bool], Meta(max_length=32)] = {}
+    arguments: Annotated[dict[str, str | int | float | bool], Meta(max_length=32)] = field(default_factory=dict)
     reason: Text = ""

@@ -12,9 +12,7 @@ from protocol.units import Congestion
 
 Sensor = Literal["camera", "simulated-truth"]
 Status = Literal["learning", "ok", "degraded", "blind"]
-Problem = Literal[
-    "moved", "dark", "blurred", "frozen", "stalled", "bright", "uncalibrated"
-]
+Problem = Literal["moved", "dark", "blurred", "frozen", "stalled", "bright", "uncalibrated"]
 EmergencyState = Literal["unavailable", "absent", "present", "requested"]
 
 
