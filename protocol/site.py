@@ -33,12 +33,12 @@ Metres = Annotated[float, Meta(gt=0.0, le=2000.0)]
 
 class Lane(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One lane at the stop line, counted from the kerb. `to`: the approaches (or exits, any other id) it leads into;
-    `phases`: those that give it green."""
+    `phases`: those that give it green (none on a road that is only watched)."""
 
     id: Annotated[LaneId, Slug]
     width_m: Metres = 3.5
     to: tuple[Annotated[str, Slug], ...] = ()
-    phases: tuple[PhaseId, ...]
+    phases: tuple[PhaseId, ...] = ()
 
 
 class Approach(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,13 +123,14 @@ class Intersection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Site(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole site file."""
+    """A whole site file. `watched`: roads that a camera looks at and that no signal here serves."""
 
     version: Literal[1] = 1
     id: Annotated[SiteId, Slug]
     name: str = ""
     simulated: bool = False
-    intersections: tuple[Intersection, ...]
+    intersections: tuple[Intersection, ...] = ()
+    watched: tuple[Approach, ...] = ()
 
     def intersection(self, intersection: IntersectionId) -> Intersection:
         return next(one for one in self.intersections if one.id == intersection)
@@ -138,7 +139,8 @@ class Site(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return next((one for one in self.intersections if one.controller == device), None)
 
     def approaches(self) -> tuple[Approach, ...]:
-        return tuple(approach for one in self.intersections for approach in one.approaches)
+        """Every approach, the watched roads last."""
+        return tuple(approach for one in self.intersections for approach in one.approaches) + self.watched
 
 
 def parse_site(text: str, path: str = "site.toml") -> Site:
