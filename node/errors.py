@@ -1,0 +1,89 @@
+"""Errors of what every tier's process needs. 30-39 config, doctor and set-up; 40-47 link; 48-54 the rest."""
+
+from __future__ import annotations
+
+from protocol.errors import KinflowError
+
+
+class ConfigUnreadable(KinflowError):
+    number = 30
+    cause = "The settings in {path} could not be read: {detail}."
+    advice = "Correct that line, or write a fresh file with `kinflow config init` and compare."
+
+
+class ConfigKeyUnknown(KinflowError):
+    number = 31
+    cause = "{key!r} in {where} is not a setting of Kinflow."
+    advice = "Did you mean {nearest!r}? `kinflow config show --effective` lists every setting."
+
+
+class ConfigValueInvalid(KinflowError):
+    number = 32
+    cause = "{key} from {where} can't be used: {detail}."
+    advice = "Correct the value there; the comments in kinflow.toml say what each setting takes."
+
+
+class BrokerAddressInvalid(KinflowError):
+    number = 33
+    cause = "The broker's address can't be used: {detail}."
+    advice = "Write it as mqtt://user@host:1883, or mqtts:// for TLS; percent-encode odd characters."
+
+
+class PythonTooOld(KinflowError):
+    number = 34
+    cause = "Kinflow needs Python {needed} or newer; this is {found}."
+    advice = "Install a newer Python and run ./install.sh again; docs/errors/KF34.md has the commands for Ubuntu 22.04."
+
+
+class DiskSpaceLow(KinflowError):
+    number = 35
+    cause = "{path} has {free_mb} MB free; {needed_mb} MB are needed."
+    advice = "Free some space there, or put KINFLOW_HOME on a larger disk."
+
+
+class ToolMissing(KinflowError):
+    number = 36
+    cause = "{tool} is missing: {detail}."
+    advice = "{remedy}"
+
+
+class HomeNotWritable(KinflowError):
+    number = 37
+    cause = "The state folder {path} can't be written: {detail}."
+    advice = "Give this user the folder, or point KINFLOW_HOME at one that it owns."
+
+
+class SetUpFailed(KinflowError):
+    number = 38
+    cause = "The set-up stopped at: {detail}."
+    advice = "Read the lines above, correct the cause and run the same command again: it begins where it is safe to."
+
+
+class PortInUse(KinflowError):
+    number = 48
+    cause = "Port {port} on {host} is in use by {user}."
+    advice = "Stop that program, or choose another port with a flag or in kinflow.toml."
+
+
+class ClockInsane(KinflowError):
+    number = 49
+    cause = "The clock says {now}, which can't be right."
+    advice = "Connect a time source (`timedatectl set-ntp true`); events keep their order, but their times are wrong."
+
+
+class CameraDenied(KinflowError):
+    number = 50
+    cause = "This user may not open the camera {device}: {detail}."
+    advice = "Add the user to the group `video` (`sudo usermod -aG video $USER`) and log in again."
+
+
+class StoreNewer(KinflowError):
+    number = 51
+    cause = "The file {path} was written by a newer Kinflow (schema {found}, this one knows {known})."
+    advice = "Update Kinflow, or start with another file; this one is left as it is."
+
+
+class StoreDamaged(KinflowError):
+    number = 52
+    cause = "The SQLite file {path} is damaged: {detail}."
+    advice = "Stop Kinflow and move the file aside; a new one is made, and an outbox is set aside by itself."
