@@ -87,3 +87,39 @@ class StoreDamaged(KinflowError):
     number = 52
     cause = "The SQLite file {path} is damaged: {detail}."
     advice = "Stop Kinflow and move the file aside; a new one is made, and an outbox is set aside by itself."
+
+
+class BrokerNotInstalled(KinflowError):
+    number = 40
+    cause = "mosquitto is not installed."
+    advice = "Install it (`sudo apt install mosquitto`), or choose the built-in broker with `--broker amqtt`."
+
+
+class BrokerFailed(KinflowError):
+    number = 41
+    cause = "The broker {kind} did not start: {detail}."
+    advice = "Correct the cause, or choose the other broker (mosquitto or amqtt) in kinflow.toml."
+
+
+class BrokerRefused(KinflowError):
+    number = 42
+    cause = "The broker at {host}:{port} refused this client: {detail}."
+    advice = "Check the user name and the password of the broker's address; `kinflow doctor` tries them."
+
+
+class BrokerUnreachable(KinflowError):
+    number = 43
+    cause = "The broker at {host}:{port} could not be reached: {detail}."
+    advice = "Check that it runs and that its address is right. Kinflow keeps trying; the outbox keeps what matters."
+
+
+class OutboxDiskFull(KinflowError):
+    number = 44
+    cause = "The outbox {path} can't be written: {detail}."
+    advice = "Free some space: until then alarms wait in memory and are lost if this process ends."
+
+
+class ProcessNotReady(KinflowError):
+    number = 45
+    cause = "The process {name} did not become ready: {detail}."
+    advice = "Read its log in {log}, correct the cause and start again."

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from protocol.errors import KinflowError
+
 
 @dataclass(frozen=True)
 class BrokerAddress:
@@ -57,5 +59,24 @@ class BrokerClient(Protocol):
     def publish(self, topic: str, payload: bytes, qos: int, retained: bool = False) -> bool:
         """Hand one message to the connection. False, and nothing is kept, when the link is down or its window full."""
 
+    def watch(self, on_connection: OnConnection) -> None:
+        """Call back with True after each connection, and with False after each loss. Call before start()."""
+
     @property
     def connected(self) -> bool: ...
+
+    @property
+    def error(self) -> KinflowError | None:
+        """Why the last attempt failed: BrokerRefused (KF42) or BrokerUnreachable (KF43); None while connected."""
+
+
+class BrokerHost(Protocol):
+    """A broker that Kinflow runs itself, for the one user `kinflow`."""
+
+    @property
+    def address(self) -> BrokerAddress: ...
+
+    def start(self) -> None:
+        """Return once it accepts connections. Raises BrokerNotInstalled, BrokerPortInUse or BrokerFailed."""
+
+    def stop(self) -> None: ...

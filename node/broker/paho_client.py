@@ -1,0 +1,230 @@
+"""The broker port on paho-mqtt."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+import time
+from random import Random, SystemRandom
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from node.backoff import backoff_s
+from node.broker.port import BrokerAddress, OnConnection, OnMessage, Received, Will
+from node.errors import BrokerRefused, BrokerUnreachable
+from protocol.errors import KinflowError
+
+WINDOW = 1000
+KEEPALIVE_S = 5
+CONNECT_TIMEOUT_S = 5.0
+STEADY_S = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class PahoClient:
+    """One MQTT 3.1.1 connection with a clean session, kept up by its own thread.
+
+    Each connection gets a fresh paho client: whatever the old one still held dies with it, so nothing that was handed
+    over before a cut is sent after it. A cut is noticed within two keep-alive times.
+    """
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        client_id: str,
+        will: Will | None = None,
+        *,
+        window: int = WINDOW,
+        keepalive_s: int = KEEPALIVE_S,
+        tls: ssl.SSLContext | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self._address = address
+        self._client_id = client_id
+        self._will = will
+        self._window = window
+        self._keepalive_s = keepalive_s
+        self._tls = tls
+        self._random = random or SystemRandom()
+        self._lock = threading.Lock()
+        self._subscriptions: dict[str, tuple[int, list[OnMessage]]] = {}
+        self._on_connection: list[OnConnection] = []
+        self._error: KinflowError | None = None
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        # The client that CONNECT was sent with, and the same once it may be used.
+        self._current: paho.Client | None = None
+        self._live: paho.Client | None = None
+        # Messages given to the live client, and those it has done with. The second is written by its thread alone: paho
+        # calls back under its own locks, so no lock of ours may be taken there.
+        self._handed = 0
+        self._finished = 0
+
+    @property
+    def connected(self) -> bool:
+        return self._live is not None
+
+    @property
+    def error(self) -> KinflowError | None:
+        return self._error
+
+    def watch(self, on_connection: OnConnection) -> None:
+        self._on_connection.append(on_connection)
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name=f"mqtt-{self._client_id}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        current = self._current
+        if current is not None:
+            current.disconnect()
+        if self._thread is None or self._thread is threading.current_thread():
+            return
+        self._thread.join(CONNECT_TIMEOUT_S / 2)
+        wire: Any = current.socket() if current is not None else None
+        if self._thread.is_alive() and wire is not None:
+            wire.shutdown(socket.SHUT_RDWR)  # the other end reads nothing: it won't get a good-bye
+        self._thread.join(CONNECT_TIMEOUT_S)
+
+    def subscribe(self, topic_filter: str, qos: int, on_message: OnMessage) -> None:
+        with self._lock:
+            _, callbacks = self._subscriptions.get(topic_filter, (qos, []))
+            self._subscriptions = {**self._subscriptions, topic_filter: (qos, [*callbacks, on_message])}
+            live = self._live
+        if live is not None:
+            live.subscribe(topic_filter, qos)
+
+    def publish(self, topic: str, payload: bytes, qos: int, retained: bool = False) -> bool:
+        with self._lock:
+            live = self._live
+            if live is None or self._handed - self._finished >= self._window:
+                return False
+            self._handed += 1
+            return live.publish(topic, payload, qos, retained).rc == paho.MQTT_ERR_SUCCESS
+
+    def _run(self) -> None:
+        attempt = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            self._connect_once()
+            # A connection that lasts resets the back-off; one that is thrown out again and again does not.
+            attempt = 1 if time.monotonic() - began > STEADY_S + CONNECT_TIMEOUT_S else attempt + 1
+            self._stopping.wait(backoff_s(attempt, self._random))
+
+    def _connect_once(self) -> None:
+        """One connection from its beginning to its end."""
+        ended = threading.Event()
+        client = self._fresh_client()
+        client.on_disconnect = lambda *_: ended.set()
+        self._current = client
+        try:
+            client.connect(self._address.host, self._address.port, keepalive=self._keepalive_s)
+            self._tune(client.socket())
+            client.loop_start()
+            if self._stopping.is_set():  # stop() may have come too early for its own disconnect()
+                client.disconnect()
+            ended.wait()
+        except (OSError, ValueError) as error:
+            self._fail(BrokerUnreachable(host=self._address.host, port=self._address.port, detail=str(error)))
+        finally:
+            client.loop_stop()
+            self._current = None
+            with self._lock:
+                was_live, self._live = self._live is not None, None
+            if was_live:
+                self._tell(False)
+
+    def _fresh_client(self) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            clean_session=True,
+            protocol=paho.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(self._window)
+        client.max_queued_messages_set(self._window)
+        if self._address.username is not None:
+            client.username_pw_set(self._address.username, self._address.password)
+        if self._address.tls:
+            client.tls_set_context(self._tls or ssl.create_default_context())
+        if self._will is not None:
+            client.will_set(self._will.topic, self._will.payload, qos=1, retain=True)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        return client
+
+    @staticmethod
+    def _tune(wire: Any) -> None:
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Bytes that a dead link holds back are given up, rather than delivered when it heals.
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000)
+
+    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        if reason.is_failure:
+            self._fail(BrokerRefused(host=self._address.host, port=self._address.port, detail=str(reason)))
+            return
+        with self._lock:
+            filters = [(name, qos) for name, (qos, _) in self._subscriptions.items()]
+        if filters:
+            client.subscribe(filters)  # in use once the broker has answered
+        else:
+            self._enter(client)
+
+    def _on_subscribe(
+        self, client: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            log.error("the broker refused a subscription of %s", self._client_id)
+        if self._live is not client:
+            self._enter(client)
+
+    def _enter(self, client: paho.Client) -> None:
+        with self._lock:
+            self._handed = self._finished = 0
+            self._error = None
+            self._live = client
+        log.info("connected to %s:%d", self._address.host, self._address.port)
+        self._tell(True)
+
+    def _on_publish(self, *_arguments: Any) -> None:
+        self._finished += 1
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            received = Received(message.topic, bytes(message.payload), message.retain)
+        except UnicodeDecodeError:
+            log.warning("a message whose topic is no UTF-8 was dropped")
+            return
+        for topic_filter, (_, callbacks) in self._subscriptions.items():
+            if paho.topic_matches_sub(topic_filter, received.topic):
+                for callback in callbacks:
+                    self._call(callback, received)
+
+    def _tell(self, connected: bool) -> None:
+        for callback in self._on_connection:
+            self._call(callback, connected)
+
+    @staticmethod
+    def _call(callback: Any, argument: object) -> None:
+        try:
+            callback(argument)
+        except Exception:
+            log.exception("a callback of the MQTT client failed")
+
+    def _fail(self, error: KinflowError) -> None:
+        if self._error is None or self._error.code != error.code:
+            log.warning("%s", error)
+        self._error = error
