@@ -1,0 +1,41 @@
+"""What the parts of the edge server that face people and signals are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_server.bus import Bus
+from node.clock import Clock
+from protocol.ids import DeviceId
+from protocol.site import Site
+
+if TYPE_CHECKING:
+    from edge_server.fleet.device import Device
+    from edge_server.ingest.figures import IngestFigures
+    from edge_server.store.reader import StoreReader
+    from edge_server.store.writer import StoreWriter
+
+
+@dataclass(frozen=True)
+class EdgeContext:
+    """read and write are safe from any thread. devices: the registry as it is now. site: empty when none was given.
+
+    remove_device forgets a device and clears its registration on the broker. bind_host: where the door listens.
+    """
+
+    version: str
+    device: DeviceId
+    site: Site
+    clock: Clock
+    token: str
+    bus: Bus
+    read: StoreReader
+    write: StoreWriter
+    devices: Callable[[], Mapping[DeviceId, Device]]
+    figures: Callable[[], IngestFigures]
+    broker_connected: Callable[[], bool]
+    remove_device: Callable[[DeviceId], None]
+    bind_host: str = "127.0.0.1"
+    port: int = 8800

@@ -1,0 +1,107 @@
+"""What can go wrong in the edge server, for a person to read. Numbers 75 to 94."""
+
+from __future__ import annotations
+
+from protocol.errors import KinflowError
+
+
+class StoreFull(KinflowError):
+    number = 75
+    cause = "The edge server's store {path} can't grow: {detail}."
+    advice = "Free some disk space. Devices keep what is not stored, alarms first; storing goes on by itself."
+
+
+class SecondEdgeServer(KinflowError):
+    number = 76
+    cause = "A second edge server, {device!r}, speaks on this broker."
+    advice = "Stop one of the two, or give each its own broker or topic prefix; signals must have one master."
+
+
+class StoreQuarantined(KinflowError):
+    number = 77
+    cause = "The edge server's store was damaged and has been set aside as {path}."
+    advice = "A fresh store is in use. Keep the damaged file: `sqlite3 FILE .recover` may read most of it."
+
+
+class BrokerNotReached(KinflowError):
+    number = 78
+    cause = "The broker at {host}:{port} has not answered for {waited_s} s."
+    advice = "Check its address, that it runs, and the user and password; the edge server keeps trying."
+
+
+class TokenMissing(KinflowError):
+    number = 88
+    cause = "The request carries no token, or a wrong one."
+    advice = "Send `Authorization: Bearer TOKEN`; `kinflow edge token` prints the token. A browser gets one at /login."
+
+
+class HostRefused(KinflowError):
+    number = 89
+    cause = "This server is not called {host!r}."
+    advice = "Use a name that it knows, or add this one to edge.hosts in kinflow.toml."
+
+
+class OriginRefused(KinflowError):
+    number = 90
+    cause = "A page of another origin ({origin}) may not ask this server."
+    advice = "Open the dashboard by its own address; a program sends its token as a Bearer header and no Origin."
+
+
+class RequestTooLarge(KinflowError):
+    number = 91
+    cause = "The request's body is larger than {limit_bytes} bytes."
+    advice = "Send less; nothing was stored."
+
+
+class NotKnown(KinflowError):
+    number = 92
+    cause = "There is no {kind} {name!r} here."
+    advice = "GET /api/v1/state names everything that this server knows."
+
+
+class RequestInvalid(KinflowError):
+    number = 93
+    cause = "The request can't be understood: {detail}."
+    advice = "Compare it with docs/api.md or /openapi.json; nothing was stored."
+
+
+class TokenFileUnusable(KinflowError):
+    number = 94
+    cause = "The token file {path} can't be used: {detail}."
+    advice = "Delete it and start the edge server again: it makes a new token, and pages have to be opened anew."
+
+
+class ControllerInFlash(KinflowError):
+    number = 82
+    cause = "The controller of {intersection} is in flash: {detail}."
+    advice = "Its own conflict monitor took over. Send somebody there; it is steered again once it reports a plan."
+
+
+class ControllerContradicts(KinflowError):
+    number = 83
+    cause = "The controller of {intersection} does something else than it was told: {detail}."
+    advice = "It is left to its own plan for a while. Compare its phases with site.toml, then its settings."
+
+
+class ControllerSilent(KinflowError):
+    number = 84
+    cause = "The controller of {intersection} has not been heard of for {silent_s} s."
+    advice = "Check its power and its network; its lease has lapsed, so it runs its own plan if it runs at all."
+
+
+class CommandRefused(KinflowError):
+    number = 85
+    cause = "The controller of {intersection} refuses commands: {refusal}."
+    advice = "docs/signals.md says what each refusal means; a single one is normal on a bad link."
+
+
+class HeldByAnotherEdge(KinflowError):
+    number = 86
+    cause = "Another edge server, {edge}, steers {intersection}."
+    advice = "This one stands by. Stop one of the two, or give each a site of its own."
+
+
+class SignalControlUnknown(KinflowError):
+    number = 87
+    cause = "There is no signal controller called {slug!r}."
+    advice = "Set `control` in site.toml to one of: {known}."

@@ -1,0 +1,21 @@
+"""What ingest counts about itself, since its start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class IngestFigures:
+    """received: messages taken from the broker, good or bad. stored: new ones committed. duplicates: known already.
+    shed: left unacknowledged because of overload or a full disk (their devices send them again). rejected: by code."""
+
+    received: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    shed: int = 0
+    commits: int = 0
+    waiting: int = 0
+    disk_full: bool = False
+    rejected: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,115 @@
+"""Opening the store's file: made or migrated when it is ours, refused when newer, set aside when damaged."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from edge_server.store import migrations
+from node.errors import StoreNewer
+
+FILE_NAME = "edge.sqlite3"
+CHECK_UP_TO_BYTES = 256 * 1024 * 1024
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+@dataclass(frozen=True)
+class OpenStore:
+    """quarantined: where a damaged file was moved to, when one was found."""
+
+    connection: sqlite3.Connection
+    quarantined: Path | None = None
+
+
+def open_store(path: Path, now_ms: int) -> OpenStore:
+    """The writer's connection. Raises StoreNewer (KF51) and leaves the file as it is when a newer Kinflow wrote it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return OpenStore(_open(path))
+    except sqlite3.DatabaseError as error:
+        if not damaged(error):
+            raise
+    aside = set_aside(path, now_ms)
+    return OpenStore(_open(path), aside)
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=5.0)
+    connection.execute("PRAGMA query_only = 1")
+    return connection
+
+
+def damaged(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+
+
+def set_aside(path: Path, now_ms: int) -> Path:
+    """Move a damaged file and what belongs to it out of the way, for a person to look at."""
+    aside = path.with_name(f"{path.name}.damaged-{now_ms}")
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    path.rename(aside)
+    return aside
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    _refuse_newer(path)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 2000")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        _check(connection, path)
+        _migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _refuse_newer(path: Path) -> None:
+    """Look without touching: read-only, so that not even a journal is made beside a file that isn't ours."""
+    if not path.exists():
+        return
+    with sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True) as connection:
+        found = _version(connection)
+    connection.close()
+    known = len(migrations.steps())
+    if found > known:
+        raise StoreNewer(path=str(path), found=found, known=known)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """A large file is not read through at each start: damage in it is met, and handled, where it is read."""
+    if path.stat().st_size > CHECK_UP_TO_BYTES:
+        return
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        error = sqlite3.DatabaseError(found)
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    store = Database(connection)
+    for number, apply in enumerate(migrations.steps(), start=1):
+        if number <= _version(connection):
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            apply(store)
+            connection.execute(f"PRAGMA user_version = {number}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
