@@ -1,0 +1,89 @@
+"""`kinflow NAME ...`: find the part that NAME belongs to, import it, and hand over. Nothing else is imported, so that
+`kinflow --help` and a mistyped name answer at once."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib.metadata import version
+
+from kinflow.mounts import MOUNTS, Mount
+from kinflow.outcome import guarded
+
+USAGE_ERROR = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its status: 0, a KinflowError's number, 2 for a wrong call, 130 after Ctrl-C."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    debug = False
+    while arguments and arguments[0].startswith("-"):
+        option = arguments.pop(0)
+        if option == "--debug":
+            debug = True
+        elif option in ("--help", "-h"):
+            print(overview())
+            return 0
+        elif option == "--version":
+            print(f"kinflow {version('kinflow')}")
+            return 0
+        else:
+            return _refuse(f"kinflow has no option {option!r}.")
+    if not arguments:
+        print(overview())
+        return 0
+    name, *rest = arguments
+    mount = available().get(name)
+    if mount is None:
+        near = get_close_matches(name, available(), n=1)
+        return _refuse(f"kinflow has no command {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+    return guarded(lambda: _call(name, mount, rest), debug)
+
+
+def available() -> dict[str, Mount]:
+    """The mounts whose module is installed."""
+    return {name: mount for name, mount in MOUNTS.items() if _exists(mount.module)}
+
+
+def overview() -> str:
+    lines = [f"  {name:<16}{mount.summary}" for name, mount in available().items()]
+    return "\n".join(
+        [
+            "Usage: kinflow [--debug] COMMAND ...",
+            "",
+            *lines,
+            "",
+            "`kinflow COMMAND --help` tells more; `kinflow --version` tells the version.",
+        ]
+    )
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _call(name: str, mount: Mount, arguments: list[str]) -> object:
+    import typer.main  # noqa: PLC0415 (a tenth of a second that --help need not pay)
+
+    target = getattr(importlib.import_module(mount.module), mount.attribute)
+    if isinstance(target, typer.Typer):
+        command = typer.main.get_group(target)
+    else:
+        single = typer.Typer(add_completion=False)
+        single.command()(target)
+        command = typer.main.get_command(single)
+    return command.main(args=arguments, prog_name=f"kinflow {name}", standalone_mode=False)
+
+
+def _refuse(text: str) -> int:
+    print(f"{text}\n`kinflow --help` lists what there is.", file=sys.stderr)
+    return USAGE_ERROR

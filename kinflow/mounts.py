@@ -1,0 +1,28 @@
+"""Which part of Kinflow answers to which name. Adding a command is adding a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mount:
+    """`attribute` of `module` is a typer.Typer (a group of commands) or a plain function (one command)."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+MOUNTS = {
+    "agent": Mount("agent.cli", "app", "Watch cameras and tell what the road does: `agent run`."),
+    "edge": Mount("edge_server.cli", "app", "Gather, decide, steer and show: `edge run`."),
+    "city": Mount("sim_devices.cli", "app", "A simulated city with all of it in one process group: `city run`."),
+    "watch": Mount("agent.cli", "watch", "Measure one file or camera, and draw what is seen into a video."),
+    "calibrate": Mount("agent.cli", "calibrate", "Click a road's four corners in the browser."),
+    "site": Mount("node.site_cli", "app", "Judge a site file: `site check`."),
+    "config": Mount("node.config.cli", "app", "Write, check and show the settings."),
+    "doctor": Mount("node.doctor.cli", "doctor", "Check this installation, and say what to do."),
+    "support-bundle": Mount("node.support_bundle", "support_bundle", "Gather what a helper needs, without secrets."),
+    "bench": Mount("benchmarks.cli", "app", "Measure speed and size; figures as JSON."),
+}
