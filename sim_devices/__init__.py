@@ -1,0 +1,1 @@
+"""A simulated city: SUMO traffic, rendered cameras, signal controllers and faults on demand."""
