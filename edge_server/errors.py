@@ -5,10 +5,10 @@ from __future__ import annotations
 from protocol.errors import KinflowError
 
 
-class StoreFull(KinflowError):
+class StoreUnwritable(KinflowError):
     number = 75
-    cause = "The edge server's store {path} can't grow: {detail}."
-    advice = "Free some disk space. Devices keep what is not stored, alarms first; storing goes on by itself."
+    cause = "The edge server's store {path} can't be written: {detail}."
+    advice = "Most often the disk is full: free some space. Devices keep what is not stored; it goes on by itself."
 
 
 class SecondEdgeServer(KinflowError):

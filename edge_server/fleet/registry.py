@@ -24,7 +24,7 @@ class Fleet(Struct, frozen=True):
 
 
 class Joined(Struct, frozen=True):
-    """A device that was not here (or offline, or an earlier boot of itself) is online."""
+    """A device is online. known: it said so before, and nothing happened in between that is worth a line."""
 
     device: Device
     known: bool
@@ -83,7 +83,7 @@ def presence(
         heard_ms=received_ms,
     )
     fleet = replace(_with(fleet, born), heard_mono_ms={**fleet.heard_mono_ms, born.device: received_mono_ms})
-    again = device is not None and device.boot == born.boot and device.state != "offline"
+    again = device is not None and device.boot == born.boot and (device.state, device.reason) != ("offline", "will")
     changes: list[Change] = [Joined(born, again)]
     if born.role == "edge":
         changes.append(SecondEdge(born.device, same_id=False))

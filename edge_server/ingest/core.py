@@ -23,6 +23,7 @@ from edge_server.ingest.effects import (
     Remember,
     StoreAlarm,
     StoreObservation,
+    Tally,
     VehicleSeen,
 )
 from edge_server.ingest.ranges import Ranges
@@ -129,6 +130,7 @@ class _Batch:
         self.effects: list[Effect] = []
         self.numbers: dict[Key, list[int]] = {}
         self.touched: dict[Key, None] = {}
+        self.repeated = 0
 
     def take(self, arrival: Arrival) -> None:
         message = arrival.message
@@ -144,6 +146,7 @@ class _Batch:
             return
         boot = self._boot(key)
         if ranges.contains(boot.received, message.seq):
+            self.repeated += 1
             return
         self.boots[key] = boot = self._receive(key, boot, arrival)
         self.touched[key] = None
@@ -159,6 +162,9 @@ class _Batch:
         for (source, boot), numbers in self.numbers.items():
             merged = ranges.union(((number, number) for number in numbers), ())
             self.effects.append(Acknowledge(source, boot, merged))
+        accounted = sum(map(len, self.numbers.values()))
+        if accounted:
+            self.effects.append(Tally(accounted - self.repeated, self.repeated))
         return State(self.boots, self.known, self.current, self.retired), self.effects
 
     def _born(self, key: Key, arrival: Arrival) -> None:

@@ -82,6 +82,13 @@ class Acknowledge(Struct, frozen=True):
     ranges: Ranges
 
 
+class Tally(Struct, frozen=True):
+    """How many of a batch were new, and how many were known already."""
+
+    fresh: int
+    repeated: int
+
+
 Effect = (
     StoreObservation
     | StoreAlarm
@@ -92,4 +99,5 @@ Effect = (
     | MissingChanged
     | Remember
     | Acknowledge
+    | Tally
 )

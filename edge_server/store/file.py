@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +10,10 @@ from sqlite_utils import Database
 
 from edge_server.store import migrations
 from node.errors import StoreNewer
+from node.sqlite import BUSY_TIMEOUT_MS, is_damage, set_aside
 
-FILE_NAME = "edge.sqlite3"
+FILE_NAME = "edge.db"
 CHECK_UP_TO_BYTES = 256 * 1024 * 1024
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 @dataclass(frozen=True)
@@ -25,41 +24,29 @@ class OpenStore:
     quarantined: Path | None = None
 
 
-def open_store(path: Path, now_ms: int) -> OpenStore:
+def open_store(path: Path) -> OpenStore:
     """The writer's connection. Raises StoreNewer (KF51) and leaves the file as it is when a newer Kinflow wrote it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return OpenStore(_open(path))
     except sqlite3.DatabaseError as error:
-        if not damaged(error):
+        if not is_damage(error):
             raise
-    aside = set_aside(path, now_ms)
+    aside = set_aside(path)
     return OpenStore(_open(path), aside)
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=5.0)
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000
+    )
     connection.execute("PRAGMA query_only = 1")
     return connection
 
 
-def damaged(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
-
-
-def set_aside(path: Path, now_ms: int) -> Path:
-    """Move a damaged file and what belongs to it out of the way, for a person to look at."""
-    aside = path.with_name(f"{path.name}.damaged-{now_ms}")
-    for suffix in ("-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    path.rename(aside)
-    return aside
-
-
 def _open(path: Path) -> sqlite3.Connection:
     _refuse_newer(path)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

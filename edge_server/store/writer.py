@@ -11,9 +11,7 @@ import msgspec
 
 from edge_server.bus import Bus
 from edge_server.events import Logged
-from edge_server.fleet.device import Device
 from edge_server.store.rows import Correction, LogEntry, SignalEntry
-from protocol.ids import DeviceId
 
 T = TypeVar("T")
 WAIT_S = 10.0
@@ -53,23 +51,6 @@ class StoreWriter:
         )
         stored.add_done_callback(lambda done: self._logged(entry, done))
 
-    def put_device(self, device: Device) -> None:
-        row = msgspec.to_builtins(device)
-        row["cameras"] = msgspec.json.encode(device.cameras).decode()
-        columns = ", ".join(row)
-        marks = ", ".join(f":{column}" for column in row)
-        statement = f"INSERT OR REPLACE INTO devices ({columns}) VALUES ({marks})"  # noqa: S608 (our own field names)
-        self._submit(lambda store: store.execute(statement, row).rowcount)
-
-    def remove_device(self, device: DeviceId) -> None:
-        """Forget the registration and the health; what the device said stays."""
-
-        def job(store: sqlite3.Connection) -> None:
-            store.execute("DELETE FROM devices WHERE device = ?", (device,))
-            store.execute("DELETE FROM health WHERE source = ?", (device,))
-
-        self._submit(job)
-
     def add_correction(self, correction: Correction) -> Correction:
         """Keep what a person said was wrong; returns it with its id."""
         row = (
@@ -93,11 +74,6 @@ class StoreWriter:
         return self._submit(
             lambda store: store.execute("DELETE FROM corrections WHERE id = ?", (number,)).rowcount > 0
         ).result(WAIT_S)
-
-    def put_setting(self, key: str, value: str) -> None:
-        self._submit(
-            lambda store: store.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value)).rowcount
-        )
 
     def _logged(self, entry: LogEntry, done: Future[int]) -> None:
         """A line that could not be stored is shown all the same, with id 0."""

@@ -85,7 +85,7 @@ def test_each_message_is_stored_once_and_what_is_missing_is_on_record(
     clock = ManualClock()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "edge.sqlite3"
-        connection = open_store(path, 0).connection
+        connection = open_store(path).connection
         state = State()
         acknowledged: set[tuple[str, str, int]] = set()
         while messages:
@@ -105,7 +105,7 @@ def test_each_message_is_stored_once_and_what_is_missing_is_on_record(
             state = commit(connection, *tick(state, clock.wall_ms(), clock.monotonic_ms()))
             if data.draw(st.booleans(), label="restart"):
                 connection.close()
-                connection = open_store(path, 0).connection
+                connection = open_store(path).connection
                 state = ingested.recall(connection)
         for _ in range(2):
             clock.advance(core.MISSING_AFTER_MS)

@@ -1,0 +1,79 @@
+"""From the broker's thread into the inbox: decode, count what is bad, let heartbeats straight through."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from edge_server.bus import Bus
+from edge_server.events import HeartbeatReceived
+from edge_server.ingest.core import Arrival
+from edge_server.ingest.inbox import Cleared, Inbox, Reject
+from node.broker.port import BrokerClient, Received
+from node.clock import Clock
+from protocol.codec import decode_addressed
+from protocol.errors import KinflowError
+from protocol.ids import DeviceId
+from protocol.messages import Alarm, Birth, Death, Gap, Heartbeat
+from protocol.topics import ALARM, DEFAULT_PREFIX, GAP, HEALTH, HEARTBEAT, OBSERVATION, PRESENCE, VEHICLE, Topic, parse
+
+# Presence first: a device's registration is known before anything that it says.
+HEARD: tuple[Topic[Any], ...] = (PRESENCE, HEARTBEAT, OBSERVATION, ALARM, HEALTH, VEHICLE, GAP)
+SAMPLE_BYTES = 1_000
+SAMPLES_A_MINUTE = 30
+
+
+class Receiver:
+    """received, rejected (by code): since the start. A message that can't be read is never acknowledged."""
+
+    def __init__(self, inbox: Inbox, bus: Bus, clock: Clock, prefix: str = DEFAULT_PREFIX) -> None:
+        self._inbox = inbox
+        self._bus = bus
+        self._clock = clock
+        self._prefix = prefix
+        self.received = 0
+        self.rejected: Counter[str] = Counter()
+        self._heard: dict[DeviceId, int] = {}
+        self._sampling = (0, 0)
+
+    def subscribe(self, client: BrokerClient) -> None:
+        for topic in HEARD:
+            client.subscribe(topic.every(self._prefix), topic.qos, self.take)
+
+    def heard(self) -> dict[DeviceId, int]:
+        """Who spoke since the last call, and when by our monotonic clock."""
+        heard, self._heard = self._heard, {}
+        return heard
+
+    def take(self, received: Received) -> None:
+        self.received += 1
+        now_ms, now_mono_ms = self._clock.wall_ms(), self._clock.monotonic_ms()
+        try:
+            if not received.payload and received.topic.endswith(f"/{PRESENCE.leaf}"):
+                self._inbox.put(Cleared(parse(received.topic, self._prefix).device), precious=True)
+                return
+            address, message = decode_addressed(received.topic, received.payload, self._prefix)
+        except KinflowError as error:
+            self._reject(error, received, now_ms)
+            return
+        self._heard[address.device] = now_mono_ms
+        if isinstance(message, Heartbeat):
+            if not received.retained:
+                self._bus.publish(
+                    HeartbeatReceived(heartbeat=message, received_ms=now_ms, received_mono_ms=now_mono_ms)
+                )
+            return
+        arrival = Arrival(message, now_ms, now_mono_ms, received.retained)
+        self._inbox.put(arrival, precious=isinstance(message, Alarm | Birth | Death | Gap))
+
+    def _reject(self, error: KinflowError, received: Received, now_ms: int) -> None:
+        self.rejected[error.code] += 1
+        minute, taken = self._sampling
+        if minute != now_ms // 60_000:
+            minute, taken = now_ms // 60_000, 0
+        self._sampling = (minute, taken + 1)
+        if taken < SAMPLES_A_MINUTE:
+            sample = received.payload[:SAMPLE_BYTES]
+            size_bytes = len(received.payload)
+            reject = Reject(now_ms, error.code, received.topic[:200], error.cause_text[:500], size_bytes, sample)
+            self._inbox.put(reject, precious=False)

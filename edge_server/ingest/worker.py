@@ -1,0 +1,284 @@
+"""The one thread that writes: batch, decide, commit, publish, acknowledge."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
+
+import structlog
+
+from edge_server.bus import Bus
+from edge_server.errors import SecondEdgeServer, StoreQuarantined, StoreUnwritable
+from edge_server.events import AlarmReceived, Logged
+from edge_server.fleet.device import Device
+from edge_server.fleet.registry import Left, Removed, SecondEdge, restored
+from edge_server.ingest import outcome as decide
+from edge_server.ingest.acks import Acks
+from edge_server.ingest.core import Arrival, State
+from edge_server.ingest.effects import Acknowledge, Tally
+from edge_server.ingest.figures import IngestFigures
+from edge_server.ingest.inbox import Cleared, Inbox, Job, Reject
+from edge_server.ingest.outcome import Memory, Outcome
+from edge_server.ingest.receiver import Receiver
+from edge_server.store import retention
+from edge_server.store.store import Store, write_devices, write_effects, write_lines, write_rejects
+from node.identity import Identity
+from node.sqlite import is_damage
+from protocol.errors import KinflowError
+from protocol.ids import DeviceId
+from protocol.messages import Alarm
+from protocol.messages.alarm import Severity
+
+T = TypeVar("T")
+BATCH = 2_000
+LINGER_S = 0.01
+TICK_MS = 1_000
+PROBE_MS = 2_000
+
+log = structlog.get_logger("edge.ingest")
+
+
+class IngestWorker:
+    """Owns the writing side of the store and the state of ingest and fleet; others read snapshots.
+
+    Nothing is acknowledged before its commit, and of a batch that could not be committed no state is kept: its devices
+    still have it and send it again. While the disk is full alarms are tried alone, observations still reach the
+    signals, and the whole is tried again every PROBE_MS.
+    """
+
+    def __init__(  # noqa: PLR0917 (the parts that it joins)
+        self,
+        store: Store,
+        inbox: Inbox,
+        receiver: Receiver,
+        acks: Acks,
+        bus: Bus,
+        identity: Identity,
+        *,
+        limits: retention.Limits,
+    ) -> None:
+        self._store = store
+        self._inbox = inbox
+        self._receiver = receiver
+        self._acks = acks
+        self._bus = bus
+        self._identity = identity
+        self._clock = identity.clock
+        self._limits = limits
+        self._memory = Memory(store.recall(), restored(identity.device, identity.boot, store.reader.devices()))
+        self._own: list[Arrival] = []
+        self._unwritten: dict[DeviceId, Device | None] = {}
+        self._probe_at_mono_ms: int | None = None
+        self._ticked_at_mono_ms = 0
+        self._stored = self._unstored = self._repeated = self._commits = 0
+        self._second_edges: set[DeviceId] = set()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+
+    @property
+    def devices(self) -> Mapping[DeviceId, Device]:
+        return self._memory.fleet.devices
+
+    def figures(self) -> IngestFigures:
+        return IngestFigures(
+            received=self._receiver.received,
+            stored=self._stored,
+            duplicates=self._repeated,
+            shed=self._inbox.shed + self._unstored,
+            commits=self._commits,
+            waiting=len(self._inbox),
+            disk_full=self._probe_at_mono_ms is not None,
+            rejected=dict(self._receiver.rejected),
+        )
+
+    def start(self) -> None:
+        if self._store.quarantined is not None:
+            self._alarm_of("store-quarantined", StoreQuarantined(path=self._store.quarantined))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit and acknowledge what waits, then end."""
+        self._stopping.set()
+        self._thread.join()
+        self._store.close()
+
+    def submit(self, job: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Run `job` inside the next transaction; see edge_server.store.writer."""
+        done: Future[T] = Future()
+        self._inbox.put(Job(job, done), precious=True)
+        return done
+
+    def alarm(self, name: str, severity: Severity, text: str, code: str | None = None, active: bool = True) -> Alarm:
+        """Raise or clear an alarm of the edge server's own. It waits here until it can be stored."""
+        message = Alarm(
+            **self._identity.accounted(),
+            alarm=name,
+            subject=self._identity.device,
+            severity=severity,
+            active=active,
+            text=text[:500],
+            code=code,
+        )
+        self._inbox.put(Arrival(message, self._clock.wall_ms(), self._clock.monotonic_ms()), precious=True)
+        return message
+
+    def _run(self) -> None:
+        while not self._stopping.is_set() or len(self._inbox):
+            try:
+                self._step()
+            except Exception:
+                log.exception("a batch failed; its devices will send it again")
+        self._acks.flush(idle=True)
+
+    def _step(self) -> None:
+        items = self._inbox.take(BATCH, timeout_s=0.1, linger_s=LINGER_S)
+        arrivals = [one for one in items if isinstance(one, Arrival)]
+        self._own += [one for one in arrivals if self._is_own_alarm(one)]
+        if items or (self._own and self._may_try()):
+            self._take(
+                self._own + [one for one in arrivals if not self._is_own_alarm(one)],
+                [one.device for one in items if isinstance(one, Cleared)],
+                [one for one in items if isinstance(one, Reject)],
+                [one for one in items if isinstance(one, Job)],
+            )
+        self._acks.flush(idle=not len(self._inbox))
+        now_mono_ms = self._clock.monotonic_ms()
+        if now_mono_ms - self._ticked_at_mono_ms >= TICK_MS:
+            self._ticked_at_mono_ms = now_mono_ms
+            self._tick(now_mono_ms)
+
+    def _take(
+        self, arrivals: Sequence[Arrival], cleared: list[DeviceId], rejects: list[Reject], jobs: list[Job]
+    ) -> None:
+        memory, outcome = decide.of_arrivals(self._memory, arrivals, cleared)
+        self._note_devices(outcome)
+        if self._may_try() and self._commit(memory, outcome, rejects, jobs):
+            self._own = []
+            return
+        for job in jobs:
+            job.done.set_exception(StoreUnwritable(path=self._store.path, detail="see the alarm store-unwritable"))
+        self._memory, presence = decide.of_presence(self._memory, arrivals, cleared)
+        self._bus.publish(*decide.events(presence), *decide.observations(outcome.effects))
+        self._unstored += len(arrivals)
+        alarms = [one for one in arrivals if isinstance(one.message, Alarm)]
+        if alarms and self._commit(*decide.of_arrivals(self._memory, alarms, []), [], []):
+            self._own = []
+
+    def _commit(self, memory: Memory, outcome: Outcome, rejects: list[Reject], jobs: list[Job]) -> bool:
+        """Store it all; then adopt the new state, tell the others, and acknowledge. False when it was not stored."""
+        results: list[Callable[[], None]] = []
+        lines = []
+
+        def write(connection: sqlite3.Connection) -> None:
+            write_effects(connection, outcome.effects)
+            write_devices(
+                connection,
+                [device for device in self._unwritten.values() if device is not None],
+                [name for name, device in self._unwritten.items() if device is None],
+            )
+            lines.extend(write_lines(connection, outcome.lines))
+            write_rejects(connection, rejects)
+            results.extend(_run_job(connection, job) for job in jobs)
+
+        try:
+            self._store.transaction(write)
+        except sqlite3.Error as error:
+            self._failed(error)
+            return False
+        self._memory = memory
+        self._unwritten = {}
+        self._commits += 1
+        self._recovered()
+        for settle in results:
+            settle()
+        events = decide.events(outcome)
+        self._bus.publish(*events, *(Logged(entry=line) for line in lines))
+        for effect in outcome.effects:
+            match effect:
+                case Acknowledge() if effect.source != self._identity.device:
+                    self._acks.add(effect)
+                case Tally():
+                    self._stored += effect.fresh
+                    self._repeated += effect.repeated
+                case _:
+                    pass
+        return True
+
+    def _tick(self, now_mono_ms: int) -> None:
+        now_ms = self._clock.wall_ms()
+        memory, outcome = decide.of_time(self._memory, self._receiver.heard(), now_ms, now_mono_ms)
+        self._note_devices(outcome)
+        self._memory = Memory(self._memory.ingest, memory.fleet)
+        if not self._may_try():
+            self._bus.publish(*decide.events(outcome))
+            return
+        if outcome.effects or outcome.changes:
+            self._commit(memory, outcome, [], [])
+        else:
+            self._memory = memory
+        try:
+            self._store.transaction(lambda connection: retention.sweep(connection, self._limits, now_ms))
+        except sqlite3.Error as error:
+            self._failed(error)
+
+    def _note_devices(self, outcome: Outcome) -> None:
+        for change in outcome.changes:
+            match change:
+                case Removed():
+                    self._unwritten[change.device] = None
+                case SecondEdge():
+                    if change.device not in self._second_edges:
+                        self._second_edges.add(change.device)
+                        self._alarm_of("second-edge", SecondEdgeServer(device=change.device))
+                case _:
+                    self._unwritten[change.device.device] = change.device
+                    if isinstance(change, Left) and change.device.device in self._second_edges:
+                        self._second_edges.remove(change.device.device)
+                        self.alarm("second-edge", "critical", f"{change.device.device} is gone.", active=False)
+
+    def _may_try(self) -> bool:
+        return self._probe_at_mono_ms is None or self._clock.monotonic_ms() >= self._probe_at_mono_ms
+
+    def _failed(self, error: sqlite3.Error) -> None:
+        if is_damage(error):
+            aside = self._store.replace()
+            self._memory = Memory(State(current=self._memory.ingest.current), self._memory.fleet)
+            self._unwritten |= self._memory.fleet.devices
+            self._alarm_of("store-quarantined", StoreQuarantined(path=aside))
+            return
+        first = self._probe_at_mono_ms is None
+        self._probe_at_mono_ms = self._clock.monotonic_ms() + PROBE_MS
+        if first:
+            log.error("the store can't be written", detail=str(error))
+            alarm = self._alarm_of("store-unwritable", StoreUnwritable(path=self._store.path, detail=str(error)))
+            # It can't be stored now, and yet a person has to see it now.
+            self._bus.publish(AlarmReceived(alarm=alarm, age_ms=0, received_ms=alarm.at_ms))
+
+    def _recovered(self) -> None:
+        if self._probe_at_mono_ms is not None:
+            self._probe_at_mono_ms = None
+            log.info("the store can be written again")
+            code = f"KF{StoreUnwritable.number}"
+            self.alarm("store-unwritable", "critical", "The store can be written again.", code, active=False)
+
+    def _alarm_of(self, name: str, error: KinflowError) -> Alarm:
+        return self.alarm(name, "critical", error.cause_text, error.code)
+
+    def _is_own_alarm(self, arrival: Arrival) -> bool:
+        return arrival.message.source == self._identity.device and isinstance(arrival.message, Alarm)
+
+
+def _run_job(connection: sqlite3.Connection, job: Job) -> Callable[[], None]:
+    """A job that fails takes nothing else with it. Its answer is given after the commit."""
+    connection.execute("SAVEPOINT job")
+    try:
+        answer = job.run(connection)
+    except Exception as error:
+        connection.execute("ROLLBACK TO job")
+        failure = error
+        return lambda: job.done.set_exception(failure)
+    connection.execute("RELEASE job")
+    return lambda: job.done.set_result(answer)
