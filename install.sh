@@ -161,7 +161,7 @@ is_ready() {
 
 # Measured on Debian 12 x86-64 with Python 3.11: see docs/errors/KF35.md.
 require_space() {
-    local needed_mb=1500 free_mb
+    local needed_mb=2000 free_mb
     if [[ $1 == test ]]; then needed_mb=2500; fi
     if [[ -e $VENV/bin/kinflow ]]; then needed_mb=$((needed_mb / 2)); fi
     free_mb=$(($(df -Pk -- "$ROOT" | awk 'NR == 2 { print $4 }') / 1024))

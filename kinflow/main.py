@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import version
+from typing import Any
 
 from kinflow.mounts import MOUNTS, Mount
 from kinflow.outcome import guarded
@@ -76,7 +77,8 @@ def _call(name: str, mount: Mount, arguments: list[str]) -> object:
 
     target = getattr(importlib.import_module(mount.module), mount.attribute)
     if isinstance(target, typer.Typer):
-        command = typer.main.get_group(target)
+        # get_command would take a group of one command for that command.
+        command: Any = typer.main.get_group(target)
     else:
         single = typer.Typer(add_completion=False)
         single.command()(target)

@@ -123,3 +123,9 @@ class ProcessNotReady(KinflowError):
     number = 45
     cause = "The process {name} did not become ready: {detail}."
     advice = "Read its log in {log}, correct the cause and start again."
+
+
+class CheckBroken(KinflowError):
+    number = 39
+    cause = "The doctor's check {slug} itself failed: {detail}."
+    advice = "The other checks are not affected; report this one with a support bundle."

@@ -31,7 +31,7 @@ def is_secret_key(key: str) -> bool:
 
 
 def redact_text(text: str, known: Iterable[str] = ()) -> str:
-    """`text` without the credentials of URLs, without values that are named as secrets, and without the `known` ones."""
+    """`text` without the credentials of URLs, the values that are named as secrets, and the `known` ones."""
     for secret in sorted({one for one in known if one}, key=len, reverse=True):
         text = text.replace(secret, STRUCK_OUT)
     text = _CREDENTIALS.sub(rf"\1{STRUCK_OUT}@", text)

@@ -1,0 +1,72 @@
+"""Every setting there is, with its type, range and default. kinflow.toml beside this file explains each in words."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from protocol.ids import SLUG_PATTERN
+
+Slug = Annotated[str, Meta(pattern=SLUG_PATTERN)]
+SlugOrEmpty = Annotated[str, Meta(pattern=rf"^$|{SLUG_PATTERN}")]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+TopicPrefix = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=100)]
+Metres = Annotated[float, Meta(gt=0.0, le=2000.0)]
+Point = tuple[float, float]
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    id: SlugOrEmpty = ""
+    name: Annotated[str, Meta(max_length=100)] = ""
+
+
+class Broker(Struct, frozen=True, kw_only=True):
+    url: str = ""
+    kind: Literal["auto", "mosquitto", "amqtt"] = "auto"
+    port: Port = 1883
+    prefix: TopicPrefix = "kinflow"
+
+
+class Edge(Struct, frozen=True, kw_only=True):
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Port = 8800
+    allow_lan: bool = False
+    hosts: tuple[Annotated[str, Meta(min_length=1, max_length=253)], ...] = ()
+    site: str = ""
+    database: str = ""
+    retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+
+
+class Camera(Struct, frozen=True, kw_only=True):
+    """One `[[agent.cameras]]` table. road: four pixels, near-left, near-right, far-right, far-left."""
+
+    id: Slug
+    source: Annotated[str, Meta(min_length=1)]
+    approach: SlugOrEmpty = ""
+    road_width_m: Metres | None = None
+    road_length_m: Metres | None = None
+    road: Annotated[tuple[Point, ...], Meta(min_length=4, max_length=4)] | None = None
+
+
+class Agent(Struct, frozen=True, kw_only=True):
+    port: Port = 8801
+    cameras: tuple[Camera, ...] = ()
+
+
+class HomeAssistant(Struct, frozen=True, kw_only=True):
+    enabled: bool = False
+    prefix: TopicPrefix = "homeassistant"
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    device: Device = Device()
+    broker: Broker = Broker()
+    edge: Edge = Edge()
+    agent: Agent = Agent()
+    home_assistant: HomeAssistant = HomeAssistant()
+    log: Log = Log()
