@@ -1,0 +1,92 @@
+"""What the agent sees, drawn onto the picture that it saw."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from agent.camera.port import Image
+from agent.traffic.birds_eye import ROW_M
+from agent.traffic.calibration import Calibration
+from agent.traffic.pipeline import Pipeline, View
+from protocol.messages import Estimate
+from protocol.units import Congestion
+
+_COLOURS: dict[Congestion | None, tuple[int, int, int]] = {
+    None: (170, 170, 170),
+    "free": (90, 190, 60),
+    "slow": (40, 200, 235),
+    "dense": (30, 130, 245),
+    "jam": (50, 50, 225),
+}
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_INK, _PAPER = (245, 245, 245), (20, 20, 20)
+
+
+def annotate(pipeline: Pipeline, view: View) -> Image:
+    """A copy of the frame with the road's rectangle, the covered lane rows, the queue's end and the figures."""
+    picture = view.frame.image.copy()
+    colour = _COLOURS[view.reading.congestion]
+    _tint(picture, pipeline, view, colour)
+    corners = np.round(np.array(pipeline.calibration.points)).astype(np.int32)
+    cv2.polylines(picture, [corners], True, colour, 2, cv2.LINE_AA)
+    if view.reading.queue_m is not None and (view.reading.queue_m.value or 0.0) > 1.0:
+        _across(picture, pipeline.calibration, view.reading.queue_m.value or 0.0)
+    _panel(picture, lines(view), colour)
+    return picture
+
+
+def lines(view: View) -> list[str]:
+    """The figures, one line each, in words that need no legend."""
+    reading = view.reading
+    head = f"{view.status}" + (f", {reading.congestion}" if reading.congestion else "")
+    figures = [
+        head,
+        f"index {_told(reading.index, '.2f')}",
+        f"occupancy {_told(reading.occupancy, '.2f')}",
+    ]
+    if reading.queue_m is not None:
+        figures.append(f"queue {_told(reading.queue_m, '.0f')} m")
+    if reading.count is not None:
+        figures.append(f"vehicles {_told(reading.count, '.0f')}")
+    if reading.speed_mps is not None:
+        figures.append(f"speed {_told(reading.speed_mps, '.1f')} m/s")
+    problems = f" ({', '.join(view.quality.problems)})" if view.quality.problems else ""
+    return [*figures, f"quality {view.quality.score:.2f}{problems}"]
+
+
+def _told(estimate: Estimate, form: str) -> str:
+    value = "?" if estimate.value is None else format(estimate.value, form)
+    return f"{value} [{format(estimate.low, form)}..{format(estimate.high, form)}]"
+
+
+def _tint(picture: Image, pipeline: Pipeline, view: View, colour: tuple[int, int, int]) -> None:
+    """Tint what counts as covered by vehicles."""
+    calibration, rows = pipeline.calibration, pipeline.model.view.rows
+    lane_m = calibration.road_width_m / calibration.lanes
+    layer = picture.copy()
+    for lane, row in zip(*np.nonzero(view.reading.covered), strict=True):
+        x, y = lane * lane_m, rows.near_m[row]
+        if not 0 <= y < calibration.visible_length_m:
+            continue
+        cell = [[x + 0.1, y], [x + lane_m - 0.1, y], [x + lane_m - 0.1, y + ROW_M], [x + 0.1, y + ROW_M]]
+        cv2.fillConvexPoly(layer, np.round(calibration.to_picture(np.array(cell))).astype(np.int32), colour)
+    cv2.addWeighted(layer, 0.35, picture, 0.65, 0, dst=picture)
+
+
+def _across(picture: Image, calibration: Calibration, y_m: float) -> None:
+    ends = calibration.to_picture(np.array([[0, y_m], [calibration.road_width_m, y_m]]))
+    left, right = (tuple(map(int, np.round(end))) for end in ends)
+    cv2.line(picture, left, right, (255, 255, 255), 2, cv2.LINE_AA)
+
+
+def _panel(picture: Image, text: list[str], colour: tuple[int, int, int]) -> None:
+    scale = max(0.4, picture.shape[1] / 1400)
+    step = round(30 * scale + 6)
+    width = round(max(cv2.getTextSize(line, _FONT, scale, 1)[0][0] for line in text) + 24)
+    height = step * len(text) + 12
+    panel = picture[: height + 8, : width + 8]
+    cv2.addWeighted(panel, 0.25, np.full_like(panel, _PAPER), 0.75, 0, dst=panel)
+    cv2.rectangle(picture, (0, 0), (5, height + 8), colour, -1)
+    for row, line in enumerate(text):
+        cv2.putText(picture, line, (14, step * (row + 1)), _FONT, scale, _INK, 1, cv2.LINE_AA)
