@@ -1,0 +1,1 @@
+"""Signal controllers, one file each, found by name (edge_server.signals.controller)."""

@@ -1,0 +1,165 @@
+"""The signals' shell: events in, commands out.
+
+It decides on each live observation, on each heartbeat and every 500 ms, and sends what the safety check made of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from edge_server.events import Event, HeartbeatReceived, ObservationReceived
+from edge_server.signals.controller import controller
+from edge_server.signals.fault import SignalFault
+from edge_server.signals.junction import Effect, Junction, Record
+from edge_server.signals.layout import ApproachLayout, layouts
+from edge_server.signals.lease import Order
+from edge_server.signals.sight import Sight
+from node.identity import Identity
+from protocol.errors import SiteUnsafe
+from protocol.ids import ApproachId, DeviceId, IntersectionId
+from protocol.messages import Heartbeat, Observation, SignalCommand
+from protocol.site import Site
+from protocol.site_check import faults
+
+TICK_MS = 500
+
+Send = Callable[[DeviceId, SignalCommand], bool]
+
+log = structlog.get_logger("edge.signals")
+
+
+class SignalService:
+    """Safe from any thread. A site with a fault is not steered at all: that is said once, as KF16.
+
+    send: hand a command to the link, now or never. commanded: hear of each command that was sent. record: keep a line
+    of the decision log. report: tell people of a fault, or that it is over. path: the site file, for messages.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        identity: Identity,
+        send: Send,
+        *,
+        record: Callable[[Record], None],
+        report: Callable[[SignalFault], None],
+        commanded: Callable[[SignalCommand], None] = lambda _: None,
+        path: str = "site.toml",
+    ) -> None:
+        self._identity = identity
+        self._send = send
+        self._record = record
+        self._report = report
+        self._commanded = commanded
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._junctions: dict[IntersectionId, Junction] = {}
+        self._watching: dict[ApproachId, IntersectionId] = {}
+        self._approaches: dict[ApproachId, ApproachLayout] = {}
+        self._sights: dict[ApproachId, Sight] = {}
+        wrong = faults(site)
+        if wrong:
+            unsafe = SiteUnsafe(path=path, count=len(wrong), detail=f"{wrong[0].where}: {wrong[0].text}")
+            self._report(SignalFault("site-unsafe", site.id, "critical", unsafe))
+        else:
+            self._take_up(site)
+
+    def _take_up(self, site: Site) -> None:
+        now_ms = self._identity.clock.monotonic_ms()
+        for intersection, layout in layouts(site).items():
+            decide = controller(layout.control)
+            self._junctions[intersection] = Junction(layout, decide, self._identity.device, now_ms)
+            self._approaches.update(layout.downstream)
+            self._watching.update((approach.id, intersection) for approach in layout.approaches)
+        self._sights = {approach: Sight(now_ms) for approach in self._approaches}
+
+    def handle(self, event: Event) -> None:
+        """Take an event of the edge's bus; history, and whatever is not about signals, is passed over."""
+        if isinstance(event, ObservationReceived) and event.live:
+            self.see(event.observation, event.received_mono_ms - event.age_ms)
+        elif isinstance(event, HeartbeatReceived):
+            self.hear(event.heartbeat, event.received_mono_ms)
+
+    def see(self, observation: Observation, seen_ms: int) -> None:
+        """A live observation; seen_ms: when it was made, on the edge's monotonic clock."""
+        approach = self._approaches.get(observation.approach)
+        if approach is None:
+            return
+        with self._lock:
+            self._sights[approach.id] = self._sights[approach.id].after(observation, approach, seen_ms)
+            junction = self._junctions.get(self._watching.get(approach.id, IntersectionId("")))
+            if junction is not None:
+                self._carry_out(junction, junction.decide(self._sights, self._now_ms(), urgent=True))
+
+    def hear(self, heartbeat: Heartbeat, heard_ms: int) -> None:
+        """A heartbeat; heard_ms: when it came in, on the edge's monotonic clock."""
+        junction = self._junctions.get(heartbeat.intersection)
+        if junction is None or junction.layout.device != heartbeat.source:
+            log.warning("heartbeat of no controller here", source=heartbeat.source, of=heartbeat.intersection)
+            return
+        with self._lock:
+            self._carry_out(junction, junction.hear(heartbeat, self._sights, heard_ms))
+
+    def tick(self) -> None:
+        """Decide everywhere: what is called every 500 ms."""
+        with self._lock:
+            for junction in self._junctions.values():
+                self._carry_out(junction, junction.decide(self._sights, self._now_ms(), urgent=False))
+
+    def take_over(self, intersection: IntersectionId) -> None:
+        """Steer an intersection although another edge server does, because a person said so."""
+        with self._lock:
+            self._junctions[intersection].take_over()
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="signals-tick", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop deciding; the controllers' leases lapse and they return to their own plans."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(TICK_MS / 1000):
+            try:
+                self.tick()
+            except Exception:
+                log.exception("tick failed")
+
+    def _now_ms(self) -> int:
+        return self._identity.clock.monotonic_ms()
+
+    def _carry_out(self, junction: Junction, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Order():
+                    self._dispatch(junction, effect)
+                case SignalFault():
+                    self._report(effect)
+                case Record():
+                    self._record(effect)
+
+    def _dispatch(self, junction: Junction, order: Order) -> None:
+        safe = order.command
+        approaches = junction.layout.approaches
+        command = SignalCommand(
+            **self._identity.live(),
+            intersection=safe.intersection,
+            phases=safe.phases,
+            heartbeat=order.heartbeat,
+            heartbeat_boot=order.heartbeat_boot,
+            lease_ms=order.lease_ms,
+            epoch=order.epoch,
+            controller=safe.controller,
+            reason=safe.reason,
+            newest_capture_ms=max(self._sights[one.id].captured_ms for one in approaches),
+        )
+        if self._send(junction.layout.device, command):
+            junction.sent(order, command.id, self._now_ms())
+            self._commanded(command)

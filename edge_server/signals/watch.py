@@ -1,0 +1,115 @@
+"""Does the controller do what it says, and what it was told? One pure watch for each intersection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from edge_server.errors import (
+    CommandRefused,
+    ControllerContradicts,
+    ControllerInFlash,
+    ControllerSilent,
+    HeldByAnotherEdge,
+)
+from edge_server.signals.fault import SignalFault
+from edge_server.signals.layout import Layout
+from edge_server.signals.lease import MISFITS, LeaseState, answer
+from edge_server.signals.view import View
+from protocol.ids import PhaseId
+from protocol.messages import Heartbeat
+
+SILENT_AFTER_MS = 3_000
+# A few lost or late commands are a bad link; nothing but refusals, or no answer at all, for this long is a fault.
+PERSISTENT_MS = 3_000
+# What a change may take beyond the controller's own times before it counts as not done.
+GRACE_MS = 5_000
+
+
+@dataclass(frozen=True)
+class Watch:
+    """since_ms: when the watch began. unanswered_ms, refused_ms: since when our orders have got no answer, or nothing
+    but refusals. contradiction: how the controller disobeyed, until it obeys. aim, aimed_ms: the phases it was heading
+    for under our lease, and since when."""
+
+    since_ms: int
+    unanswered_ms: int | None = None
+    refused_ms: int | None = None
+    refusal: str = ""
+    contradiction: str | None = None
+    aim: frozenset[PhaseId] = frozenset()
+    aimed_ms: int = 0
+
+
+def sent(watch: Watch, now_ms: int) -> Watch:
+    return watch if watch.unanswered_ms is not None else replace(watch, unanswered_ms=now_ms)
+
+
+def heard(watch: Watch, layout: Layout, before: LeaseState, view: View) -> Watch:
+    """What a heartbeat shows. before: the lease's state before this heartbeat."""
+    heartbeat, now_ms = view.heartbeat, view.heard_ms
+    outcome = answer(before, heartbeat)
+    if outcome is not None:
+        watch = replace(watch, unanswered_ms=None)
+        if outcome.refusal is None:
+            watch = replace(watch, refused_ms=None, refusal="", contradiction=None)
+        else:
+            since_ms = watch.refused_ms if watch.refused_ms is not None else now_ms
+            watch = replace(watch, refused_ms=since_ms, refusal=outcome.refusal)
+    if view.target != watch.aim:
+        watch = replace(watch, aim=view.target, aimed_ms=now_ms)
+    contradiction = _contradiction(watch, layout, before, view)
+    return watch if contradiction is None else replace(watch, contradiction=contradiction)
+
+
+def faults(
+    layout: Layout, watch: Watch, lease: LeaseState, view: View | None, now_ms: int
+) -> Mapping[str, SignalFault]:
+    """Everything that is wrong now, by the alarm's slug."""
+    place = layout.intersection
+    found: list[SignalFault] = []
+    silent_ms = now_ms - (view.heard_ms if view is not None else watch.since_ms)
+    if silent_ms > SILENT_AFTER_MS:
+        silent = ControllerSilent(intersection=place, silent_s=SILENT_AFTER_MS // 1000)
+        return {"controller-silent": SignalFault("controller-silent", place, "critical", silent)}
+    if view is not None and view.heartbeat.control == "flash":
+        detail = view.heartbeat.fault or "it does not say why"
+        flash = ControllerInFlash(intersection=place, detail=detail)
+        found.append(SignalFault("controller-in-flash", place, "critical", flash))
+    if watch.contradiction is not None or _overdue(watch.unanswered_ms, now_ms):
+        detail = watch.contradiction or "it answers no command"
+        contradicts = ControllerContradicts(intersection=place, detail=detail)
+        found.append(SignalFault("controller-contradicts", place, "critical", contradicts))
+    if watch.refusal in MISFITS or _overdue(watch.refused_ms, now_ms):
+        refused = CommandRefused(intersection=place, refusal=watch.refusal)
+        found.append(SignalFault("command-refused", place, "warning", refused))
+    if lease.standing == "standing-by":
+        held = HeldByAnotherEdge(intersection=place, edge=lease.holder)
+        found.append(SignalFault("held-by-another-edge", place, "warning", held))
+    return {fault.alarm: fault for fault in found}
+
+
+def _overdue(since_ms: int | None, now_ms: int) -> bool:
+    return since_ms is not None and now_ms - since_ms > PERSISTENT_MS
+
+
+def _contradiction(watch: Watch, layout: Layout, before: LeaseState, view: View) -> str | None:
+    heartbeat = view.heartbeat
+    lit = frozenset(one for one, state in view.shown.items() if state.aspect != "red")
+    if heartbeat.control != "flash" and not layout.compatible(lit):
+        return f"it shows phases {sorted(lit)} together, which conflict"
+    if not _is_ours(before, heartbeat):
+        return None
+    outcome = heartbeat.last_command
+    if outcome is not None and outcome.refusal is None and outcome.command in before.orders:
+        told = before.orders[outcome.command]
+        if told != view.target:
+            return f"told to serve {sorted(told)}, it heads for {sorted(view.target)}"
+    slowest_ms = max(stage.service_ms for stage in layout.stages.values()) + GRACE_MS
+    if not view.target <= view.serving and view.heard_ms - watch.aimed_ms > slowest_ms:
+        return f"it has been heading for {sorted(view.target)} for {(view.heard_ms - watch.aimed_ms) // 1000} s"
+    return None
+
+
+def _is_ours(lease: LeaseState, heartbeat: Heartbeat) -> bool:
+    return heartbeat.control == "edge" and heartbeat.lease is not None and heartbeat.lease.edge == lease.edge

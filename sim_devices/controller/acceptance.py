@@ -1,0 +1,77 @@
+"""Which signal commands the controller takes. The first rule that a command breaks names the refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from protocol.ids import BootId, DeviceId
+from protocol.messages import SignalCommand
+from protocol.messages.heartbeat import Refusal
+from protocol.messages.signal_command import LEASE_MAX_MS
+from sim_devices.controller.wiring import Wiring
+
+# A command that quotes a heartbeat older than this was too long on its way.
+FRESH_MS = 1_500
+REMEMBERED_EDGES = 16
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who steers, until when on the controller's own clock."""
+
+    edge: DeviceId
+    until_ms: int
+
+
+@dataclass(frozen=True)
+class Register:
+    """What the controller has taken so far. highest_epoch outlives a restart; owner: the edge that took it, None after
+    a restart. seqs: the last sequence number taken from each edge and boot."""
+
+    highest_epoch: int = 0
+    owner: DeviceId | None = None
+    holder: Holder | None = None
+    seqs: Mapping[tuple[DeviceId, BootId], int] = field(default_factory=dict)
+
+
+def refusal(
+    wiring: Wiring, register: Register, command: SignalCommand, *, boot: BootId, beats: Mapping[int, int], now_ms: int
+) -> Refusal | None:
+    """None when the command is taken. beats: when each recent heartbeat of this boot went out, by its counter."""
+    beat_ms = beats.get(command.heartbeat) if command.heartbeat_boot == boot else None
+    if command.intersection != wiring.intersection:
+        return "foreign-intersection"
+    if beat_ms is None or now_ms - beat_ms > FRESH_MS:
+        return "stale-heartbeat"
+    if command.seq <= register.seqs.get((command.source, command.boot), -1):
+        return "repeated"
+    return _unservable(wiring, command) or _outranked(register, command)
+
+
+def _unservable(wiring: Wiring, command: SignalCommand) -> Refusal | None:
+    phases = frozenset(command.phases)
+    if command.lease_ms > LEASE_MAX_MS:
+        return "lease-too-long"
+    if not phases <= wiring.heads.keys():
+        return "unknown-phase"
+    return "conflicting-phases" if wiring.conflicting(phases) else None
+
+
+def _outranked(register: Register, command: SignalCommand) -> Refusal | None:
+    """A higher epoch is always newer. An equal one belongs to the edge that took it first."""
+    if command.epoch < register.highest_epoch:
+        return "lower-epoch"
+    if command.epoch > register.highest_epoch or command.source == register.owner:
+        return None
+    return "held-by-another" if register.holder is not None else "lower-epoch"
+
+
+def taken(register: Register, command: SignalCommand, now_ms: int) -> Register:
+    """The register after a command that was taken."""
+    seqs = {one: seq for one, seq in register.seqs.items() if one != (command.source, command.boot)}
+    while len(seqs) >= REMEMBERED_EDGES:
+        del seqs[next(iter(seqs))]
+    seqs[command.source, command.boot] = command.seq
+    holder = Holder(command.source, now_ms + command.lease_ms)
+    return Register(command.epoch, command.source, holder, seqs)
