@@ -1,0 +1,50 @@
+"""What every test stands on: a state folder of its own, no settings from outside, and where the data is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("KINFLOW_DATA", ROOT.parent / "shared" / "data"))
+KEPT_VARIABLES = ("KINFLOW_DATA", "KINFLOW_CHROMIUM")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("data") and not DATA.is_dir():
+        pytest.skip(f"no data at {DATA}")
+
+
+@pytest.fixture(autouse=True)
+def _own_state(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads this machine's settings or writes to its state folder; child processes inherit that."""
+    for name in list(os.environ):
+        if name.startswith("KINFLOW_") and name not in KEPT_VARIABLES:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("KINFLOW_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of development data; use it in tests that are marked `data`."""
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A Chromium that Playwright can drive. `install.sh test` provides one, so that its absence is a failure there."""
+    named = os.environ.get("KINFLOW_CHROMIUM")
+    path = shutil.which(named or "chromium")
+    if path is None and (named or os.environ.get("CI")):
+        pytest.fail(f"there is no Chromium at {named or 'chromium'}", pytrace=False)
+    if path is None:
+        pytest.skip("no Chromium here; ./install.sh test installs one")
+    return path
