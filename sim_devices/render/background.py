@@ -6,17 +6,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from sim_devices.render.arrays import Array, Image
 from sim_devices.render.camera import Camera
 from sim_devices.render.light import airlight, street_light, transmission
 from sim_devices.render.markings import painted
 from sim_devices.render.road import Road
 from sim_devices.render.surroundings import draw_surroundings
 from sim_devices.render.weather import Weather
-
-Array = NDArray[np.float32]
-Image = NDArray[np.uint8]
 
 SUPERSAMPLING = 2
 SKY_DEPTH_M = 400.0
@@ -109,15 +106,15 @@ def _ground(canvas: Canvas, road: Road, weather: Weather, random: np.random.Gene
     wear = np.clip(0.86 + 0.10 * medium + 0.10 * fine, 0.3, 1.0)
     cover = (cover * wear)[..., None]
     colour = colour * (1 - cover) + paint * cover
-    colour = _lit(colour, canvas, weather, x, y, broad + 0.6 * medium)
+    colour = _lit(colour, canvas, weather, (x, y), broad + 0.6 * medium)
     canvas.colour[below] = colour[below]
     canvas.depth[below] = depth[below]
 
 
-def _lit(colour: Array, canvas: Canvas, weather: Weather, x: Array, y: Array, puddles: Array) -> Array:
+def _lit(colour: Array, canvas: Canvas, weather: Weather, ground: tuple[Array, Array], puddles: Array) -> Array:
     level: Array | float = weather.ambient + 0.62 * weather.sun
     if weather.night:
-        level = weather.ambient + 0.55 * street_light(x, y)
+        level = weather.ambient + 0.55 * street_light(*ground)
     lit = colour * np.asarray(level, np.float32)[..., None]
     if weather.rain:
         grazing = np.clip(1 + canvas.rays[..., 2] / np.linalg.norm(canvas.rays, axis=-1), 0, 1) ** 4

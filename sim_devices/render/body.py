@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim_devices.render.arrays import Array
 from sim_devices.render.vehicle import SIZES, Kind
 
 CORNERS = 8
@@ -30,9 +30,9 @@ class Body:
     """points: polygons (n, CORNERS, 3), short ones padded by their last corner. material: (n,) indices of MATERIALS.
     detail: (n,) True where a distant vehicle does without. Order: as painted when seen from the front."""
 
-    points: NDArray[np.float64]
-    material: NDArray[np.int64]
-    detail: NDArray[np.bool_]
+    points: Array
+    material: Array
+    detail: Array
 
 
 class _Builder:

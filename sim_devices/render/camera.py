@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from math import atan2, cos, sin, tan
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim_devices.render.arrays import Array
 from sim_devices.render.road import Road
-
-Array = NDArray[np.float64]
 
 # Ranges from which `mount` draws: a mast at a junction, with a lens that frames the rectangle.
 HEIGHT_M = (7.0, 9.5)

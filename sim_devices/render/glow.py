@@ -6,16 +6,13 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from sim_devices.render.arrays import Array, Image
 from sim_devices.render.camera import Camera
 from sim_devices.render.light import transmission
 from sim_devices.render.painter import Painted
 from sim_devices.render.vehicle import EMERGENCY_KINDS, RoadVehicle, beacon_lit
 from sim_devices.render.weather import Weather
-
-Array = NDArray[np.float64]
-Image = NDArray[np.uint8]
 
 SHRINK = 4
 # Reach in metres, half width at its end in vehicle widths, and strength of the lit stretch of road, outer part first.
@@ -66,15 +63,13 @@ class Glow:
         dx, dy = one.direction
         return dx * (one.x_m - self.camera.x_m) + dy * (one.y_m - self.camera.y_m) < 0
 
-    def _beam(self, buffer: Image, pixels: NDArray[np.int32], depth: Array, through: Array) -> None:
+    def _beam(self, buffer: Image, pixels: Array, depth: Array, through: Array) -> None:
         for rows, (_, _, strength) in zip(_BEAMS, BEAMS, strict=True):
             if depth[rows].min() > 2.0:
                 level = strength * self._strength * float(through[rows].min())
                 cv2.fillConvexPoly(buffer, pixels[rows], (level * 0.8, level, level))
 
-    def _dot(
-        self, buffer: Image, at: NDArray[np.int32], mirror: NDArray[np.int32], level: list[float], radius: float
-    ) -> None:
+    def _dot(self, buffer: Image, at: Array, mirror: Array, level: list[float], radius: float) -> None:
         size = max(1, round(radius + 0.3))
         centre = (int(at[0]), int(at[1]))
         if self.weather.rain and mirror[1] > at[1]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim_devices.render.arrays import Array
 from sim_devices.render.weather import Weather
-
-Array = NDArray[np.floating]
 
 # Towards the sun, in the road frame: behind the camera's right shoulder, at about 40 degrees.
 _SUN = np.array([0.62, -0.48, 0.62])
@@ -27,7 +25,8 @@ def airlight(weather: Weather) -> Array:
 
 def transmission(weather: Weather, depth_m: Array) -> Array:
     """t = exp(-beta d): the share of a surface's light that reaches the camera through the air."""
-    return np.exp(-weather.fog_per_m * depth_m)
+    through: Array = np.exp(-weather.fog_per_m * depth_m)
+    return through
 
 
 def street_light(x_m: Array, y_m: Array) -> Array:

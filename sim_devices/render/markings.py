@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim_devices.render.arrays import Array
 from sim_devices.render.road import Road
-
-Array = NDArray[np.float32]
 
 WHITE = np.array([222.0, 226.0, 226.0], np.float32)
 DASH_M, DASH_PERIOD_M = 3.0, 9.0
@@ -69,7 +67,8 @@ def _band(value: Array, low: float, high: float, pixel: Array) -> Array:
     """How much of a pixel around `value` lies between low and high."""
     upper = np.minimum(high, value + pixel / 2)
     lower = np.maximum(low, value - pixel / 2)
-    return np.clip((upper - lower) / np.maximum(pixel, 1e-6), 0.0, 1.0)
+    share: Array = np.clip((upper - lower) / np.maximum(pixel, 1e-6), 0.0, 1.0)
+    return share
 
 
 def _line(x: Array, at: float, width: float, pixel: Array) -> Array:

@@ -8,16 +8,13 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from sim_devices.render.arrays import Array, Image
 from sim_devices.render.body import CORNERS, MATERIALS, bodies
 from sim_devices.render.camera import Camera
 from sim_devices.render.light import SUN, airlight, shade, transmission
 from sim_devices.render.vehicle import EMERGENCY_KINDS, Kind, RoadVehicle, beacon_lit, fate
 from sim_devices.render.weather import Weather
-
-Array = NDArray[np.float64]
-Image = NDArray[np.uint8]
 
 NEAREST_M = 1.5
 FARTHEST_M = 180.0
@@ -118,10 +115,10 @@ class Painter:
             return []
         placed, materials, counts = [], [], []
         for one in vehicles:
-            points, material = self._place(one)
-            placed.append(points)
-            materials.append(material)
-            counts.append(len(points))
+            own_points, own_material = self._place(one)
+            placed.append(own_points)
+            materials.append(own_material)
+            counts.append(len(own_points))
         points = np.concatenate(placed)
         owner = np.repeat(np.arange(len(vehicles)), counts)
         pixels, depth = self.camera.project(points)
@@ -130,7 +127,9 @@ class Painter:
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
         faces = np.einsum("ij,ij->i", normals, self._position - points[:, 0]) > 0
         seen = faces & (depth.min(axis=1) > NEAREST_M) & (_area(pixels) > 0.7)
-        colours = self._colours(vehicles, owner, np.concatenate(materials), points, normals, depth[:, 0], t_s)
+        palette = np.array([self._palette(one, t_s) for one in vehicles])
+        material = np.concatenate(materials)
+        colours = self._colours(palette[owner, material], material, points, normals, depth[:, 0])
         fixed = np.round(pixels * _FIXED).astype(np.int32)
         for i in np.flatnonzero(seen):
             cv2.fillConvexPoly(frame, fixed[i], colours[i], cv2.LINE_AA, _SHIFT)
@@ -143,7 +142,7 @@ class Painter:
                 painted.append(Painted(one, hull, float(depth[own].min())))
         return painted
 
-    def _place(self, one: RoadVehicle) -> tuple[Array, NDArray[np.int64]]:
+    def _place(self, one: RoadVehicle) -> tuple[Array, Array]:
         shapes = bodies(one.kind)
         body = shapes[int(fate(one.id, "shape") * len(shapes)) % len(shapes)]
         points, material = body.points, body.material
@@ -160,19 +159,15 @@ class Painter:
         return np.stack([x, y, points[..., 2] * one.height_m], axis=-1), material
 
     @staticmethod
-    def _rear_first(kind: Kind, points: Array, material: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
+    def _rear_first(kind: Kind, points: Array, material: Array) -> tuple[Array, Array]:
         """Seen from behind, a lorry's cab is painted before its load."""
         if kind not in ("truck", "fire-engine"):
             return points, material
         order = np.argsort(-points[..., 0].mean(axis=1) > 0.26, kind="stable")
         return points[order], material[order]
 
-    def _colours(
-        self, vehicles: Sequence[RoadVehicle], owner: NDArray[np.int64], material: NDArray[np.int64],
-        points: Array, normals: Array, depth: Array, t_s: float,
-    ) -> list[list[float]]:  # fmt: skip
-        palette = np.array([self._palette(one, t_s) for one in vehicles])
-        base = palette[owner, material]
+    def _colours(self, base: Array, material: Array, points: Array, normals: Array, depth: Array) -> list[list[float]]:
+        """Colour of each polygon as the camera sees it. base: (n, 4) from _palette."""
         light = shade(self.weather, normals, points[:, 0, 0], points[:, 0, 1])
         colour = base[:, :3] * np.where(base[:, 3] > 0, 1.0, light)[:, None]
         glass = (material == _NUMBER["glass"]) & (normals[:, 2] > 0.2)
@@ -221,4 +216,5 @@ def _area(pixels: Array) -> Array:
     """Area of polygons (n, CORNERS, 2) in square pixels."""
     x, y = pixels[..., 0], pixels[..., 1]
     after = np.roll(np.arange(CORNERS), -1)
-    return np.abs((x * y[:, after] - x[:, after] * y).sum(axis=1)) / 2
+    area: Array = np.abs((x * y[:, after] - x[:, after] * y).sum(axis=1)) / 2
+    return area

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from sim_devices.render.arrays import Array, Image
 from sim_devices.render.background import draw_background
 from sim_devices.render.camera import Camera
 from sim_devices.render.glow import Glow
@@ -18,8 +18,6 @@ from sim_devices.render.road import Road
 from sim_devices.render.truth import Truth, VehicleBox, measure
 from sim_devices.render.vehicle import RoadVehicle, beacon_lit
 from sim_devices.render.weather import Weather
-
-Image = NDArray[np.uint8]
 
 JPEG_QUALITY = 82
 NOISE_TILES = 3
@@ -74,14 +72,14 @@ class Scene:
         """The truth alone, without a picture."""
         return measure(self.road, vehicles, t_s, self._corners, boxes)  # type: ignore[arg-type]
 
-    def _shaken(self, offset: NDArray[np.float64]) -> Image:
+    def _shaken(self, offset: Array) -> Image:
         if not offset.any():
             return self.background.copy()
         move = np.array([[1, 0, offset[0]], [0, 1, offset[1]]])
         size = (self.camera.width_px, self.camera.height_px)
         return cv2.warpAffine(self.background, move, size, borderMode=cv2.BORDER_REPLICATE)
 
-    def _noise_tiles(self) -> list[NDArray[np.int8]]:
+    def _noise_tiles(self) -> list[Array]:
         random = np.random.default_rng((self.seed, 0x9015E))
         shape = (self.camera.height_px, self.camera.width_px * 2, 3)
         tiles = [random.normal(0, self.weather.noise, shape) for _ in range(NOISE_TILES)]
@@ -106,7 +104,7 @@ class Scene:
         for number, (one, (left, top, right, bottom)) in enumerate(zip(painted[-255:], areas, strict=True), start=1):
             if right <= left or bottom <= top:
                 continue
-            own = cv2.compare(owners[top:bottom, left:right], float(number), cv2.CMP_EQ)
+            own = cv2.inRange(owners[top:bottom, left:right], number, number)
             visible = cv2.countNonZero(own)
             if visible < LEAST_VISIBLE_PX:
                 continue

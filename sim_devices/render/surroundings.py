@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from sim_devices.render.arrays import Array
 from sim_devices.render.light import LAMP_FIRST_M, LAMP_HEIGHT_M, LAMP_SPACING_M, LAMP_X_M, street_light
 from sim_devices.render.road import Road
 from sim_devices.render.weather import Weather
@@ -15,20 +16,32 @@ from sim_devices.render.weather import Weather
 if TYPE_CHECKING:
     from sim_devices.render.background import Canvas
 
-Array = NDArray[np.float64]
 
 FAR_M = 260.0
 HOUSES_FROM_ROAD_M = 9.5
 TEXEL_M = 0.1
+DEPTH_M = 12.0
+
+Colour = tuple[int, int, int]
 _WALLS = ((96, 112, 140), (150, 165, 178), (120, 128, 134), (88, 98, 150), (172, 182, 188), (110, 130, 158))
 _LEAVES = np.array([38.0, 84.0, 62.0])
 
 
+@dataclass(frozen=True)
+class _House:
+    """begins_m and length_m along the street."""
+
+    begins_m: float
+    length_m: float
+    height_m: float
+    wall: Colour
+
+
 def draw_surroundings(canvas: Canvas, road: Road, weather: Weather, random: np.random.Generator) -> None:
     total = road.width_m + sum(road.opposite_widths_m)
-    for side, edge in ((-1, -HOUSES_FROM_ROAD_M), (1, total + HOUSES_FROM_ROAD_M)):
-        for y, depth, height, wall in reversed(_row(random)):
-            _house(canvas, weather, random, side, edge, (y, y + depth), height, wall)
+    for front_m in (-HOUSES_FROM_ROAD_M, total + HOUSES_FROM_ROAD_M):
+        for house in reversed(_row(random)):
+            _house(canvas, weather, random, front_m, house)
     _end(canvas, weather, random, total)
     for y in np.arange(FAR_M, 12.0, -13.0):
         for x in (-5.2, total + 5.2):
@@ -39,43 +52,41 @@ def draw_surroundings(canvas: Canvas, road: Road, weather: Weather, random: np.r
         _lamp(canvas, weather, float(y))
 
 
-def _row(random: np.random.Generator) -> list[tuple[float, float, float, tuple[int, int, int]]]:
-    """Houses along one side: first metre, length, height, wall."""
+def _row(random: np.random.Generator) -> list[_House]:
+    """Houses along one side, near to far."""
     houses, y = [], random.uniform(3.0, 10.0)
     while y < FAR_M:
-        length = random.uniform(12, 26)
-        houses.append((y, length, random.uniform(7, 19), _WALLS[random.integers(len(_WALLS))]))
-        y += length + random.choice([0.0, 0.0, 5.0, 9.0])
+        house = _House(y, random.uniform(12, 26), random.uniform(7, 19), _WALLS[random.integers(len(_WALLS))])
+        houses.append(house)
+        y += house.length_m + random.choice([0.0, 0.0, 5.0, 9.0])
     return houses
 
 
-def _house(
-    canvas: Canvas, weather: Weather, random: np.random.Generator, side: int, edge: float,
-    y: tuple[float, float], height: float, wall: tuple[int, int, int],
-) -> None:  # fmt: skip
-    back = edge + side * 12.0
-    light = (0.95, 0.72) if side < 0 else (0.62, 0.85)
-    street = [(edge, y[0]), (edge, y[1])] if side < 0 else [(edge, y[1]), (edge, y[0])]
-    end = [(back, y[0]), (edge, y[0])] if side < 0 else [(edge, y[0]), (back, y[0])]
-    for (a, b), brightness in ((end, light[1]), (street, light[0])):
-        facade = _facade(weather, random, float(np.hypot(b[0] - a[0], b[1] - a[1])), height, wall, brightness)
-        _wall(canvas, a, b, height, facade)
+def _house(canvas: Canvas, weather: Weather, random: np.random.Generator, front_m: float, house: _House) -> None:
+    """front_m: x of the wall along the street, negative on the left."""
+    y = (house.begins_m, house.begins_m + house.length_m)
+    if front_m < 0:
+        walls = (((front_m - DEPTH_M, y[0]), (front_m, y[0]), 0.72), ((front_m, y[0]), (front_m, y[1]), 0.95))
+    else:
+        walls = (((front_m, y[0]), (front_m + DEPTH_M, y[0]), 0.85), ((front_m, y[1]), (front_m, y[0]), 0.62))
+    for a, b, brightness in walls:
+        size = (float(np.hypot(b[0] - a[0], b[1] - a[1])), house.height_m)
+        _wall(canvas, a, b, house.height_m, _facade(weather, random, size, house.wall, brightness))
 
 
 def _end(canvas: Canvas, weather: Weather, random: np.random.Generator, total: float) -> None:
     """The house at the far end of the street."""
     height = random.uniform(10, 16)
-    facade = _facade(weather, random, total + 30, height, _WALLS[random.integers(len(_WALLS))], 0.8)
+    facade = _facade(weather, random, (total + 30, height), _WALLS[random.integers(len(_WALLS))], 0.8)
     if canvas.camera.pitch_rad < 0.35:
         _wall(canvas, (-15.0, FAR_M + 15), (total + 15, FAR_M + 15), height, facade)
 
 
 def _facade(
-    weather: Weather, random: np.random.Generator, width_m: float, height_m: float,
-    wall: tuple[int, int, int], brightness: float,
-) -> NDArray[np.float32]:  # fmt: skip
+    weather: Weather, random: np.random.Generator, size_m: tuple[float, float], wall: Colour, brightness: float
+) -> Array:
     """A wall's texture (h, w, 3), top first: floors of windows, a shop front below; lit windows at night."""
-    w, h = max(8, int(width_m / TEXEL_M)), max(8, int(height_m / TEXEL_M))
+    w, h = max(8, int(size_m[0] / TEXEL_M)), max(8, int(size_m[1] / TEXEL_M))
     level = brightness * (weather.ambient + 0.75 * weather.sun) + (0.10 if weather.night else 0.0)
     image = np.empty((h, w, 3), np.float32)
     image[:] = np.array(wall) * level
@@ -94,9 +105,7 @@ def _facade(
     return image
 
 
-def _wall(
-    canvas: Canvas, a: tuple[float, float], b: tuple[float, float], height: float, facade: NDArray[np.float32]
-) -> None:
+def _wall(canvas: Canvas, a: tuple[float, float], b: tuple[float, float], height: float, facade: Array) -> None:
     """Hang `facade` on the wall that runs from a (its left end) to b."""
     camera = canvas.camera
     corners = np.array([[*a, height], [*b, height], [*b, 0.0], [*a, 0.0]])

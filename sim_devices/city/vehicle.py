@@ -1,0 +1,25 @@
+"""A vehicle in the city."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sim_devices.render.vehicle import Kind
+
+
+@dataclass(frozen=True)
+class CityVehicle:
+    """x_m, y_m: middle of the front bumper, east and north of the city's origin. heading_deg: clockwise from north.
+    lane: SUMO's id of the lane. beacons: flashing."""
+
+    id: str
+    kind: Kind
+    x_m: float
+    y_m: float
+    heading_deg: float
+    length_m: float
+    width_m: float
+    height_m: float
+    speed_mps: float
+    lane: str
+    beacons: bool
