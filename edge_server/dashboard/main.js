@@ -1,0 +1,154 @@
+// Puts the parts together: one model, one stream, and each part told when what it shows has changed.
+
+import { Alarms } from "./alarms.js";
+import { api } from "./api.js";
+import { Approaches, drawDeviceTile, drawSignalTile } from "./approaches.js";
+import { CameraView } from "./camera.js";
+import { Corrections } from "./corrections.js";
+import { Devices } from "./devices.js";
+import { Dialog } from "./dialog.js";
+import { $, blank, el, say } from "./dom.js";
+import { Events } from "./events.js";
+import { History } from "./history.js";
+import { CityMap } from "./map.js";
+import { Model } from "./model.js";
+import { Signals } from "./signals.js";
+import { Stream } from "./stream.js";
+import { startTheme } from "./theme.js";
+import { SHOWN_WORDS, age, time } from "./words.js";
+
+const model = new Model();
+const dialog = new Dialog();
+const alarms = new Alarms(model, dialog);
+const camera = new CameraView(model);
+const corrections = new Corrections(model, dialog);
+const devices = new Devices(model, dialog);
+const events = new Events(model);
+const history = new History(model);
+const signals = new Signals(model);
+const approaches = new Approaches(model, choose);
+const map = new CityMap(model, choose);
+let site = null;
+
+function choose(id) {
+  approaches.choose(id);
+  map.choose(id);
+  camera.draw(id);
+  history.show(id);
+}
+
+function drawApproaches() {
+  approaches.draw();
+  map.drawRoads();
+  camera.draw(approaches.chosen);
+  history.append(model.approach.get(approaches.chosen));
+  blank($("approach-blank"), approaches.chosen ? "" : "Choose an approach on the map or in the list, once there is one.");
+}
+
+function drawDevices() {
+  devices.draw();
+  drawDeviceTile(model);
+}
+
+/** At most once a second: a fleet of thousands says something all the time. */
+function slowly(draw) {
+  let timer = 0;
+  let again = false;
+  return function run() {
+    if (timer) {
+      again = true;
+      return;
+    }
+    draw();
+    timer = setTimeout(() => {
+      timer = 0;
+      if (again) run();
+      again = false;
+    }, 1000);
+  };
+}
+
+function drawSignals() {
+  signals.draw();
+  map.drawSignals();
+  drawSignalTile(model);
+}
+
+function drawLink(state = stream.state) {
+  const since_ms = model.offline_since_ms;
+  const link = $("link");
+  const server = model.server.get("edge");
+  const deaf = state === "live" && server && !server.broker_connected;
+  link.dataset.state = deaf ? "offline" : state;
+  document.body.classList.toggle("offline", state === "offline" || state === "signed-out");
+  $("banner").hidden = state === "connecting" || (state === "live" && !deaf);
+  $("retry").hidden = deaf;
+  if (state === "connecting") return;
+  if (state === "live") {
+    say($("link-text"), deaf ? "No broker" : `Live · ${time(model.now_ms())}`);
+    if (deaf) say($("banner-text"), "The server has lost its broker and hears no device. Check that the broker runs; the server keeps trying.");
+    return;
+  }
+  say($("link-text"), state === "signed-out" ? "Signed out" : "Offline");
+  say(
+    $("banner-text"),
+    state === "signed-out"
+      ? "This page's token is no longer valid. Reload the page to sign in again."
+      : `No word from the server since ${time(since_ms)} (${age(Date.now() - since_ms)}). What you see is old. It is tried again by itself; check that kinflow edge run is up and this machine's network.`,
+  );
+}
+
+async function loadSite() {
+  try {
+    const found = await api.site();
+    if (JSON.stringify(found) === JSON.stringify(site)) return;
+    site = found;
+  } catch {
+    return; // the banner tells; it is asked for again when the stream is back
+  }
+  say($("site-name"), [site.name || site.id || "No site", site.simulated ? "simulated" : ""].filter(Boolean).join(" · "));
+  camera.setSite(site);
+  map.setSite(site);
+  if (approaches.chosen) map.choose(approaches.chosen);
+}
+
+function drawLegend() {
+  const items = Object.keys(SHOWN_WORDS)
+    .filter((state) => state !== "stale")
+    .map((state) => {
+      const line = `<svg viewBox="0 0 34 10" aria-hidden="true"><path class="road is-${state}" d="M2 5H32"/></svg>`;
+      const item = el("li");
+      item.innerHTML = line; // our own words only
+      item.append(SHOWN_WORDS[state]);
+      return item;
+    });
+  $("legend").append(...items, el("li", { class: "sub", text: "paler = less certain" }));
+}
+
+model.on(["approach"], drawApproaches);
+model.on(["signal"], drawSignals);
+model.on(["device", "camera"], slowly(drawDevices));
+model.on(["vehicle"], () => map.drawVehicles());
+model.on(["alarm"], () => alarms.draw());
+model.on(["correction"], () => corrections.draw());
+model.on(["event"], () => events.draw());
+
+const stream = new Stream(model, (state) => {
+  drawLink(state);
+  if (state === "live") {
+    loadSite();
+    if (approaches.chosen) history.load();
+  }
+});
+
+$("retry").addEventListener("click", () => stream.open());
+$("wrong-class").addEventListener("click", () => corrections.askClass(model.approach.get(approaches.chosen)));
+// Ages and what is stale change without an event.
+setInterval(() => {
+  drawLink();
+  model.changed("approach", "signal", "vehicle", "device", "alarm");
+}, 1000);
+
+startTheme();
+drawLegend();
+stream.open();

@@ -1,0 +1,180 @@
+// The city: roads, congestion, signal heads at their stop lines, who steers, and vehicles. No tiles: the site is data.
+
+import { $, blank, say } from "./dom.js";
+import { controlBadge, headsIcon } from "./signals.js";
+import { SHOWN_WORDS, certainty, fixed, named, shownAs, stateWords } from "./words.js";
+
+const L = window.L;
+const STATES = Object.keys(SHOWN_WORDS);
+const VEHICLE_KEPT_MS = 30_000;
+
+export class CityMap {
+  #roads = new Map();
+  #signals = new Map();
+  #vehicles = new Map();
+  #bounds = null;
+
+  constructor(model, onChoose) {
+    this.model = model;
+    this.onChoose = onChoose;
+    this.map = L.map("map", { attributionControl: false, zoomSnap: 0.25, zoomControl: true, maxZoom: 22 });
+    this.map.setView([0, 0], 2);
+    L.control.scale({ imperial: false }).addTo(this.map);
+    $("fit").addEventListener("click", () => this.fit());
+    new ResizeObserver(() => this.map.invalidateSize({ pan: false })).observe($("map"));
+  }
+
+  setSite(site) {
+    for (const road of this.#roads.values()) for (const layer of road.layers) layer.remove();
+    for (const signal of this.#signals.values()) for (const marker of signal.markers) marker.remove();
+    this.#roads.clear();
+    this.#signals.clear();
+    const points = [];
+    for (const one of site.intersections) this.#addIntersection(one, points);
+    for (const approach of site.approaches) this.#addRoad(approach, points);
+    this.#bounds = points.length ? L.latLngBounds(points) : null;
+    blank(
+      $("map-blank"),
+      site.id === null
+        ? "No site yet. Give the server a site.toml (kinflow site check FILE judges it), or start kinflow city run for a simulated one."
+        : "",
+    );
+    this.fit();
+    this.drawRoads();
+    this.drawSignals();
+  }
+
+  fit() {
+    if (this.#bounds) this.map.fitBounds(this.#bounds.pad(0.06), { animate: false });
+  }
+
+  choose(id) {
+    for (const [name, road] of this.#roads) road.line.getElement()?.classList.toggle("chosen", name === id);
+  }
+
+  drawRoads() {
+    const now_ms = this.model.now_ms();
+    for (const [id, road] of this.#roads) {
+      const approach = this.model.approach.get(id);
+      const shown = shownAs(approach, now_ms);
+      const path = road.line.getElement();
+      if (!path) continue;
+      if (road.shown !== shown) {
+        for (const state of STATES) path.classList.toggle(`is-${state}`, state === shown);
+        path.dataset.shown = shown;
+        road.shown = shown;
+      }
+      const opacity = STATES.indexOf(shown) < 4 ? certainty(approach) : 1;
+      if (Math.abs((road.opacity ?? 0) - opacity) > 0.02) {
+        path.style.strokeOpacity = opacity;
+        road.opacity = opacity;
+      }
+      const value = approach?.index?.value;
+      const figure = STATES.indexOf(shown) < 4 && value !== null && value !== undefined ? ` ${fixed(value)}` : "";
+      const emergency = approach?.emergency === "present" || approach?.emergency === "requested";
+      this.#label(road, `${SHOWN_WORDS[shown]}${figure}`, shown, emergency);
+      road.line.setTooltipContent(
+        `${named(approach) || id}: ${SHOWN_WORDS[shown]}${figure}${approach ? ` (${stateWords(approach, now_ms)})` : ""}`,
+      );
+    }
+  }
+
+  drawSignals() {
+    for (const [id, placed] of this.#signals) {
+      const signal = this.model.signal.get(id);
+      controlBadge(placed.badge.getElement(), signal, this.model);
+      for (const { marker, phases } of placed.heads) headsIcon(marker.getElement(), phases, signal, this.model);
+    }
+  }
+
+  drawVehicles() {
+    const now_ms = this.model.now_ms();
+    for (const [id, vehicle] of this.model.vehicle) {
+      if (now_ms - vehicle.received_ms > VEHICLE_KEPT_MS) continue;
+      const at = [vehicle.latitude, vehicle.longitude];
+      let marker = this.#vehicles.get(id);
+      if (!marker) {
+        const icon = L.divIcon({ className: "vehicle", iconSize: [26, 26], html: VEHICLE });
+        marker = L.marker(at, { icon, keyboard: false, interactive: true, zIndexOffset: 1000 }).addTo(this.map);
+        marker.bindTooltip("");
+        this.#vehicles.set(id, marker);
+      }
+      marker.setLatLng(at);
+      const node = marker.getElement();
+      node.classList.toggle("beacons", vehicle.beacons);
+      node.dataset.vehicle = id;
+      node.querySelector(".arrow").setAttribute("transform", `rotate(${vehicle.heading_deg} 13 13)`);
+      marker.setTooltipContent(text(`${vehicle.role.replace("-", " ")} ${id}, ${(vehicle.speed_mps * 3.6).toFixed(0)} km/h`));
+    }
+    for (const [id, marker] of this.#vehicles) {
+      const vehicle = this.model.vehicle.get(id);
+      if (vehicle && now_ms - vehicle.received_ms <= VEHICLE_KEPT_MS) continue;
+      marker.remove();
+      this.#vehicles.delete(id);
+    }
+  }
+
+  #addRoad(approach, points) {
+    const line = approach.line.map(([longitude, latitude]) => [latitude, longitude]);
+    points.push(...line);
+    const bed = L.polyline(line, { className: "road-bed", interactive: false }).addTo(this.map);
+    const shown = L.polyline(line, { className: "road", bubblingMouseEvents: false }).addTo(this.map);
+    shown.bindTooltip(text(approach.name || approach.id), { sticky: true });
+    shown.on("click", () => this.onChoose(approach.id));
+    shown.getElement().dataset.approach = approach.id;
+    const label = L.marker(along(line, 0.5), {
+      icon: L.divIcon({ className: "road-label", iconSize: null, html: "<span></span>" }),
+      keyboard: false,
+      interactive: false,
+    }).addTo(this.map);
+    this.#roads.set(approach.id, { line: shown, label, layers: [bed, shown, label] });
+    const placed = this.#signals.get(approach.intersection);
+    const phases = [...new Set(approach.lanes.flatMap((lane) => lane.phases))];
+    if (placed && phases.length) {
+      const icon = L.divIcon({ className: "heads", iconSize: null, html: "" });
+      const marker = L.marker(line.at(-1), { icon, keyboard: false, interactive: false, zIndexOffset: 500 }).addTo(this.map);
+      marker.getElement().dataset.approach = approach.id;
+      placed.heads.push({ marker, phases });
+      placed.markers.push(marker);
+    }
+  }
+
+  #addIntersection(one, points) {
+    const at = [one.position[1], one.position[0]];
+    points.push(at);
+    const icon = L.divIcon({ className: "control", iconSize: null, html: "<span></span>" });
+    const badge = L.marker(at, { icon, keyboard: false, interactive: false, zIndexOffset: 600 }).addTo(this.map);
+    badge.getElement().dataset.intersection = one.id;
+    this.#signals.set(one.id, { badge, heads: [], markers: [badge] });
+  }
+
+  #label(road, words, shown, emergency) {
+    const node = road.label.getElement()?.firstElementChild;
+    if (!node) return;
+    say(node, emergency ? `${words} · emergency` : words);
+    node.className = `is-${shown}${emergency ? " emergency" : ""}`;
+  }
+}
+
+const VEHICLE =
+  '<svg viewBox="0 0 26 26" aria-hidden="true"><circle class="halo" cx="13" cy="13" r="12"/><g class="arrow"><path d="M13 3 21 21 13 17 5 21Z"/></g></svg>';
+
+function text(words) {
+  const node = document.createElement("span");
+  node.textContent = words;
+  return node;
+}
+
+/** The point at `share` of a line's length. */
+function along(line, share) {
+  const lengths = line.slice(1).map((point, i) => Math.hypot(point[0] - line[i][0], point[1] - line[i][1]));
+  let left = lengths.reduce((sum, one) => sum + one, 0) * share;
+  for (let i = 0; i < lengths.length; i++) {
+    if (left <= lengths[i] && lengths[i] > 0) {
+      const part = left / lengths[i];
+      return [0, 1].map((axis) => line[i][axis] + part * (line[i + 1][axis] - line[i][axis]));
+    }
+    left -= lengths[i];
+  }
+  return line.at(-1);
+}

@@ -1,0 +1,113 @@
+"""The application: routes behind the guard, and the feed that runs as long as it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from edge_server.context import EdgeContext
+from edge_server.errors import NotKnown, RequestInvalid
+from edge_server.gateway.feed import Feed
+from edge_server.gateway.guard import Door, Guard, error_body
+from edge_server.gateway.health import IngestWatch
+from edge_server.gateway.login import login
+from edge_server.gateway.metrics import CONTENT_TYPE, exposition
+from edge_server.gateway.routes import api
+from protocol.errors import KinflowError
+
+DASHBOARD = Path(__file__).parent.parent / "dashboard"
+LOOK_EVERY_S = 1.0
+
+
+class Gateway:
+    """`app` is what a server runs; `close` ends the streams, so that it can stop."""
+
+    def __init__(self, edge: EdgeContext, hosts: frozenset[str] = frozenset()) -> None:
+        """hosts: names besides loopback by which people call this server, without a port."""
+        self._edge = edge
+        self._watch = IngestWatch()
+        self.feed = Feed(edge)
+        # The documentation pages that FastAPI brings load scripts from elsewhere; the description itself stays.
+        self.inner = FastAPI(
+            title="Kinflow edge server", version=edge.version, docs_url=None, redoc_url=None, lifespan=self._lifespan
+        )
+        self._add_routes()
+        self.app = Guard(self.inner, Door(edge.token, hosts))
+
+    def close(self) -> None:
+        self.feed.close()
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(self.feed.run()), asyncio.create_task(self._look())]
+        try:
+            yield
+        finally:
+            self.feed.close()
+            tasks[1].cancel()
+            await tasks[0]
+            with suppress(asyncio.CancelledError):
+                await tasks[1]
+
+    async def _look(self) -> None:
+        while True:
+            self._watch = self._watch.look(self._edge.figures(), self._edge.clock.monotonic_ms())
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _add_routes(self) -> None:
+        inner = self.inner
+        inner.include_router(api(self._edge, self.feed))
+        inner.include_router(login(self._edge.token))
+        inner.add_exception_handler(KinflowError, _kinflow_error)
+        inner.add_exception_handler(RequestValidationError, _invalid)
+        inner.add_exception_handler(HTTPException, _http_error)
+
+        @inner.get("/metrics", tags=["health"], response_class=Response)
+        async def metrics() -> Response:
+            """Prometheus's text format."""
+            body = exposition(self._edge.figures(), self.feed.state(), self.feed.readers)
+            return Response(body, media_type=CONTENT_TYPE)
+
+        @inner.get("/healthz", tags=["health"], response_class=JSONResponse)
+        async def healthz() -> JSONResponse:
+            """200 while the server does its work, else 503 and what is wrong."""
+            problems = self._watch.problems(self._edge.figures(), self._edge.clock.monotonic_ms())
+            return JSONResponse({"ok": not problems, "problems": problems}, 503 if problems else 200)
+
+        @inner.get("/", include_in_schema=False)
+        async def page() -> FileResponse:
+            return FileResponse(DASHBOARD / "index.html", media_type="text/html")
+
+        inner.mount("/static", StaticFiles(directory=DASHBOARD), name="static")
+
+
+def _answer(error: KinflowError, status: int) -> JSONResponse:
+    return JSONResponse(error_body(error), status)
+
+
+async def _kinflow_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, KinflowError)
+    return _answer(error, 404 if isinstance(error, NotKnown) else 503)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """Say where and what, never the value that was sent."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return _answer(RequestInvalid(detail=f"{where}: {first['msg']}"), 422)
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return _answer(NotKnown(kind="page", name=request.url.path[:80]), 404)
+    return _answer(RequestInvalid(detail=str(error.detail)), error.status_code)

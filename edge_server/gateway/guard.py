@@ -1,0 +1,196 @@
+"""The one gate in front of every route, static files included: Host, Origin, size, token, and the safety headers.
+
+It is plain ASGI and wraps the whole application, so that a route that somebody adds later is closed by default.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edge_server.errors import HostRefused, OriginRefused, RequestTooLarge, TokenMissing
+from edge_server.gateway import auth
+from protocol.errors import KinflowError
+
+LIMIT_BYTES = 64 * 1024
+LOGIN = "/login"
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+_SAFE = frozenset({"GET", "HEAD"})
+_FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
+_STATUS: dict[type[KinflowError], int] = {HostRefused: 421, OriginRefused: 403, RequestTooLarge: 413, TokenMissing: 401}
+
+SAFETY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (
+        b"content-security-policy",
+        b"default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+
+
+@dataclass(frozen=True)
+class Door:
+    """Who is let in. hosts: the names besides loopback by which this server is called, without a port."""
+
+    token: str = field(repr=False)
+    hosts: frozenset[str] = frozenset()
+
+
+class Guard:
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app = app
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = _Headers(scope)
+        safe_send = _with_safety_headers(send)
+        try:
+            host = self._check_host(headers)
+            self._check_origin(scope, headers)
+            _check_length(headers)
+            if self._is_let_in(headers) or scope["path"] == LOGIN:
+                body = receive if scope["method"] in _SAFE else await _read_body(receive)
+                await self._app(scope, body, safe_send)
+            elif _is_page(scope):
+                await self._page_without_token(scope, receive, safe_send, headers, host)
+            else:
+                raise TokenMissing
+        except KinflowError as error:
+            await _refuse(safe_send, error)
+
+    def _check_host(self, headers: _Headers) -> str:
+        """A name that we are not called by is a rebound DNS name, or a mistake."""
+        given = headers.all(b"host")
+        host = host_name(given[0]) if len(given) == 1 else ""
+        if host not in LOOPBACK_HOSTS and host not in self._door.hosts:
+            raise HostRefused(host=host[:80])
+        return host
+
+    def _check_origin(self, scope: Scope, headers: _Headers) -> None:
+        """Only our own pages may ask. A change that rests on a cookie must prove that it comes from one."""
+        own = f"{scope.get('scheme', 'http')}://{headers.one(b'host')}"
+        origins = headers.all(b"origin")
+        if any(origin != own for origin in origins):
+            raise OriginRefused(origin=origins[0][:80])
+        navigation = scope["method"] in _SAFE and headers.one(b"sec-fetch-mode") == "navigate"
+        if headers.one(b"sec-fetch-site") in {"cross-site", "same-site"} and not navigation:
+            raise OriginRefused(origin="another site")
+        if scope["method"] not in _SAFE and not origins and headers.one(b"authorization") is None:
+            raise OriginRefused(origin="none")
+
+    def _is_let_in(self, headers: _Headers) -> bool:
+        given = auth.bearer(headers.one(b"authorization"))
+        if given is None:
+            given = auth.cookie(headers.all(b"cookie"))
+        return given is not None and auth.same(given, self._door.token)
+
+    async def _page_without_token(
+        self, scope: Scope, receive: Receive, send: Send, headers: _Headers, host: str
+    ) -> None:
+        """On this very machine the page gets its token; elsewhere a person types it once.
+
+        A proxy on this machine makes everybody look local, so one that says that it forwards ends the favour.
+        """
+        client = scope.get("client")
+        local = host in LOOPBACK_HOSTS and auth.is_loopback(client[0] if client else None)
+        if local and not any(headers.all(name) for name in _FORWARDED):
+            set_cookie = auth.set_cookie(self._door.token, secure=scope.get("scheme") == "https")
+            await self._app(scope, receive, _with_header(send, b"set-cookie", set_cookie.encode()))
+            return
+        await send({"type": "http.response.start", "status": 303, "headers": [(b"location", LOGIN.encode())]})
+        await send({"type": "http.response.body", "body": b""})
+
+
+class _Headers:
+    def __init__(self, scope: Scope) -> None:
+        self._pairs: list[tuple[bytes, bytes]] = scope["headers"]
+
+    def all(self, name: bytes) -> list[str]:
+        return [value.decode("latin-1") for key, value in self._pairs if key == name]
+
+    def one(self, name: bytes) -> str | None:
+        return next(iter(self.all(name)), None)
+
+
+def host_name(header: str) -> str:
+    """`[::1]:8800` -> `::1`, `Edge.local:8800` -> `edge.local`."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0].lower()
+    return header.partition(":")[0].lower()
+
+
+def _is_page(scope: Scope) -> bool:
+    return scope["path"] == "/" and scope["method"] in _SAFE
+
+
+def _check_length(headers: _Headers) -> None:
+    length = headers.one(b"content-length")
+    if length is not None and (not length.isdigit() or int(length) > LIMIT_BYTES):
+        raise RequestTooLarge(limit_bytes=LIMIT_BYTES)
+
+
+async def _read_body(receive: Receive) -> Receive:
+    """Read a change whole and count what really comes: a chunked request names no length."""
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > LIMIT_BYTES:
+            raise RequestTooLarge(limit_bytes=LIMIT_BYTES)
+    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return replay
+
+
+def _with_safety_headers(send: Send) -> Send:
+    """Add every safety header that the answer does not set itself (the login page has a policy of its own)."""
+
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            present = {name.lower() for name, _ in message.get("headers", ())}
+            extra = [pair for pair in SAFETY_HEADERS if pair[0] not in present]
+            message = {**message, "headers": [*message.get("headers", ()), *extra]}
+        await send(message)
+
+    return wrapped
+
+
+def _with_header(send: Send, name: bytes, value: bytes) -> Send:
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (name, value)]}
+        await send(message)
+
+    return wrapped
+
+
+def error_body(error: KinflowError) -> dict[str, object]:
+    """The body of every error: `{"error": {"code": "KF88", "cause": …, "advice": …}}`."""
+    return {"error": {"code": error.code, "cause": error.cause_text, "advice": error.advice_text}}
+
+
+async def _refuse(send: Send, error: KinflowError) -> None:
+    body = json.dumps(error_body(error)).encode()
+    headers = [(b"content-type", b"application/json")]
+    if isinstance(error, TokenMissing):
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": _STATUS[type(error)], "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,60 @@
+"""What Prometheus scrapes: ingest's figures, and the fleet and the roads as the dashboard shows them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from edge_server.gateway.views import StateView
+from edge_server.ingest.figures import IngestFigures
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class _Scrape:
+    def __init__(self, figures: IngestFigures, state: StateView, readers: int) -> None:
+        self._figures = figures
+        self._state = state
+        self._readers = readers
+
+    def collect(self) -> Iterator[Metric]:
+        figures, state = self._figures, self._state
+        for name, value, text in (
+            ("received", figures.received, "Messages taken from the broker, good or bad"),
+            ("stored", figures.stored, "New messages committed"),
+            ("duplicate", figures.duplicates, "Messages that were known already"),
+            ("shed", figures.shed, "Messages left unacknowledged; their devices send them again"),
+        ):
+            yield CounterMetricFamily(f"kinflow_{name}_messages", text, value=value)
+        yield CounterMetricFamily("kinflow_commits", "Commits of the store", value=figures.commits)
+        rejected = CounterMetricFamily("kinflow_rejected_messages", "Messages refused, by error code", labels=["code"])
+        for code, count in figures.rejected.items():
+            rejected.add_metric([code], count)
+        yield rejected
+        for name, value, text in (
+            ("waiting_messages", figures.waiting, "Messages between broker and store"),
+            ("disk_full", int(figures.disk_full), "1 while the store has no room"),
+            ("broker_connected", int(all(one.broker_connected for one in state.servers)), "1 while the link stands"),
+            ("event_streams", self._readers, "Open event streams"),
+            ("standing_alarms", sum(alarm.active for alarm in state.alarms), "Alarms raised and not cleared"),
+        ):
+            yield GaugeMetricFamily(f"kinflow_{name}", text, value=value)
+        devices = GaugeMetricFamily("kinflow_devices", "Devices by state", labels=["state"])
+        for state_name, count in Counter(device.state for device in state.devices).items():
+            devices.add_metric([state_name], count)
+        yield devices
+        index = GaugeMetricFamily("kinflow_congestion_index", "Latest index of an approach, 0..1", labels=["approach"])
+        for approach in state.approaches:
+            if approach.index is not None and approach.index.value is not None:
+                index.add_metric([approach.id], approach.index.value)
+        yield index
+
+
+def exposition(figures: IngestFigures, state: StateView, readers: int) -> bytes:
+    """The metrics in Prometheus's text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Scrape(figures, state, readers))
+    return generate_latest(registry)

@@ -1,0 +1,268 @@
+"""From what devices say to what the dashboard shows: each message changes an object or two on the board."""
+
+from __future__ import annotations
+
+from functools import singledispatchmethod
+
+from msgspec import structs
+
+from edge_server.events import (
+    BrokerLink,
+    DeviceChanged,
+    DeviceRemoved,
+    Event,
+    HealthReceived,
+    HeartbeatReceived,
+    Logged,
+    ObservationReceived,
+    VehicleReceived,
+)
+from edge_server.fleet.device import Device
+from edge_server.gateway.board import Board
+from edge_server.gateway.rows import certain, event_view, figure, remembered
+from edge_server.gateway.views import (
+    SERVER,
+    ApproachView,
+    CameraView,
+    DecisionView,
+    DeviceView,
+    LaneView,
+    LeaseView,
+    PhaseView,
+    ServerView,
+    SignalView,
+    VehicleView,
+)
+from edge_server.signals.events import SignalCommanded
+from edge_server.store.rows import IndexPoint
+from protocol.messages import CameraHealth, CameraInfo, Health, Heartbeat
+from protocol.site import Approach, Intersection, Site
+
+
+class Projection:
+    """Not thread-safe. Objects that the site names stand on the board from the start, with nothing known of them."""
+
+    def __init__(self, board: Board, site: Site) -> None:
+        self._board = board
+        self._intersections: dict[str, Intersection] = {}
+        self._devices: dict[str, Device] = {}
+        self._health: dict[str, Health] = {}
+        for intersection in site.intersections:
+            self._intersections[intersection.id] = intersection
+            board.put(self._signal(intersection.id))
+            for approach in intersection.approaches:
+                board.put(_unheard(approach, intersection.id))
+        for approach in site.watched:
+            board.put(_unheard(approach, None))
+
+    @singledispatchmethod
+    def apply(self, event: Event | IndexPoint) -> None:
+        """Show one event; kinds that the dashboard does not show are passed over."""
+
+    @apply.register
+    def _observation(self, event: ObservationReceived) -> None:
+        said = event.observation
+        if not event.live:
+            return
+        known = self._board.get(ApproachView, said.approach) or ApproachView(id=said.approach)
+        lanes = tuple(
+            LaneView(
+                id=lane.lane,
+                occupancy=certain(lane.occupancy),
+                queue_m=figure(lane.queue_m),
+                speed_mps=figure(lane.speed_mps),
+                count=figure(lane.count),
+            )
+            for lane in said.lanes
+        )
+        heard = ApproachView(
+            id=known.id,
+            name=known.name,
+            intersection=known.intersection,
+            camera=said.camera,
+            source=said.source,
+            status=said.status,
+            sensor=said.sensor,
+            calibrated=said.calibrated,
+            index=certain(said.index),
+            occupancy=certain(said.occupancy),
+            congestion=said.congestion,
+            queue_m=figure(said.queue_m),
+            speed_mps=figure(said.speed_mps),
+            count=figure(said.count),
+            lanes=lanes,
+            quality=said.quality.score,
+            problems=said.quality.problems,
+            emergency=said.emergency,
+            observation=said.id,
+            captured_ms=said.captured_ms,
+            received_ms=event.received_ms,
+        )
+        self._board.put(heard)
+
+    @apply.register
+    def _remembered(self, row: IndexPoint) -> None:
+        """What the store last heard of an approach, until it is heard again."""
+        known = self._board.get(ApproachView, row.approach) or ApproachView(id=row.approach)
+        if known.received_ms is None:
+            self._board.put(remembered(known, row))
+
+    @apply.register
+    def _heartbeat(self, event: HeartbeatReceived) -> None:
+        said = event.heartbeat
+        lease = said.lease
+        heard = SignalView(
+            id=said.intersection,
+            name=self._signal(said.intersection).name,
+            controller=said.source,
+            control=said.control,
+            phases=self._phases(said),
+            target=said.target,
+            calls=tuple(phase for phase, _ in said.calls),
+            lease=LeaseView(edge=lease.edge, epoch=lease.epoch, remaining_ms=lease.remaining_ms) if lease else None,
+            refusal=said.last_command.refusal if said.last_command else None,
+            fault=said.fault,
+            decision=self._signal(said.intersection).decision,
+            received_ms=event.received_ms,
+        )
+        self._board.put(heard)
+
+    @apply.register
+    def _commanded(self, event: SignalCommanded) -> None:
+        command = event.command
+        decision = DecisionView(
+            at_ms=event.sent_ms,
+            controller=command.controller,
+            phases=command.phases,
+            reason=command.reason,
+            command=command.id,
+        )
+        self._board.put(self._signal(command.intersection).model_copy(update={"decision": decision}))
+
+    @apply.register
+    def _device(self, event: DeviceChanged) -> None:
+        device = event.device
+        health = self._health.get(device.device)
+        view = DeviceView(
+            id=device.device,
+            name=device.name,
+            role=device.role,
+            state=device.state,
+            reason=device.reason,
+            born_ms=device.born_ms,
+            heard_ms=device.heard_ms,
+            software=device.software,
+            hardware=device.hardware,
+            intersection=device.intersection,
+            simulated=device.simulated,
+        )
+        self._board.put(view.model_copy(update=_vital_signs(health)) if health else view)
+        cameras = {camera.camera: camera for camera in health.cameras} if health else {}
+        for camera in device.cameras:
+            self._board.put(_camera(device, camera, cameras.get(camera.camera)))
+        self._devices[device.device] = device
+
+    @apply.register
+    def _removed(self, event: DeviceRemoved) -> None:
+        self._board.remove(DeviceView, event.device)
+        device = self._devices.pop(event.device, None)
+        self._health.pop(event.device, None)
+        for camera in device.cameras if device else ():
+            self._board.remove(CameraView, camera.camera)
+
+    @apply.register
+    def _vital(self, event: HealthReceived) -> None:
+        """Figures of a device that the registry does not know yet wait for its birth."""
+        self._health[event.health.source] = event.health
+        device = self._devices.get(event.health.source)
+        if device is not None:
+            self._device(DeviceChanged(device=structs.replace(device, heard_ms=event.received_ms)))
+
+    @apply.register
+    def _vehicle(self, event: VehicleReceived) -> None:
+        said = event.position
+        view = VehicleView(
+            id=said.source,
+            role=said.role,
+            longitude=said.longitude,
+            latitude=said.latitude,
+            heading_deg=said.heading_deg,
+            speed_mps=said.speed_mps,
+            beacons=said.beacons,
+            received_ms=event.received_ms - event.age_ms,
+        )
+        self._board.put(view)
+
+    @apply.register
+    def _link(self, event: BrokerLink) -> None:
+        server = self._board.get(ServerView, SERVER)
+        if server is not None:
+            self._board.put(server.model_copy(update={"broker_connected": event.connected}))
+
+    @apply.register
+    def _line(self, event: Logged) -> None:
+        self._board.put(event_view(event.entry))
+
+    def _signal(self, intersection: str) -> SignalView:
+        known = self._board.get(SignalView, intersection)
+        if known is not None:
+            return known
+        site = self._intersections.get(intersection)
+        if site is None:
+            return SignalView(id=intersection, name="", controller="")
+        phases = tuple(
+            PhaseView(phase=phase.id, name=phase.name, kind=phase.kind, aspect="unknown") for phase in site.phases
+        )
+        return SignalView(id=site.id, name=site.name, controller=site.controller, phases=phases)
+
+    def _phases(self, said: Heartbeat) -> tuple[PhaseView, ...]:
+        """The site's phases with what they show; one that the controller does not name is unknown, not red."""
+        site = self._intersections.get(said.intersection)
+        planned = {phase.id: phase for phase in site.phases} if site else {}
+        shown = {state.phase: state for state in said.phases}
+        return tuple(
+            PhaseView(
+                phase=number,
+                name=planned[number].name if number in planned else "",
+                kind=planned[number].kind if number in planned else "vehicle",
+                aspect=shown[number].aspect if number in shown else "unknown",
+                elapsed_ms=shown[number].elapsed_ms if number in shown else 0,
+            )
+            for number in sorted(planned.keys() | shown.keys())
+        )
+
+
+def _camera(device: Device, camera: CameraInfo, health: CameraHealth | None) -> CameraView:
+    """A camera of a device that is gone is unknown, whatever it said last."""
+    view = CameraView(
+        id=camera.camera,
+        device=device.device,
+        approach=camera.approach,
+        calibrated=camera.calibrated,
+        width_px=camera.width_px,
+        height_px=camera.height_px,
+    )
+    if health is None or device.state == "offline":
+        return view
+    update = {
+        "state": health.state,
+        "frames_per_s": health.frames_per_s,
+        "restarts": health.restarts,
+        "detail": health.detail,
+    }
+    return view.model_copy(update=update)
+
+
+def _vital_signs(health: Health) -> dict[str, float | None]:
+    return {
+        "uptime_s": health.uptime_s,
+        "rss_mb": health.rss_mb,
+        "cpu_percent": health.cpu_percent,
+        "disk_free_mb": health.disk_free_mb,
+        "temperature_c": health.temperature_c,
+        "outbox_messages": health.outbox_messages,
+    }
+
+
+def _unheard(approach: Approach, intersection: str | None) -> ApproachView:
+    return ApproachView(id=approach.id, name=approach.name, intersection=intersection, camera=approach.camera)

@@ -1,0 +1,151 @@
+"""The routes under /api/v1. Those that read the board run on the event loop, those that ask the store on threads."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from edge_server.context import EdgeContext
+from edge_server.errors import NotKnown
+from edge_server.gateway.feed import Feed
+from edge_server.gateway.requests import CorrectionRequest, FalseAlarm, WrongClass
+from edge_server.gateway.rows import correction_view, decision_view, event_view, history_point
+from edge_server.gateway.site import GeoJson, geojson, site_view
+from edge_server.gateway.views import (
+    AlarmView,
+    ApproachView,
+    CorrectionView,
+    DecisionView,
+    DeviceView,
+    EventView,
+    HistoryPoint,
+    SignalView,
+    SiteView,
+    StateView,
+)
+from edge_server.store.rows import Correction
+from protocol.ids import ApproachId, IntersectionId
+
+DAY_S = 86_400
+Limit = Annotated[int, Query(ge=1, le=1_000)]
+Before = Annotated[int | None, Query(ge=1, lt=1 << 62, description="cursor: the smallest id of the page before")]
+
+
+def api(edge: EdgeContext, feed: Feed) -> APIRouter:
+    router = APIRouter(prefix="/api/v1")
+
+    @router.get("/site", tags=["site"])
+    async def site() -> SiteView:
+        """Roads, lanes and intersections, as they are drawn."""
+        return site_view(edge.site, edge.device)
+
+    @router.get("/site.geojson", tags=["site"], response_class=JSONResponse)
+    async def site_geojson() -> GeoJson:
+        """The same as GeoJSON (RFC 7946)."""
+        return geojson(site_view(edge.site, edge.device))
+
+    @router.get("/state", tags=["state"])
+    async def state() -> StateView:
+        """Everything that the dashboard shows, at this instant."""
+        return feed.state()
+
+    @router.get("/events", tags=["state"], response_class=StreamingResponse)
+    async def events(
+        last_event_id: Annotated[str | None, Header()] = None, after: str | None = None
+    ) -> StreamingResponse:
+        """Server-sent events: `snapshot`, then one event for each object that changes. docs/api.md tells the rest."""
+        stream = feed.stream(last_event_id or after)
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+    @router.get("/approaches", tags=["state"])
+    async def approaches() -> tuple[ApproachView, ...]:
+        return feed.board.all(ApproachView)
+
+    @router.get("/approaches/{approach}/history", tags=["history"])
+    def history(
+        approach: str,
+        seconds: Annotated[int, Query(ge=1, le=31 * DAY_S, description="how far back")] = 900,
+        bucket_s: Annotated[float, Query(ge=0.1, le=DAY_S, description="at most one point, the last, in each")] = 1.0,
+    ) -> list[HistoryPoint]:
+        """The index of an approach, oldest first, at most 20,000 points."""
+        since_ms = edge.clock.wall_ms() - seconds * 1000
+        rows = edge.read.history(ApproachId(approach), since_ms, step_ms=round(bucket_s * 1000))
+        if not rows and feed.board.get(ApproachView, approach) is None:
+            raise NotKnown(kind="approach", name=approach[:63])
+        return [history_point(row) for row in rows]
+
+    @router.get("/events-log", tags=["history"])
+    def events_log(limit: Limit = 200, before: Before = None) -> list[EventView]:
+        """The event log, newest first."""
+        return [event_view(entry) for entry in edge.read.events(limit, before)]
+
+    @router.get("/alarms", tags=["alarms"])
+    async def alarms(standing: Annotated[bool, Query(description="only those not cleared")] = False) -> list[AlarmView]:
+        """The standing alarms and the latest 200, newest first. Both can be marked as false by a correction."""
+        await feed.refresh_alarms()
+        found = sorted(feed.board.all(AlarmView), key=lambda alarm: -alarm.id)
+        return [alarm for alarm in found if alarm.active or not standing]
+
+    @router.get("/devices", tags=["devices"])
+    async def devices() -> tuple[DeviceView, ...]:
+        return feed.board.all(DeviceView)
+
+    @router.get("/signals/{intersection}/decisions", tags=["signals"])
+    def decisions(intersection: str, limit: Limit = 200) -> list[DecisionView]:
+        """What this server decided about an intersection, newest first."""
+        rows = edge.read.signal_log(IntersectionId(intersection), limit)
+        if not rows and feed.board.get(SignalView, intersection) is None:
+            raise NotKnown(kind="intersection", name=intersection[:63])
+        return [decision_view(row) for row in rows]
+
+    @router.get("/corrections", tags=["corrections"])
+    def corrections(limit: Limit = 1_000) -> list[CorrectionView]:
+        """What people said was wrong, newest first."""
+        return [correction_view(row) for row in edge.read.corrections(limit)]
+
+    @router.post("/corrections", tags=["corrections"], status_code=201)
+    async def correct(said: CorrectionRequest) -> CorrectionView:
+        """Keep that an alarm was false, or that a class was wrong. Nothing learns from it yet."""
+        row = await run_in_threadpool(edge.write.add_correction, _correction(said, edge, feed))
+        feed.put(correction_view(row))
+        await feed.refresh_alarms()
+        return correction_view(row)
+
+    @router.delete("/corrections/{number}", tags=["corrections"], status_code=204)
+    async def withdraw(number: Annotated[int, Path(ge=1, lt=1 << 62)]) -> None:
+        """Delete a correction for good."""
+        if not await run_in_threadpool(edge.write.delete_correction, number):
+            raise NotKnown(kind="correction", name=str(number))
+        feed.remove(CorrectionView, str(number))
+        await feed.refresh_alarms()
+
+    return router
+
+
+def _correction(said: FalseAlarm | WrongClass, edge: EdgeContext, feed: Feed) -> Correction:
+    """Add to what a person said what the server knows of it. Raises NotKnown (KF92)."""
+    now_ms = edge.clock.wall_ms()
+    if isinstance(said, FalseAlarm):
+        alarm = feed.board.get(AlarmView, str(said.alarm))
+        if alarm is None:
+            raise NotKnown(kind="alarm", name=str(said.alarm))
+        return Correction(
+            made_ms=now_ms, mistake=said.mistake, alarm=alarm.id, source=alarm.source, at_ms=alarm.at_ms, note=said.note
+        )
+    approach = feed.board.get(ApproachView, said.approach)
+    if approach is None:
+        raise NotKnown(kind="approach", name=said.approach)
+    return Correction(
+        made_ms=now_ms,
+        mistake=said.mistake,
+        source=approach.source or "",
+        camera=approach.camera or "",
+        approach=approach.id,
+        at_ms=now_ms if said.at_ms is None else said.at_ms,
+        said=said.said,
+        congestion=said.congestion,
+        note=said.note,
+    )
