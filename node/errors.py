@@ -71,12 +71,6 @@ class ClockInsane(KinflowError):
     advice = "Connect a time source (`timedatectl set-ntp true`); events keep their order, but their times are wrong."
 
 
-class CameraDenied(KinflowError):
-    number = 50
-    cause = "This user may not open the camera {device}: {detail}."
-    advice = "Add the user to the group `video` (`sudo usermod -aG video $USER`) and log in again."
-
-
 class StoreNewer(KinflowError):
     number = 51
     cause = "The file {path} was written by a newer Kinflow (schema {found}, this one knows {known})."
