@@ -23,12 +23,6 @@ class StoreQuarantined(KinflowError):
     advice = "A fresh store is in use. Keep the damaged file: `sqlite3 FILE .recover` may read most of it."
 
 
-class BrokerNotReached(KinflowError):
-    number = 78
-    cause = "The broker at {host}:{port} has not answered for {waited_s} s."
-    advice = "Check its address, that it runs, and the user and password; the edge server keeps trying."
-
-
 class TokenMissing(KinflowError):
     number = 88
     cause = "The request carries no token, or a wrong one."

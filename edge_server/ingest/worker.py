@@ -30,7 +30,6 @@ from node.sqlite import is_damage
 from protocol.errors import KinflowError
 from protocol.ids import DeviceId
 from protocol.messages import Alarm
-from protocol.messages.alarm import Severity
 
 T = TypeVar("T")
 BATCH = 2_000
@@ -96,7 +95,7 @@ class IngestWorker:
 
     def start(self) -> None:
         if self._store.quarantined is not None:
-            self._alarm_of("store-quarantined", StoreQuarantined(path=self._store.quarantined))
+            self._raise("store-quarantined", StoreQuarantined(path=self._store.quarantined))
         self._thread.start()
 
     def stop(self) -> None:
@@ -111,19 +110,10 @@ class IngestWorker:
         self._inbox.put(Job(job, done), precious=True)
         return done
 
-    def alarm(self, name: str, severity: Severity, text: str, code: str | None = None, active: bool = True) -> Alarm:
-        """Raise or clear an alarm of the edge server's own. It waits here until it can be stored."""
-        message = Alarm(
-            **self._identity.accounted(),
-            alarm=name,
-            subject=self._identity.device,
-            severity=severity,
-            active=active,
-            text=text[:500],
-            code=code,
-        )
-        self._inbox.put(Arrival(message, self._clock.wall_ms(), self._clock.monotonic_ms()), precious=True)
-        return message
+    def report(self, alarm: Alarm) -> None:
+        """Store and show an alarm of the edge server's own (stamped with identity.accounted()). It waits here until it
+        can be stored."""
+        self._inbox.put(Arrival(alarm, self._clock.wall_ms(), self._clock.monotonic_ms()), precious=True)
 
     def _run(self) -> None:
         while not self._stopping.is_set() or len(self._inbox):
@@ -232,12 +222,12 @@ class IngestWorker:
                 case SecondEdge():
                     if change.device not in self._second_edges:
                         self._second_edges.add(change.device)
-                        self._alarm_of("second-edge", SecondEdgeServer(device=change.device))
+                        self._raise("second-edge", SecondEdgeServer(device=change.device))
                 case _:
                     self._unwritten[change.device.device] = change.device
                     if isinstance(change, Left) and change.device.device in self._second_edges:
                         self._second_edges.remove(change.device.device)
-                        self.alarm("second-edge", "critical", f"{change.device.device} is gone.", active=False)
+                        self._clear("second-edge", SecondEdgeServer(device=change.device.device))
 
     def _may_try(self) -> bool:
         return self._probe_at_mono_ms is None or self._clock.monotonic_ms() >= self._probe_at_mono_ms
@@ -247,13 +237,13 @@ class IngestWorker:
             aside = self._store.replace()
             self._memory = Memory(State(current=self._memory.ingest.current), self._memory.fleet)
             self._unwritten |= self._memory.fleet.devices
-            self._alarm_of("store-quarantined", StoreQuarantined(path=aside))
+            self._raise("store-quarantined", StoreQuarantined(path=aside))
             return
         first = self._probe_at_mono_ms is None
         self._probe_at_mono_ms = self._clock.monotonic_ms() + PROBE_MS
         if first:
             log.error("the store can't be written", detail=str(error))
-            alarm = self._alarm_of("store-unwritable", StoreUnwritable(path=self._store.path, detail=str(error)))
+            alarm = self._raise("store-unwritable", StoreUnwritable(path=self._store.path, detail=str(error)))
             # It can't be stored now, and yet a person has to see it now.
             self._bus.publish(AlarmReceived(alarm=alarm, age_ms=0, received_ms=alarm.at_ms))
 
@@ -261,11 +251,23 @@ class IngestWorker:
         if self._probe_at_mono_ms is not None:
             self._probe_at_mono_ms = None
             log.info("the store can be written again")
-            code = f"KF{StoreUnwritable.number}"
-            self.alarm("store-unwritable", "critical", "The store can be written again.", code, active=False)
+            self._clear("store-unwritable", StoreUnwritable(path=self._store.path, detail="no longer"))
 
-    def _alarm_of(self, name: str, error: KinflowError) -> Alarm:
-        return self.alarm(name, "critical", error.cause_text, error.code)
+    def _raise(self, name: str, error: KinflowError, active: bool = True) -> Alarm:
+        alarm = Alarm(
+            **self._identity.accounted(),
+            alarm=name,
+            subject=self._identity.device,
+            severity="critical",
+            active=active,
+            text=(error.cause_text if active else f"Over: {error.cause_text}")[:500],
+            code=error.code,
+        )
+        self.report(alarm)
+        return alarm
+
+    def _clear(self, name: str, error: KinflowError) -> None:
+        self._raise(name, error, active=False)
 
     def _is_own_alarm(self, arrival: Arrival) -> bool:
         return arrival.message.source == self._identity.device and isinstance(arrival.message, Alarm)

@@ -1,0 +1,168 @@
+"""`kinflow edge`: run the edge server, and ask its store."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import threading
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from node.config.load import load
+from node.config.schema import Settings
+from node.home import find_home
+from protocol.ids import DeviceId, SiteId, device_id
+from protocol.site import Site, load_site
+
+if TYPE_CHECKING:
+    from edge_server.server import EdgeOptions
+    from edge_server.store.reader import StoreReader
+
+app = typer.Typer(help="Gather, decide, steer and show.", add_completion=False, no_args_is_help=True)
+
+DATABASE = "edge.db"
+SITE = "site.toml"
+
+Home = Annotated[Path | None, typer.Option(help="The state folder; else $KINFLOW_HOME or the usual place.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Limit = Annotated[int, typer.Option(help="How many at most.")]
+
+
+@app.command()
+def run(  # noqa: PLR0917 (a command's options)
+    host: Annotated[str | None, typer.Option(help="Where the dashboard listens; loopback unless set.")] = None,
+    port: Annotated[int | None, typer.Option(help="Its port, 8800 unless set.")] = None,
+    site: Annotated[Path | None, typer.Option(help="The site file; else site.toml in the state folder.")] = None,
+    broker: Annotated[str | None, typer.Option(help="A broker that runs already: mqtt(s)://user@host.")] = None,
+    embed: Annotated[str | None, typer.Option(help="The broker to start otherwise: auto, mosquitto, amqtt.")] = None,
+    broker_port: Annotated[int | None, typer.Option(help="The port of a broker of our own.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="The first part of every topic.")] = None,
+    name: Annotated[str | None, typer.Option("--id", help="This edge server's id on the wire.")] = None,
+    home: Home = None,
+) -> None:
+    """Run until Ctrl-C or SIGTERM."""
+    from edge_server.server import EdgeServer  # noqa: PLC0415 (the other commands need none of it)
+    from node.logs import configure_logs  # noqa: PLC0415
+
+    folder = home or find_home()
+    flags = {
+        "edge.host": host,
+        "edge.port": port,
+        "edge.site": str(site) if site else None,
+        "broker.url": broker,
+        "broker.kind": embed,
+        "broker.port": broker_port,
+        "broker.prefix": prefix,
+        "device.id": name,
+        # Naming a host on the command line is asking for it.
+        "edge.allow_lan": True if host else None,
+    }
+    settings = load(folder, flags=flags).settings
+    configure_logs("edge", folder, settings.log.level)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    EdgeServer(_options(folder, settings)).run(stopping)
+
+
+@app.command()
+def token(home: Home = None) -> None:
+    """Print the token that the dashboard and the API ask for."""
+    from edge_server.gateway.auth import load_or_make_token  # noqa: PLC0415
+
+    typer.echo(load_or_make_token(home or find_home()))
+
+
+@app.command()
+def alarms(
+    active: Annotated[bool, typer.Option("--active", help="Only those that stand.")] = False,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """List alarms, the newest first."""
+    rows = _reader(home).alarms(limit, active=active or None)
+    if as_json:
+        typer.echo(json.dumps({"alarms": msgspec.to_builtins(rows)}))
+        return
+    for row in rows:
+        state = "raised " if row.active else "cleared"
+        typer.echo(f"{_time(row.received_ms)}  {state}  {row.severity:<8}  {row.source}  {row.alarm}: {row.text}")
+
+
+@app.command()
+def devices(as_json: AsJson = False, home: Home = None) -> None:
+    """List the devices as the store last knew them."""
+    rows = _reader(home).devices()
+    if as_json:
+        typer.echo(json.dumps({"devices": msgspec.to_builtins(rows)}))
+        return
+    for row in rows:
+        typer.echo(f"{row.device:<24}{row.role:<12}{row.state:<9}{_time(row.heard_ms)}  {row.software}")
+
+
+def _options(home: Path, settings: Settings) -> EdgeOptions:
+    from edge_server.server import EdgeOptions  # noqa: PLC0415
+    from edge_server.store.retention import Limits  # noqa: PLC0415
+    from node.broker.address import parse_broker  # noqa: PLC0415
+
+    edge, days = settings.edge, float(settings.edge.retention_days)
+    path = Path(edge.site) if edge.site else home / SITE
+    return EdgeOptions(
+        home=home,
+        database=_database(home, settings),
+        device=_own_id(settings.device.id),
+        version=_version(),
+        site=load_site(path) if edge.site or path.exists() else Site(id=SiteId("site")),
+        site_path=str(path),
+        host=edge.host,
+        port=edge.port,
+        hosts=frozenset({socket.gethostname()}),
+        broker=parse_broker(settings.broker.url) if settings.broker.url else None,
+        embed=settings.broker.kind,
+        broker_port=settings.broker.port,
+        prefix=settings.broker.prefix,
+        home_assistant=settings.home_assistant.prefix if settings.home_assistant.enabled else "",
+        limits=Limits(observations_days=days, events_days=days, signal_log_days=days, gaps_days=days),
+    )
+
+
+def _own_id(configured: str) -> DeviceId:
+    """An agent may run on the same machine under the configured id: the edge server's own begins with `edge`."""
+    if configured.startswith("edge"):
+        return device_id(configured)
+    name = configured or re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-")
+    return device_id(f"edge-{name}"[:63])
+
+
+def _reader(home: Path | None) -> StoreReader:
+    from edge_server.store.reader import StoreReader  # noqa: PLC0415
+
+    folder = home or find_home()
+    path = _database(folder, load(folder).settings)
+    if not path.exists():
+        typer.echo(f"There is no store at {path} yet: start `kinflow edge run` first.", err=True)
+        raise typer.Exit(1)
+    return StoreReader(path)
+
+
+def _database(home: Path, settings: Settings) -> Path:
+    return Path(settings.edge.database) if settings.edge.database else home / DATABASE
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _version() -> str:
+    try:
+        return version("kinflow")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,203 @@
+"""The edge server, put together: broker, link, ingest, signals, the door for people."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from edge_server.bus import Bus
+from edge_server.context import EdgeContext
+from edge_server.events import BrokerLink, HeartbeatReceived, ObservationReceived
+from edge_server.gateway.app import Gateway
+from edge_server.gateway.auth import load_or_make_token
+from edge_server.gateway.server import GatewayServer
+from edge_server.home_assistant.bridge import HomeAssistant
+from edge_server.ingest.acks import Acks
+from edge_server.ingest.inbox import Inbox
+from edge_server.ingest.receiver import Receiver
+from edge_server.ingest.worker import IngestWorker
+from edge_server.presence import Presence
+from edge_server.signals.events import SignalCommanded
+from edge_server.signals.fault import SignalFault
+from edge_server.signals.junction import Record
+from edge_server.signals.service import SignalService
+from edge_server.store.retention import Limits
+from edge_server.store.rows import SignalEntry
+from edge_server.store.store import Store
+from edge_server.store.writer import StoreWriter
+from node.broker.host import Kind, start_broker
+from node.broker.mosquitto import check_port_free
+from node.broker.paho_client import PahoClient
+from node.broker.port import BrokerAddress, BrokerHost
+from node.clock import Clock, SystemClock
+from node.identity import Identity
+from node.link import death_will
+from protocol.codec import encode
+from protocol.ids import DeviceId
+from protocol.messages import SignalCommand
+from protocol.site import Site
+from protocol.topics import DEFAULT_PREFIX, PRESENCE, SIGNAL_COMMAND
+
+PASSWORD_FILE = "broker-password"  # noqa: S105 (the name of a file)
+
+log = structlog.get_logger("edge")
+
+
+@dataclass(frozen=True)
+class EdgeOptions:
+    """broker: one that runs already; None starts one of `embed` on broker_port. hosts: names besides loopback by which
+    people call the dashboard. home_assistant: its discovery prefix, "" for off."""
+
+    home: Path
+    database: Path
+    device: DeviceId
+    version: str
+    site: Site
+    site_path: str = "site.toml"
+    host: str = "127.0.0.1"
+    port: int = 8800
+    hosts: frozenset[str] = frozenset()
+    broker: BrokerAddress | None = None
+    embed: Kind = "auto"
+    broker_port: int = 1883
+    prefix: str = DEFAULT_PREFIX
+    home_assistant: str = ""
+    limits: Limits = field(default_factory=Limits)
+
+
+class EdgeServer:
+    """start() returns once the door is open; stop() ends it all in good order. Raises PortInUse (KF48), StoreNewer
+    (KF51), or what starting a broker raises."""
+
+    def __init__(self, options: EdgeOptions, clock: Clock | None = None) -> None:
+        check_port_free(options.host, options.port)
+        self._options = options
+        self._identity = Identity(options.device, clock or SystemClock())
+        options.home.mkdir(parents=True, exist_ok=True)
+        store = Store(options.database)
+        self.bus = Bus()
+        self._host = _start_host(options) if options.broker is None else None
+        self._client = PahoClient(
+            options.broker or self._host_address(),
+            f"{options.device}-{self._identity.boot[:8]}",
+            death_will(self._identity, options.prefix),
+        )
+        inbox = Inbox()
+        receiver = Receiver(inbox, self.bus, self._identity.clock, options.prefix)
+        acks = Acks(self._client, self._identity, options.prefix)
+        self._worker = IngestWorker(store, inbox, receiver, acks, self.bus, self._identity, limits=options.limits)
+        self._presence = Presence(self._identity, self._client, options.version, options.prefix)
+        receiver.subscribe(self._client)
+        self._client.watch(lambda connected: self.bus.publish(BrokerLink(connected=connected)))
+        if options.home_assistant:
+            HomeAssistant(
+                self._client,
+                lambda: self._worker.devices,
+                self._identity.clock,
+                options.device,
+                options.version,
+                discovery_prefix=options.home_assistant,
+                prefix=options.prefix,
+            ).attach(self.bus, store.reader.alarms(limit=10_000, active=True))
+        write = StoreWriter(self._worker.submit, self.bus)
+        self.context = EdgeContext(
+            version=options.version,
+            device=options.device,
+            site=options.site,
+            clock=self._identity.clock,
+            token=load_or_make_token(options.home),
+            bus=self.bus,
+            read=store.reader,
+            write=write,
+            devices=lambda: self._worker.devices,
+            figures=self._worker.figures,
+            broker_connected=lambda: self._client.connected,
+            remove_device=self._remove_device,
+            bind_host=options.host,
+            port=options.port,
+        )
+        self._signals = SignalService(
+            options.site,
+            self._identity,
+            self._send_command,
+            record=self._record,
+            report=self._report,
+            commanded=self._commanded,
+            path=options.site_path,
+        )
+        self._gateway = GatewayServer(Gateway(self.context, options.hosts), options.host, options.port)
+
+    def start(self) -> None:
+        self._worker.start()
+        self.bus.subscribe(self._signals.handle, ObservationReceived, HeartbeatReceived, name="signals")
+        self._signals.start()
+        self._gateway.start()
+        self._client.start()
+        log.info(
+            "the edge server runs", device=self._options.device, url=f"http://{self._options.host}:{self._gateway.port}"
+        )
+
+    def stop(self) -> None:
+        self._gateway.stop()
+        self._signals.stop()
+        self._worker.stop()
+        self._presence.farewell()
+        self._client.stop()
+        self.bus.close()
+        if self._host is not None:
+            self._host.stop()
+
+    def run(self, stopping: threading.Event) -> None:
+        """Serve until `stopping` is set."""
+        self.start()
+        try:
+            stopping.wait()
+        finally:
+            self.stop()
+
+    def _host_address(self) -> BrokerAddress:
+        assert self._host is not None
+        return self._host.address
+
+    def _send_command(self, device: DeviceId, command: SignalCommand) -> bool:
+        topic = SIGNAL_COMMAND.of(device, prefix=self._options.prefix)
+        return self._client.publish(topic, encode(command), SIGNAL_COMMAND.qos)
+
+    def _commanded(self, command: SignalCommand) -> None:
+        self.bus.publish(SignalCommanded(command=command, sent_ms=self._identity.clock.wall_ms()))
+
+    def _record(self, record: Record) -> None:
+        self.context.write.append_signal(
+            SignalEntry(
+                at_ms=self._identity.clock.wall_ms(),
+                intersection=record.intersection,
+                controller=record.controller,
+                phases=record.phases,
+                reason=record.reason,
+                outcome=record.kind,
+            )
+        )
+
+    def _report(self, fault: SignalFault) -> None:
+        self._worker.report(fault.message(self._identity.accounted()))
+
+    def _remove_device(self, device: DeviceId) -> None:
+        self._client.publish(PRESENCE.of(device, prefix=self._options.prefix), b"", PRESENCE.qos, retained=True)
+
+
+def broker_password(home: Path) -> str:
+    """The password of the broker that this edge server starts; agents of this machine read it too."""
+    path = home / PASSWORD_FILE
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(24) + "\n")
+    return path.read_text("ascii").strip()
+
+
+def _start_host(options: EdgeOptions) -> BrokerHost:
+    return start_broker(options.embed, options.home / "broker", options.broker_port, broker_password(options.home))
