@@ -61,8 +61,9 @@ def _enlarged(camera: Camera) -> Camera:
 
 
 def _blank(camera: Camera, weather: Weather) -> Canvas:
-    u, v = np.meshgrid(np.arange(camera.width_px) + 0.5, np.arange(camera.height_px) + 0.5)
-    rays = camera.rays(np.stack([u, v], axis=-1)).astype(np.float32)
+    columns, rows = np.arange(camera.width_px, dtype=np.float32), np.arange(camera.height_px, dtype=np.float32)
+    u, v = np.meshgrid(columns + 0.5, rows + 0.5)
+    rays = camera.rays(np.stack([u, v], axis=-1))
     top, low = _SKY["night" if weather.night else "day" if weather.sun else "overcast"]
     share = np.clip(rays[..., 2] / 0.25, 0, 1)[..., None]
     sky = np.array(low) * (1 - share) + np.array(top) * share

@@ -8,6 +8,7 @@ towards the camera, which stands beyond the stop line and looks upstream.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import atan2, cos, sin, tan
 
 import numpy as np
@@ -38,10 +39,11 @@ class Camera:
     yaw_rad: float = 0.0
     roll_rad: float = 0.0
 
-    @property
+    @cached_property
     def position(self) -> Array:
         return np.array([self.x_m, self.y_m, self.height_m])
 
+    @cached_property
     def axes(self) -> Array:
         """3 x 3: the camera's right, down and forward directions in the road frame, one a row."""
         cp, sp, cy, sy = cos(self.pitch_rad), sin(self.pitch_rad), cos(self.yaw_rad), sin(self.yaw_rad)
@@ -53,7 +55,7 @@ class Camera:
 
     def project(self, points: Array) -> tuple[Array, Array]:
         """Points (..., 3) in metres to pixels (..., 2) and depth (...) in metres along the view, negative behind it."""
-        seen = (points - self.position) @ self.axes().T
+        seen = (points - self.position) @ self.axes.T
         depth = seen[..., 2]
         scale = self.focal_px / np.where(np.abs(depth) < 1e-6, 1e-6, depth)
         centre = np.array([self.width_px / 2, self.height_px / 2])
@@ -63,7 +65,7 @@ class Camera:
         """Pixels (..., 2) to directions (..., 3) in the road frame, of depth 1."""
         u = (pixels[..., 0] - self.width_px / 2) / self.focal_px
         v = (pixels[..., 1] - self.height_px / 2) / self.focal_px
-        return np.stack([u, v, np.ones_like(u)], axis=-1) @ self.axes()
+        return np.stack([u, v, np.ones_like(u)], axis=-1) @ self.axes.astype(u.dtype)
 
     def ground(self, pixels: Array) -> Array:
         """Pixels (..., 2) below the horizon to x and y (..., 2) on the road."""

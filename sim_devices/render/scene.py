@@ -21,6 +21,7 @@ from sim_devices.render.weather import Weather
 
 JPEG_QUALITY = 82
 NOISE_TILES = 3
+SHAKES = 8
 LEAST_VISIBLE_PX = 12
 
 
@@ -52,12 +53,13 @@ class Scene:
         self._glow = Glow(camera, weather)
         self._rain = rain_layers(camera.width_px, camera.height_px, weather.rain, seed)
         self._noise = self._noise_tiles()
+        self._shaken = self._shaken_backgrounds()
 
     def render(self, vehicles: Sequence[RoadVehicle], t_s: float, boxes: bool = True) -> Rendered:
         """One frame and its truth. boxes: also find each vehicle's visible pixels (a millisecond or two)."""
         random = np.random.default_rng((self.seed, round(t_s * 1000) & 0xFFFFFFFFFFFF))
-        offset = random.normal(0.0, self.weather.shake_px, 2) if self.weather.shake_px else np.zeros(2)
-        frame = self._shaken(offset)
+        offset, shaken = self._shaken[int(random.integers(len(self._shaken)))]
+        frame = shaken.copy()
         shown = self._painter.in_view(vehicles)
         self._painter.shadows(frame, shown, offset)
         painted = self._painter.paint(frame, shown, t_s, offset)
@@ -72,12 +74,15 @@ class Scene:
         """The truth alone, without a picture."""
         return measure(self.road, vehicles, t_s, self._corners, boxes)  # type: ignore[arg-type]
 
-    def _shaken(self, offset: Array) -> Image:
-        if not offset.any():
-            return self.background.copy()
-        move = np.array([[1, 0, offset[0]], [0, 1, offset[1]]])
+    def _shaken_backgrounds(self) -> list[tuple[Array, Image]]:
+        """The empty road as the swaying camera sees it, with each offset in pixels."""
+        if not self.weather.shake_px:
+            return [(np.zeros(2), self.background)]
+        offsets = np.random.default_rng((self.seed, 0x5A)).normal(0.0, self.weather.shake_px, (SHAKES, 2))
         size = (self.camera.width_px, self.camera.height_px)
-        return cv2.warpAffine(self.background, move, size, borderMode=cv2.BORDER_REPLICATE)
+        moves = [np.array([[1, 0, dx], [0, 1, dy]]) for dx, dy in offsets]
+        pictures = [cv2.warpAffine(self.background, move, size, borderMode=cv2.BORDER_REPLICATE) for move in moves]
+        return list(zip(offsets, pictures, strict=True))
 
     def _noise_tiles(self) -> list[Array]:
         random = np.random.default_rng((self.seed, 0x9015E))

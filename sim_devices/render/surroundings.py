@@ -24,6 +24,7 @@ DEPTH_M = 12.0
 
 Colour = tuple[int, int, int]
 _WALLS = ((96, 112, 140), (150, 165, 178), (120, 128, 134), (88, 98, 150), (172, 182, 188), (110, 130, 158))
+LEAVES = 80
 _LEAVES = np.array([38.0, 84.0, 62.0])
 
 
@@ -148,12 +149,15 @@ def _tree(canvas: Canvas, weather: Weather, random: np.random.Generator, x: floa
     scale = canvas.camera.focal_px / depth[0]
     _stroke(canvas, ends, depth[0], np.array([48, 60, 72]) * level, 0.28 * scale)
     radius = height * 0.36
-    for share in np.sort(random.uniform(0, 1, 80)):
-        angle, out = random.uniform(0, 2 * np.pi), radius * np.sqrt(random.uniform(0, 1))
-        up = out * np.sin(angle)
-        spot, _ = canvas.camera.project(np.array([[x + out * np.cos(angle), y, height * 0.64 + up]]))
-        green = _LEAVES * level * (0.55 + 0.5 * share + 0.35 * up / radius) * random.uniform(0.85, 1.15)
-        _disc(canvas, spot[0], depth[0], green, radius * random.uniform(0.09, 0.25) * scale)
+    share = np.sort(random.uniform(0, 1, LEAVES))
+    angle, out = random.uniform(0, 2 * np.pi, LEAVES), radius * np.sqrt(random.uniform(0, 1, LEAVES))
+    up = out * np.sin(angle)
+    spots = np.stack([x + out * np.cos(angle), np.full(LEAVES, y), height * 0.64 + up], axis=-1)
+    pixels, _ = canvas.camera.project(spots)
+    light = level * (0.55 + 0.5 * share + 0.35 * up / radius) * random.uniform(0.85, 1.15, LEAVES)
+    sizes = radius * random.uniform(0.09, 0.25, LEAVES) * scale
+    for i in range(LEAVES):
+        _disc(canvas, pixels[i], depth[0], _LEAVES * light[i], sizes[i])
 
 
 def _lamp(canvas: Canvas, weather: Weather, y: float) -> None:
