@@ -13,16 +13,17 @@ STRUCK_OUT = "***"
 # `tokens` in the plural is a unit of language models, and no secret.
 _WORDS = r"password|passwd|passphrase|token(?!s)|secret|authorization|credential|cookie|api[_-]?key"
 _SECRET_KEY = re.compile(_WORDS, re.IGNORECASE)
-# From `scheme://` to the last @ of an unbroken run: a password may hold a raw @, / or # that somebody forgot to encode.
-_CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"'<>]*@")
+# Every repetition is bounded, so that a long line costs time in proportion to its length.
+# From `://` to the last @ of an unbroken run: a password may hold a raw @, / or # that somebody forgot to encode.
+_CREDENTIALS = re.compile(r"(://)[^\s\"'<>]{0,1000}@")
 # The same with a space or a quote inside the password: what follows the colon is no port, and an @ comes later.
-_LOOSE_CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/@:\"']*:(?!\d{1,5}(?!\S*@))[^\n]*@")
+_LOOSE_CREDENTIALS = re.compile(r"(://)[^\s/@:\"']{0,200}:(?!\d{1,5}(?!\S{0,1000}@))[^\n]{0,1000}@")
 # `password=…`, `"token": "…"`, `Authorization: Bearer …`
 _ASSIGNED = re.compile(
-    rf"(?i)([\w-]*(?:{_WORDS})[\w-]*\\?[\"']?\s*[=:]\s*)"
-    r"(\\?\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|(?:(?:bearer|basic|digest)\s+)?[^\s&,;\"'}\]]+)"
+    rf"(?i)((?:{_WORDS})[\w-]{{0,40}}\\?[\"']?\s{{0,9}}[=:]\s{{0,9}})"
+    r"(\\?\"(?:[^\"\\]|\\.){0,4000}\"|'(?:[^'\\]|\\.){0,4000}'|(?:(?:bearer|basic|digest)\s{1,9})?[^\s&,;\"'}\]]+)"
 )
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s{1,9}[A-Za-z0-9._~+/=-]{8,}")
 
 
 def is_secret_key(key: str) -> bool:

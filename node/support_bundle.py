@@ -57,7 +57,7 @@ def write_bundle(out: Path, context: Context) -> list[str]:
         "settings.json": _json(_settings(context), known),
         "versions.json": _json(_versions(), known),
         "counts.json": _json(_counts(context), known),
-        **{f"log/{name}": redact_text(text, known) for name, text in _logs(context)},
+        **{f"log/{redact_text(name, known)}": redact_text(text, known) for name, text in _logs(context)},
     }
     out.unlink(missing_ok=True)
     with (
