@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.broker.port import BrokerClient, Received, Will
+from node.errors import OutboxDiskFull, StoreDamaged
 from node.identity import Identity
 from node.outbox.entry import Entry
 from node.outbox.outbox import Outbox, OutboxMetrics
@@ -78,6 +79,7 @@ class Link:
         self._overrun = 0
         self._refused: Counter[str] = Counter()
         self._fault_told = False
+        self._aside_told = 0
         self._dispatcher = threading.Thread(target=self._dispatch, name="link-in", daemon=True)
         self._sender = threading.Thread(target=self._pump, name="link-out", daemon=True)
         client.watch(self._connection_changed)
@@ -166,7 +168,7 @@ class Link:
                 entries = self._outbox.take(CHUNK)
                 refused = self._send_in_order(entries)
                 self._outbox.tick(self._report)
-                self._tell_fault()
+                self._tell_faults()
             except Exception:
                 log.exception("the link's sender failed; it goes on")
                 refused = True
@@ -187,20 +189,28 @@ class Link:
         gap = Gap(**self._identity.accounted(), gap_boot=loss.boot, ranges=loss.ranges, reason=loss.reason)
         return gap.seq, GAP.of(self._identity.device, prefix=self._prefix), encode(gap)
 
-    def _tell_fault(self) -> None:
-        """Raise an alarm when the outbox can't write, once, and clear it when it can."""
+    def _tell_faults(self) -> None:
+        """Raise an alarm when the outbox can't write, once, and clear it when it can; and one for each damaged file."""
         fault = self._outbox.fault
-        if (fault is not None) == self._fault_told:
-            return
-        self._fault_told = fault is not None
+        if (fault is not None) != self._fault_told:
+            self._fault_told = fault is not None
+            text = str(fault) if fault is not None else "the outbox can be written again"
+            self._raise_alarm("outbox-disk", OutboxDiskFull, text, active=fault is not None)
+        aside = self._outbox.metrics.set_aside
+        if aside > self._aside_told:
+            self._aside_told = aside
+            text = "the outbox was damaged: it was set aside, and a new one is in use"
+            self._raise_alarm("outbox-damaged", StoreDamaged, text, active=True)
+
+    def _raise_alarm(self, kind: str, error: type[KinflowError], text: str, active: bool) -> None:
         alarm = Alarm(
             **self._identity.accounted(),
-            alarm="outbox-disk",
+            alarm=kind,
             subject=self._identity.device,
             severity="critical",
-            active=fault is not None,
-            text=str(fault)[:500] if fault is not None else "the outbox can be written again",
-            code=fault.code if fault is not None else None,
+            active=active,
+            text=text[:500],
+            code=f"KF{error.number}",
         )
         self.send(ALARM, alarm)
 

@@ -53,10 +53,11 @@ class Entry:
 class Limits:
     """Bounds of one outbox.
 
-    window: messages sent and not yet acknowledged. telemetry_*: what may wait before thinning. memory_messages: how
-    much telemetry may wait in memory while the disk refuses. spill_*: when state and telemetry go to disk: that many
-    while the link is down, or once one is that old. delete_*: when acknowledged rows are deleted. resend_*: patience
-    with an acknowledgement, doubling. gap_*: how often and how large losses are reported.
+    window: messages sent and not yet acknowledged; alarms may take twice that, so that nothing else blocks them.
+    telemetry_*: what may wait before thinning. memory_messages: how much telemetry may wait in memory while the disk
+    refuses. spill_*: when state and telemetry go to disk: that many while the link is down, or once one is that old.
+    delete_*: when acknowledged rows are deleted. resend_*: patience with an acknowledgement, doubling. gap_*: how often
+    and how large losses are reported.
     """
 
     window: int = 512
@@ -69,6 +70,6 @@ class Limits:
     delete_after_ms: int = 30_000
     retry_disk_ms: int = 5_000
     resend_ms: int = 5_000
-    resend_longest_ms: int = 60_000
+    resend_longest_ms: int = 20_000
     gap_every_ms: int = 2_000
     gap_ranges: int = 1_000

@@ -56,7 +56,8 @@ class Outbox:
 
     def put(self, delivery: Delivery, topic: str, seq: int, payload: bytes, wait: bool = False) -> bool:
         """Keep one message. Returns False when more is waiting than one window: hold back, or the oldest telemetry
-        will be thinned. With `wait` it first waits until that is not so, or the outbox is closed."""
+        will be thinned. With `wait` it first waits until that is not so. After close() nothing is kept (False).
+        """
         entry = Entry(self.boot, seq, delivery, topic, payload, len(payload))
         if wait:
             with self._changed:
@@ -64,6 +65,8 @@ class Outbox:
         if entry.durable:
             self._write([entry])
         with self._changed:
+            if self._closed:
+                return False
             self._queue.put(entry, self._clock.monotonic_ms())
             self._changed.notify_all()
             return not self._pressed()
@@ -121,12 +124,18 @@ class Outbox:
     def close(self) -> None:
         """Write all that only memory holds, and close the file."""
         self._write([], everything=True)
-        with self._changed:
+        with self._disk, self._changed:
+            store, self._store = self._store, None
             self._closed = True
             self._changed.notify_all()
-        if self._store is not None:
-            with self._disk:
-                self._store.close()
+        if store is not None:
+            store.close()
+
+    @property
+    def owes_a_report(self) -> bool:
+        """Whether something was given up that no Gap has told of yet."""
+        with self._changed:
+            return self._queue.owes_a_report
 
     @property
     def metrics(self) -> OutboxMetrics:

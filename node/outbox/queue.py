@@ -79,7 +79,14 @@ class Queue:
 
     @property
     def sendable(self) -> bool:
-        return self._link_up and self.backlog > 0 and len(self._in_flight) < self.limits.window
+        """Whether take() would return something."""
+        while self._ready and self._ready[0][1].gone:
+            heapq.heappop(self._ready)
+        if not self._ready or not self._link_up:
+            return False
+        # A window full of telemetry that nobody acknowledges must not keep an alarm back.
+        window = self.limits.window * (2 if self._ready[0][1].durable else 1)
+        return len(self._in_flight) < window
 
     def get(self, boot: BootId, seq: int) -> Entry | None:
         return self._alive.get(boot, {}).get(seq)
@@ -122,16 +129,14 @@ class Queue:
     def take(self, count: int, now_ms: int) -> list[Entry]:
         """The most urgent messages, as many as the window takes; each is in flight from now on."""
         taken: list[Entry] = []
-        room = min(count, self.limits.window - len(self._in_flight)) if self._link_up else 0
-        while self._ready and len(taken) < room:
+        while len(taken) < count and self.sendable:
             entry = heapq.heappop(self._ready)[1]
-            if not entry.gone:
-                patience_ms = self.limits.resend_ms << min(entry.attempts, 16)
-                entry.attempts += 1
-                entry.due_ms = now_ms + min(patience_ms, self.limits.resend_longest_ms)
-                entry.in_flight = True
-                self._in_flight[entry.key] = entry
-                taken.append(entry)
+            patience_ms = self.limits.resend_ms << min(entry.attempts, 16)
+            entry.attempts += 1
+            entry.due_ms = now_ms + min(patience_ms, self.limits.resend_longest_ms)
+            entry.in_flight = True
+            self._in_flight[entry.key] = entry
+            taken.append(entry)
         return taken
 
     def give_back(self, entries: Iterable[Entry]) -> None:
@@ -150,12 +155,15 @@ class Queue:
         """After a cut, everything unacknowledged is sent again, at once and with fresh patience."""
         self._link_up = up
         for entry in list(self._in_flight.values()):
-            entry.attempts = 0
             self._requeue_or_supersede(entry, now_ms)
+        for _, entry in self._ready:
+            entry.attempts = 0
 
     def ack(self, boot: BootId, ranges: Iterable[Range], now_ms: int) -> int:
         """The edge has stored these. Unknown and repeated numbers are ignored. Returns how many were new."""
         entries = self._alive.get(boot, {})
+        if self._last_ack_ms is None or now_ms - self._last_ack_ms > self.limits.resend_ms:
+            self._end_silence(now_ms)
         self._last_ack_ms = now_ms
         before = self.acked
         for first, last in ranges:
@@ -173,6 +181,10 @@ class Queue:
             self._give_up(entry, reason, now_ms)
 
     # Losses
+
+    @property
+    def owes_a_report(self) -> bool:
+        return bool(self._losses)
 
     def losses_due(self, now_ms: int) -> bool:
         """Whether to report now: not too often, and only while somebody listens who will acknowledge."""
@@ -284,6 +296,13 @@ class Queue:
         entry.in_flight = False
         del self._in_flight[entry.key]
         self._push(entry)
+
+    def _end_silence(self, now_ms: int) -> None:
+        """The edge is back: what was sent into the silence again and again needn't wait out its patience."""
+        for entry in self._in_flight.values():
+            if entry.attempts > 1:
+                entry.attempts = 0
+                entry.due_ms = now_ms
 
     def _requeue_or_supersede(self, entry: Entry, now_ms: int) -> None:
         self._requeue(entry)
