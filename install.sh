@@ -10,6 +10,7 @@ main() {
     ROOT=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
     VENV=$ROOT/.venv
     UNFINISHED=$VENV/kinflow-set-up.unfinished
+    OS_RELEASE=${KINFLOW_OS_RELEASE:-/etc/os-release}
     DRY_RUN=no NO_APT=no YES=no ALREADY_ASKED=no STEP=0 STEPS=0
     PYTHON='' SUDO='' CHROMIUM=''
     APT_MISSING=()
@@ -173,9 +174,11 @@ require_space() {
 }
 
 # The first Python that is new enough and can make environments; failing that, one that is only new enough.
+# KINFLOW_PYTHON names one instead.
 choose_python() {
-    local name new_enough=''
-    for name in ${KINFLOW_PYTHON:+"$KINFLOW_PYTHON"} python3.13 python3.12 python3.11 python3 /usr/bin/python3; do
+    local name new_enough='' names=(python3.13 python3.12 python3.11 python3 /usr/bin/python3)
+    if [[ ${KINFLOW_PYTHON:-} ]]; then names=("$KINFLOW_PYTHON"); fi
+    for name in "${names[@]}"; do
         "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' > /dev/null 2>&1 || continue
         new_enough=${new_enough:-$name}
         "$name" -c 'import ensurepip, venv' > /dev/null 2>&1 || continue
@@ -358,7 +361,7 @@ provide_chromium() {
 say() { printf '%s\n' "$*"; }
 
 # os_release KEY: one value of this system's description, empty when there is none.
-os_release() { sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}$/\1/p" /etc/os-release 2> /dev/null || true; }
+os_release() { sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}$/\1/p" "$OS_RELEASE" 2> /dev/null || true; }
 
 has() { command -v -- "$1" > /dev/null 2>&1; }
 
