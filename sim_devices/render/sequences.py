@@ -96,13 +96,16 @@ class _Stage:
     def send(self, kind: Kind, lane: int, beacons: bool = False, away: bool = False) -> None:
         self.sent += 1
         desired = DESIRED_MPS * self.random.uniform(0.85, 1.15) * (0.45 if kind == "bicycle" else 1.0)
-        start = -6.0 if away else ENTRY_M
-        last = max((d.front_m + d.size.length_m for d in self.drivers if d.lane == lane and not d.away), default=0.0)
-        if not away:
-            start = max(start, last + 6.0)
+        start, speed = (-6.0 if away else ENTRY_M), desired * 0.8
+        ahead = max((d for d in self.drivers if d.lane == lane and not d.away), key=lambda d: d.front_m, default=None)
+        if ahead is not None and not away:
+            rear = ahead.front_m + ahead.size.length_m
+            start = max(start, rear + 6.0)
+            # Slow enough to stop behind it with 3 m/s2.
+            speed = min(speed, sqrt(ahead.speed_mps**2 + 2 * 3.0 * (start - rear - 4.0)))
         sway = self.random.uniform(-0.25, 0.25)
         name = f"{kind}-{self.sent}"
-        self.drivers.append(_Driver(name, kind, lane, start, desired * 0.8, desired, away, sway, beacons))
+        self.drivers.append(_Driver(name, kind, lane, start, speed, desired, away, sway, beacons))
 
     def advance(self, act: Act) -> None:
         for away, rate, lanes in (

@@ -181,5 +181,5 @@ def test_fates_follow_from_the_seed() -> None:
 
 @pytest.mark.parametrize("wrong", [{"cut": "torn"}, {"delay_ms": -1}, {"stall_share": 1.5}])
 def test_a_senseless_state_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="must|negative|between"):
+    with pytest.raises(ValueError, match=r"must|negative|between"):
         LinkState(**wrong)  # type: ignore[arg-type]

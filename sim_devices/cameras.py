@@ -1,0 +1,94 @@
+"""The city's cameras: a scene for each, rendered as often as the machine can and handed to its channel."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from protocol.ids import CameraId
+from sim_devices.city.vehicle import CityVehicle
+from sim_devices.city.view import ApproachView
+from sim_devices.render.camera import mount
+from sim_devices.render.scene import Scene
+from sim_devices.render.weather import Weather
+from sim_devices.streams.channel import Channel, Picture
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a picture was taken: the city's time and this machine's wall and monotonic clocks."""
+
+    city_s: float
+    wall_ms: int
+    mono_ms: int
+
+
+class CityCameras:
+    """Each camera's place, tilt and lens follow from the seed and its position in the list."""
+
+    def __init__(
+        self, views: Mapping[CameraId, ApproachView], channels: Mapping[CameraId, Channel], weather: Weather, seed: int
+    ) -> None:
+        self._views = views
+        self._channels = channels
+        self._scenes = {
+            camera: Scene(mount(view.road, seed * 1000 + place), view.road, weather, seed * 1000 + place)
+            for place, (camera, view) in enumerate(views.items())
+        }
+        self._number = 0
+
+    def corners(self, camera: CameraId) -> tuple[tuple[float, float], ...]:
+        """Pixels of the calibrated rectangle: near-left, near-right, far-right, far-left."""
+        scene = self._scenes[camera]
+        return tuple((float(x), float(y)) for x, y in scene.camera.corners(scene.road))
+
+    def take(self, vehicles: Sequence[CityVehicle], moment: Moment) -> None:
+        """One picture of every camera, as its channel's newest."""
+        self._number += 1
+        for camera, scene in self._scenes.items():
+            shown = self._views[camera].look(vehicles)
+            rendered = scene.render(shown, moment.city_s, boxes=False)
+            picture = Picture(rendered.jpeg(), moment.wall_ms, moment.mono_ms, self._number)
+            self._channels[camera].publish(picture)
+
+
+class FrameRate:
+    """Renders every nth step, where n grows while rendering takes more than `share` of the time, and shrinks again."""
+
+    SLOWEST = 5
+    SMOOTHING = 0.1
+
+    def __init__(self, step_s: float, share: float = 0.6) -> None:
+        self._step_s = step_s
+        self._share = share
+        self._cost_s = 0.0
+        self._since = 0
+        self.every = 1
+
+    @property
+    def frames_per_s(self) -> float:
+        return 1 / (self._step_s * self.every)
+
+    def due(self) -> bool:
+        """Call once a step: whether this one is rendered."""
+        self._since += 1
+        if self._since < self.every:
+            return False
+        self._since = 0
+        return True
+
+    def spent(self, seconds: float) -> None:
+        """Tell what rendering all cameras once took."""
+        self._cost_s += self.SMOOTHING * (seconds - self._cost_s)
+        before, budget_s = self.every, self._step_s * self._share
+        if self._cost_s > budget_s * self.every and self.every < self.SLOWEST:
+            self.every += 1
+        elif self.every > 1 and self._cost_s < 0.7 * budget_s * (self.every - 1):
+            self.every -= 1
+        if self.every != before:
+            log.warning(
+                "rendering takes %.0f ms: cameras now give %.1f frames/s", self._cost_s * 1e3, self.frames_per_s
+            )
