@@ -117,7 +117,7 @@ def _versions() -> dict[str, object]:
 
 
 def _counts(context: Context) -> dict[str, object]:
-    return {str(path.relative_to(context.home)): _count(path) for path in context.files("*.sqlite3")}
+    return {str(path.relative_to(context.home)): _count(path) for path in context.files("*.db")}
 
 
 def _count(path: Path) -> dict[str, object]:

@@ -321,7 +321,7 @@ def test_too_little_disk_is_said_first(machine: Machine) -> None:
 def test_uninstall(machine: Machine, purge: bool) -> None:
     machine.run("run")
     (machine.clone / ".kinflow").mkdir()
-    (machine.clone / ".kinflow" / "edge.sqlite3").touch()
+    (machine.clone / ".kinflow" / "edge.db").touch()
     done = machine.run("uninstall", *(["--purge"] if purge else []))
     assert done.returncode == 0
     assert not machine.venv.exists()

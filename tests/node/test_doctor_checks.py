@@ -203,7 +203,7 @@ def test_store_version_looks_at_the_database_of_the_settings(make: Callable[...,
 def test_outbox_integrity(make: Callable[..., Context]) -> None:
     context = make()
     assert OutboxIntegrity().run(context).startswith("0 outboxes")
-    path = context.home / "outbox.sqlite3"
+    path = context.home / "outbox.db"
     OutboxStore(path).close()
     assert OutboxIntegrity().run(context) == "1 outboxes; 0 messages wait in them."
     path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 4096)
@@ -216,7 +216,7 @@ def test_outbox_integrity(make: Callable[..., Context]) -> None:
 
 def test_an_outbox_of_a_newer_version(make: Callable[..., Context]) -> None:
     context = make()
-    path = context.home / "agent" / "outbox.sqlite3"
+    path = context.home / "agent" / "outbox.db"
     path.parent.mkdir()
     OutboxStore(path).close()
     with sqlite3.connect(path) as sql:

@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lines += [f'{{"password": "{SECRETS["log_only"]}"}}', f"opened http://u:{SECRETS['log_only']}@cam/x.mjpg"]
     (home / "log" / "agent.jsonl").write_text("\n".join(lines))
     (home / "log" / f"{SECRETS['token_file']}.log").write_text("a name may be one too")
-    with sqlite3.connect(home / "edge.sqlite3") as sql:
+    with sqlite3.connect(home / "edge.db") as sql:
         sql.execute("CREATE TABLE alarms (note TEXT)")
         sql.executemany("INSERT INTO alarms VALUES (?)", [(one,) for one in SECRETS.values()])
     sql.close()
@@ -88,7 +88,7 @@ def test_the_bundle_is_its_owners_and_replaces_an_older_one(home: Path, tmp_path
 
 
 def test_damaged_files_do_not_stop_it(home: Path, tmp_path: Path) -> None:
-    (home / "edge.sqlite3").write_bytes(b"no database" * 1000)
+    (home / "edge.db").write_bytes(b"no database" * 1000)
     (home / "log" / "agent.jsonl").write_bytes(b"\xff\xfe broken")
     out = tmp_path / "bundle.zip"
     assert run(["support-bundle", "--out", str(out)]) == 0

@@ -13,7 +13,7 @@ class OutboxIntegrity:
     error = StoreDamaged
 
     def run(self, context: Context) -> str:
-        outboxes = context.files("*outbox*.sqlite3")
+        outboxes = context.files("*outbox*.db")
         waiting = 0
         for path in outboxes:
             try:
