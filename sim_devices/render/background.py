@@ -9,7 +9,7 @@ import numpy as np
 
 from sim_devices.render.arrays import Array, Image
 from sim_devices.render.camera import Camera
-from sim_devices.render.light import airlight, street_light, transmission
+from sim_devices.render.light import LAMP_STRENGTH, airlight, street_light, transmission
 from sim_devices.render.markings import painted
 from sim_devices.render.road import Road
 from sim_devices.render.surroundings import draw_surroundings
@@ -115,7 +115,7 @@ def _ground(canvas: Canvas, road: Road, weather: Weather, random: np.random.Gene
 def _lit(colour: Array, canvas: Canvas, weather: Weather, ground: tuple[Array, Array], puddles: Array) -> Array:
     level: Array | float = weather.ambient + 0.62 * weather.sun
     if weather.night:
-        level = weather.ambient + 0.55 * street_light(*ground)
+        level = weather.ambient + LAMP_STRENGTH * street_light(*ground)
     lit = colour * np.asarray(level, np.float32)[..., None]
     if weather.rain:
         grazing = np.clip(1 + canvas.rays[..., 2] / np.linalg.norm(canvas.rays, axis=-1), 0, 1) ** 4

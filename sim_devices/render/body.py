@@ -18,7 +18,7 @@ from sim_devices.render.vehicle import SIZES, Kind
 CORNERS = 8
 MATERIALS = (
     "paint", "glass", "tyre", "dark", "head", "tail", "plate", "cargo", "stripe", "beacon-left", "beacon-right",
-    "skin", "cloth", "sign", "chrome",
+    "skin", "cloth", "sign", "chrome", "inside",
 )  # fmt: skip
 _INDEX = {name: index for index, name in enumerate(MATERIALS)}
 
@@ -85,6 +85,14 @@ class _Builder:
                 ]
                 self.both(material, *reversed(ring), detail=material == "chrome")
 
+    def windscreen(self, foot: P3, top: P3) -> None:
+        """Glass between its lower and upper left corners and their mirror, with the dashboard dark behind it."""
+        (x0, y0, z0), (x1, y1, z1) = foot, top
+        self.face("glass", (x0, -y0, z0), (x0, y0, z0), (x1, y1, z1), (x1, -y1, z1))
+        x, y, z = (a + 0.24 * (b - a) for a, b in zip(foot, top, strict=True))
+        y0, y = y0 * 0.94, y * 0.94
+        self.face("inside", (x0, -y0, z0), (x0, y0, z0), (x, y, z), (x, -y, z), detail=True)
+
     def light_bar(self, x: tuple[float, float], z: float, top: float) -> None:
         self.box("beacon-right", x, (-0.34, -0.02), (z, top))
         self.box("beacon-left", x, (0.02, 0.34), (z, top))
@@ -133,7 +141,7 @@ def _saloon(cowl: float, roof: tuple[float, float], boot: float, belt: float = 0
             (last, y_top, 0.93),
             (first, y_top, 0.93),
         )
-    b.face("glass", (cowl, -foot, belt), (cowl, foot, belt), (roof[0], top, 1.0), (roof[0], -top, 1.0))
+    b.windscreen((cowl, foot, belt), (roof[0], top, 1.0))
     b.face("paint", (roof[0], -top, 1.0), (roof[0], top, 1.0), (roof[1], top, 1.0), (roof[1], -top, 1.0))
     return b
 
@@ -158,7 +166,7 @@ def _van(kind: Kind) -> _Builder:
     _lamps(b, (0.31, 0.40))
     if kind == "ambulance":
         b.front("stripe", 0.004, (-0.48, 0.48), (0.41, 0.44))
-    b.face("glass", (-0.12, -0.46, 0.55), (-0.12, 0.46, 0.55), (-0.24, 0.44, 0.90), (-0.24, -0.44, 0.90))
+    b.windscreen((-0.12, 0.46, 0.55), (-0.24, 0.44, 0.90))
     b.face("paint", (-0.24, -0.45, 0.90), (-0.24, 0.45, 0.90), (-0.27, 0.46, top), (-0.27, -0.46, top))
     b.face("paint", (-0.26, -0.47, top), (-0.26, 0.47, top), (-1, 0.47, top), (-1, -0.47, top))
     if kind == "ambulance":

@@ -15,6 +15,7 @@ LAMP_SPACING_M = 28.0
 LAMP_FIRST_M = 9.0
 LAMP_X_M = -0.9
 LAMP_HEIGHT_M = 7.5
+LAMP_STRENGTH = 0.72
 
 
 def airlight(weather: Weather) -> Array:
@@ -42,5 +43,5 @@ def shade(weather: Weather, normals: Array, x_m: Array, y_m: Array) -> Array:
     if weather.sun:
         level = level + weather.sun * np.maximum(0.0, normals @ SUN)
     if weather.night:
-        level = level + 0.55 * street_light(x_m, y_m) * (0.55 + 0.45 * normals[:, 2])
+        level = level + LAMP_STRENGTH * street_light(x_m, y_m) * (0.55 + 0.45 * normals[:, 2])
     return level

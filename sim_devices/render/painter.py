@@ -42,7 +42,7 @@ _COLOURS: dict[str, tuple[float, float, float]] = {
     "glass": (72, 62, 52), "tyre": (34, 34, 34), "dark": (44, 43, 42), "head": (196, 202, 204), "tail": (44, 38, 140),
     "plate": (206, 214, 214), "cargo": (204, 206, 204), "stripe": (60, 190, 226), "beacon-left": (140, 60, 24),
     "beacon-right": (140, 60, 24), "skin": (70, 62, 58), "cloth": (86, 70, 52), "sign": (70, 190, 240),
-    "chrome": (150, 150, 148),
+    "chrome": (150, 150, 148), "inside": (84, 78, 70),
 }  # fmt: skip
 _STRIPES: dict[Kind, tuple[float, float, float]] = {
     "ambulance": (52, 60, 214), "police": (160, 84, 20), "fire-engine": (70, 220, 236), "bus": (214, 220, 222),

@@ -34,6 +34,6 @@ DAY = Weather("day", ambient=0.60, sun=0.72)
 OVERCAST = Weather("overcast", ambient=0.88, sun=0.0, airlight=198.0)
 FOG = Weather("fog", ambient=0.86, sun=0.0, fog_per_m=0.030, airlight=188.0)
 RAIN = Weather("rain", ambient=0.62, sun=0.0, fog_per_m=0.008, airlight=150.0, rain=0.8, noise=3.0, shake_px=0.5)
-NIGHT = Weather("night", ambient=0.10, sun=0.0, fog_per_m=0.001, airlight=16.0, night=True, noise=4.5)
+NIGHT = Weather("night", ambient=0.13, sun=0.0, fog_per_m=0.001, airlight=16.0, night=True, noise=4.5)
 
 WEATHERS = {one.name: one for one in (DAY, OVERCAST, FOG, RAIN, NIGHT)}
