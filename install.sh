@@ -91,8 +91,8 @@ run_tests() {
 
 uninstall() {
     if [[ -d $VENV ]]; then
-        change rm -rf -- "$VENV"
-        say "Removed $VENV."
+        change rm -rf -- "$VENV" "$ROOT/kinflow.egg-info"
+        if [[ $DRY_RUN == no ]]; then say "Removed $VENV."; fi
     else
         say "There is no $VENV to remove."
     fi
@@ -102,7 +102,7 @@ uninstall() {
         say "Your data stays in $home; ./install.sh uninstall --purge removes it."
     elif [[ $DRY_RUN == yes ]] || ask "Remove $home and all that was recorded there?"; then
         change rm -rf -- "$home"
-        say "Removed $home."
+        if [[ $DRY_RUN == no ]]; then say "Removed $home."; fi
     else
         say "Your data stays in $home."
     fi
