@@ -1,0 +1,66 @@
+"""`kinflow bench`: each command imports its own file only when it runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from msgspec import Struct
+
+app = typer.Typer(help="Measure speed and size.", add_completion=False, no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+class Broker(StrEnum):
+    mosquitto = "mosquitto"
+    amqtt = "amqtt"
+
+
+@app.command()
+def edge(
+    broker: Annotated[Broker, typer.Option(help="The broker that the edge server starts.")] = Broker.mosquitto,
+    rate: Annotated[float, typer.Option(help="Messages a second, of all devices together.")] = 500.0,
+    seconds: Annotated[float, typer.Option(max=150.0, help="How long the load lasts.")] = 20.0,
+    devices: Annotated[int, typer.Option(min=1, max=5_000, help="Simulated devices.")] = 64,
+    as_json: AsJson = False,
+) -> None:
+    """From a device's publish to the store and to the dashboard's event, with a real broker and a real edge server."""
+    from benchmarks.edge import Setting, measure  # noqa: PLC0415
+
+    show(measure(Setting(broker.value, devices, rate, seconds)), as_json)
+
+
+@app.command()
+def fleet(
+    devices: Annotated[int, typer.Option(min=1, max=5_000, help="Simulated devices.")] = 1_000,
+    seconds: Annotated[float, typer.Option(max=120.0, help="How long the load lasts.")] = 20.0,
+    broker: Annotated[Broker, typer.Option(help="The broker that the edge server starts.")] = Broker.mosquitto,
+    plot: Annotated[Path | None, typer.Option(help="Run 10, 100, 1,000 and 5,000 devices and draw this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How the edge server bears many devices: rate, memory, delay."""
+    from benchmarks import fleet as growth  # noqa: PLC0415
+
+    if plot is None:
+        show(growth.fleet(devices, seconds, broker.value), as_json)
+        return
+    runs = [growth.fleet(step, seconds, broker.value) for step in growth.STEPS]
+    growth.plot(runs, plot)
+    if as_json:
+        typer.echo(msgspec.json.encode({"runs": runs}).decode())
+        return
+    for run in runs:
+        show(run, as_json)
+
+
+def show(figures: Struct, as_json: bool) -> None:
+    """One JSON object on standard output, or the same as lines for a person."""
+    if as_json:
+        typer.echo(msgspec.json.encode(figures).decode())
+        return
+    for name, value in msgspec.structs.asdict(figures).items():
+        typer.echo(f"{name:<22}{value}")
