@@ -41,13 +41,13 @@ export class Alarms {
       "li",
       { class: "alarm", "data-alarm": alarm.id },
       el("p", { class: "row-head" }, el("span", { class: "badge" }), el("strong"), el("span", { class: "sub when" })),
-      el("p", { class: "alarm-text" }),
-      el("p", { class: "actions" }, button),
+      el("div", { class: "alarm-body" }, el("p", { class: "alarm-text" }), button),
     );
   }
 
   #update(node, alarm) {
-    const [head, text, actions] = node.children;
+    const [head, body] = node.children;
+    const [text, button] = body.children;
     const [badge, subject, when] = head.children;
     node.classList.toggle("over", !alarm.active || alarm.correction !== null);
     badge.dataset.severity = alarm.active ? alarm.severity : "over";
@@ -56,8 +56,8 @@ export class Alarms {
     say(when, `${age(this.model.now_ms() - alarm.received_ms)} ago`);
     say(text, alarm.code ? `${alarm.text} (${alarm.code})` : alarm.text);
     const marked = alarm.correction !== null;
-    actions.firstElementChild.disabled = marked;
-    say(actions.firstElementChild, marked ? "Marked as false" : "False alarm");
+    button.disabled = marked;
+    say(button, marked ? "Marked as false" : "False alarm");
   }
 
   #tile(alarms) {

@@ -72,7 +72,8 @@ export class Approaches {
     const tile = $("tile-approaches");
     const busy = (counts.jam ?? 0) + (counts.dense ?? 0);
     say(tile.querySelector(".figure"), approaches.length ? `${busy} of ${approaches.length} busy` : "None yet");
-    const words = Object.keys(SHOWN_WORDS).filter((state) => counts[state]).reverse();
+    const order = ["jam", "dense", "slow", "free", "learning", "blind", "stale", "none"];
+    const words = order.filter((state) => counts[state]);
     say(tile.querySelector(".sub"), words.map((state) => `${counts[state]} ${SHOWN_WORDS[state]}`).join(" · "));
     tile.dataset.level = counts.jam ? "bad" : counts.dense ? "warn" : "ok";
   }

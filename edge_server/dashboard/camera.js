@@ -9,6 +9,8 @@ const WIDTH = 360;
 const HEIGHT = 190;
 const NEAR = { y: 180, half: 150 };
 const FAR = { y: 22, half: 34 };
+const CAR_M = 4.8;
+const GAP_M = 2.2;
 const DEPTH = 2.2; // how strongly the far end is squeezed
 
 /** Height on the drawing of a point `share` of the visible length away from the stop line. */
@@ -25,6 +27,17 @@ function patch(from, to, near, far) {
   const [low, high] = [rowOf(near), rowOf(far)];
   const corners = [[from, low], [to, low], [to, high], [from, high]];
   return corners.map(([across, y]) => `${xAt(across, y).toFixed(1)},${y.toFixed(1)}`).join(" ");
+}
+
+/** A queue as cars, one behind the other, as many as fit in its length. */
+function cars(lane, queue, length_m) {
+  const width = lane.to - lane.from;
+  const [from, to] = [lane.from + width * 0.2, lane.to - width * 0.2];
+  const shapes = [];
+  for (let near = 0.5 / length_m; near + CAR_M / length_m <= queue + 0.01; near += (CAR_M + GAP_M) / length_m) {
+    shapes.push(`M${patch(from, to, near, near + CAR_M / length_m).replaceAll(" ", "L")}Z`);
+  }
+  return shapes.join("");
 }
 
 export class CameraView {
@@ -96,11 +109,11 @@ export class CameraView {
       const occupancy = known && said ? said.occupancy.value : null;
       const level = occupancy === null ? shown : classOf(indexOf(occupancy));
       fill.setAttribute("class", `lane-fill is-${known ? level : shown}`);
-      fill.style.fillOpacity = known ? 0.18 + 0.3 * certainty(approach) : 1;
+      fill.style.fillOpacity = known ? 0.1 + 0.25 * certainty(approach) : 1;
       const m = known ? (said?.queue_m ?? (lanes.length === 1 ? approach.queue_m : null)) : null;
       const share = (value) => Math.min(1, Math.max(0, (value ?? 0) / length_m));
       queue.setAttribute("class", `queue is-${known ? level : shown}`);
-      queue.setAttribute("points", m && m.value > 0 ? patch(lane.from, lane.to, 0, share(m.value)) : "");
+      queue.setAttribute("d", m && m.value > 0 ? cars(lane, share(m.value), length_m) : "");
       maybe.setAttribute("points", m && m.high > (m.value ?? 0) ? patch(lane.from, lane.to, share(m.value), share(m.high)) : "");
       say(label, occupancy === null ? "" : `${Math.round(occupancy * 100)} %`);
     }
@@ -147,7 +160,7 @@ function base(lanes, length_m) {
         { "data-lane": lane.id },
         svg("polygon", { class: "lane-fill", points: patch(lane.from, lane.to, 0, 1) }),
         svg("polygon", { class: "queue-maybe", points: "" }),
-        svg("polygon", { class: "queue", points: "" }),
+        svg("path", { class: "queue", d: "" }),
         svg("text", { class: "lane-text", x: xAt((lane.from + lane.to) / 2, 168), y: 172, "text-anchor": "middle" }),
       )),
     ...lanes.slice(1).map((lane) =>

@@ -110,6 +110,6 @@ export class History {
   }
 }
 
-const size = () => ({ width: Math.max(120, $("history").clientWidth), height: 150 });
+const size = () => ({ width: Math.max(120, $("history").clientWidth), height: Math.max(150, $("history").clientHeight) });
 const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", hour12: false });
 const hourOf = (at_s) => clock.format(at_s * 1000);

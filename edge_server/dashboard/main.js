@@ -122,7 +122,7 @@ function drawLegend() {
       item.append(SHOWN_WORDS[state]);
       return item;
     });
-  $("legend").append(...items, el("li", { class: "sub", text: "paler = less certain" }));
+  $("legend").append(...items, el("li", { class: "sub", text: "paler = less certain" }), el("li", { class: "sub", text: "E edge, L local plan, F flashing, ? not heard" }));
 }
 
 model.on(["approach"], drawApproaches);

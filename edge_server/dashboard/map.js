@@ -7,6 +7,10 @@ import { SHOWN_WORDS, certainty, fixed, named, shownAs, stateWords } from "./wor
 const L = window.L;
 const STATES = Object.keys(SHOWN_WORDS);
 const VEHICLE_KEPT_MS = 30_000;
+const NEAR_M_PER_PX = 0.4; // closer than this there is room for whole words
+const FAR_M_PER_PX = 1.1; // farther off, colours and patterns must do: labels would cover each other
+const DISTANT_M_PER_PX = 2.5; // and from here heads, too
+const HEAD_OFFSET_PX = 17;
 
 export class CityMap {
   #roads = new Map();
@@ -19,6 +23,12 @@ export class CityMap {
     this.onChoose = onChoose;
     this.map = L.map("map", { attributionControl: false, zoomSnap: 0.25, zoomControl: true, maxZoom: 22 });
     this.map.setView([0, 0], 2);
+    this.map.on("zoomend", () => {
+      const scale = this.#metresPerPixel();
+      $("map").classList.toggle("near", scale < NEAR_M_PER_PX);
+      $("map").classList.toggle("far", scale > FAR_M_PER_PX);
+      $("map").classList.toggle("distant", scale > DISTANT_M_PER_PX);
+    });
     L.control.scale({ imperial: false }).addTo(this.map);
     $("fit").addEventListener("click", () => this.fit());
     new ResizeObserver(() => this.map.invalidateSize({ pan: false })).observe($("map"));
@@ -30,7 +40,7 @@ export class CityMap {
     this.#roads.clear();
     this.#signals.clear();
     const points = [];
-    for (const one of site.intersections) this.#addIntersection(one, points);
+    for (const one of site.intersections) this.#addIntersection(one, site, points);
     for (const approach of site.approaches) this.#addRoad(approach, points);
     this.#bounds = points.length ? L.latLngBounds(points) : null;
     blank(
@@ -46,6 +56,11 @@ export class CityMap {
 
   fit() {
     if (this.#bounds) this.map.fitBounds(this.#bounds.pad(0.06), { animate: false });
+  }
+
+  #metresPerPixel() {
+    const { lat } = this.map.getCenter();
+    return (40_075_017 * Math.cos((lat * Math.PI) / 180)) / 2 ** (this.map.getZoom() + 8);
   }
 
   choose(id) {
@@ -122,7 +137,7 @@ export class CityMap {
     shown.bindTooltip(text(approach.name || approach.id), { sticky: true });
     shown.on("click", () => this.onChoose(approach.id));
     shown.getElement().dataset.approach = approach.id;
-    const label = L.marker(along(line, 0.5), {
+    const label = L.marker(along(line, 0.4), {
       icon: L.divIcon({ className: "road-label", iconSize: null, html: "<span></span>" }),
       keyboard: false,
       interactive: false,
@@ -131,31 +146,39 @@ export class CityMap {
     const placed = this.#signals.get(approach.intersection);
     const phases = [...new Set(approach.lanes.flatMap((lane) => lane.phases))];
     if (placed && phases.length) {
-      const icon = L.divIcon({ className: "heads", iconSize: null, html: "" });
+      const icon = L.divIcon({ className: "heads", iconSize: null, html: '<span class="place"></span>' });
       const marker = L.marker(line.at(-1), { icon, keyboard: false, interactive: false, zIndexOffset: 500 }).addTo(this.map);
       marker.getElement().dataset.approach = approach.id;
+      const [x, y] = kerbSide(line);
+      const place = marker.getElement().firstElementChild;
+      place.style.left = `${x * HEAD_OFFSET_PX}px`;
+      place.style.top = `${y * HEAD_OFFSET_PX}px`;
       placed.heads.push({ marker, phases });
       placed.markers.push(marker);
     }
   }
 
-  #addIntersection(one, points) {
+  #addIntersection(one, site, points) {
     const at = [one.position[1], one.position[0]];
     points.push(at);
-    const icon = L.divIcon({ className: "control", iconSize: null, html: "<span></span>" });
+    const icon = L.divIcon({ className: "control", iconSize: null, html: CONTROL });
     const badge = L.marker(at, { icon, keyboard: false, interactive: false, zIndexOffset: 600 }).addTo(this.map);
     badge.getElement().dataset.intersection = one.id;
-    this.#signals.set(one.id, { badge, heads: [], markers: [badge] });
+    const stops = site.approaches.filter((approach) => approach.intersection === one.id).map((approach) => approach.line.at(-1));
+    const radius = Math.min(...stops.map(([longitude, latitude]) => this.map.distance(at, [latitude, longitude])), 40);
+    const junction = L.circle(at, { radius, className: "junction", interactive: false }).addTo(this.map);
+    this.#signals.set(one.id, { badge, heads: [], markers: [badge, junction] });
   }
 
   #label(road, words, shown, emergency) {
     const node = road.label.getElement()?.firstElementChild;
     if (!node) return;
-    say(node, emergency ? `${words} · emergency` : words);
+    say(node, words);
     node.className = `is-${shown}${emergency ? " emergency" : ""}`;
   }
 }
 
+const CONTROL = '<span class="pill"><span class="first"></span><span class="rest"></span></span>';
 const VEHICLE =
   '<svg viewBox="0 0 26 26" aria-hidden="true"><circle class="halo" cx="13" cy="13" r="12"/><g class="arrow"><path d="M13 3 21 21 13 17 5 21Z"/></g></svg>';
 
@@ -163,6 +186,15 @@ function text(words) {
   const node = document.createElement("span");
   node.textContent = words;
   return node;
+}
+
+/** On the screen, one step to the right of the traffic at the stop line, and a little back: where a pole stands. */
+function kerbSide(line) {
+  const [from, to] = [line.at(-2), line.at(-1)];
+  const x = (to[1] - from[1]) * Math.cos((to[0] * Math.PI) / 180);
+  const y = from[0] - to[0]; // down on the screen
+  const length = Math.hypot(x, y) || 1;
+  return [(-y - 0.3 * x) / length, (x - 0.3 * y) / length];
 }
 
 /** The point at `share` of a line's length. */

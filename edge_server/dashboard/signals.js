@@ -1,13 +1,13 @@
 // Signals: heads with their lamps, who steers each intersection, and why it shows what it shows.
 
-import { $, blank, el, keyed, say, svg } from "./dom.js";
+import { $, el, keyed, say, svg } from "./dom.js";
 import { STALE_MS, age, named } from "./words.js";
 
 const CONTROL = {
   edge: ["Edge", "steered by an edge server under a lease"],
   local: ["Local plan", "runs its own plan"],
   flash: ["Flashing", "its conflict monitor took over"],
-  unknown: ["Not heard", "its controller has not been heard"],
+  unknown: ["? Not heard", "its controller has not been heard"],
 };
 const ASPECT_WORDS = { "pedestrian-clearance": "clearing", unknown: "not known" };
 
@@ -49,10 +49,11 @@ function walker() {
 /** The heads at one stop line: one for each phase that its lanes use. */
 export function headsIcon(node, phases, signal, model) {
   if (!node) return;
-  if (!node.firstElementChild) node.append(...phases.map(head));
+  const place = node.firstElementChild;
+  if (!place.firstElementChild) place.append(...phases.map(head));
   phases.forEach((phase, i) => {
-    node.children[i].dataset.aspect = aspectOf(signal, phase, model);
-    node.children[i].dataset.phase = phase;
+    place.children[i].dataset.aspect = aspectOf(signal, phase, model);
+    place.children[i].dataset.phase = phase;
   });
 }
 
@@ -61,7 +62,9 @@ export function controlBadge(node, signal, model) {
   const mode = control(signal, model);
   node.dataset.control = mode;
   const lease = mode === "edge" && signal.lease ? ` · ${signal.lease.edge}` : "";
-  say(node.firstElementChild, CONTROL[mode][0]);
+  const [first, rest] = node.firstElementChild.children;
+  say(first, CONTROL[mode][0][0]);
+  say(rest, CONTROL[mode][0].slice(1));
   node.title = `${named(signal)}: ${CONTROL[mode][1]}${lease}`;
 }
 
@@ -100,7 +103,7 @@ function update(node, signal, model) {
   const badge = title.lastElementChild;
   badge.dataset.control = mode;
   const lease = mode === "edge" ? signal.lease : null;
-  say(badge, CONTROL[mode][0] + (lease ? ` · lease ${lease.epoch}` : ""));
+  say(badge, CONTROL[mode][0].replace("? ", "") + (lease ? ` · epoch ${lease.epoch}` : ""));
   keyed(phases, signal.phases, (phase) => phase.phase, makePhase, (one, phase) => {
     const aspect = aspectOf(signal, phase.phase, model);
     one.dataset.aspect = aspect;
@@ -109,7 +112,8 @@ function update(node, signal, model) {
     const called = signal.calls.includes(phase.phase) ? ", called" : "";
     one.setAttribute("aria-label", `${phase.name || `Phase ${phase.phase}`}: ${words}${called}`);
     one.title = one.getAttribute("aria-label");
-    say(one.lastElementChild, `${phase.phase}${called ? "•" : ""}`);
+    say(one.lastElementChild, phase.name || `Phase ${phase.phase}`);
+    one.classList.toggle("called", Boolean(called));
   });
   say(why, reason(signal, mode, model));
 }

@@ -40,7 +40,7 @@ class Gateway:
             title="Kinflow edge server", version=edge.version, docs_url=None, redoc_url=None, lifespan=self._lifespan
         )
         self._add_routes()
-        self.app = Guard(self.inner, Door(edge.token, hosts))
+        self.app = Guard(self.inner, Door(edge.token, frozenset(host.lower() for host in hosts)))
 
     def close(self) -> None:
         self.feed.close()

@@ -37,7 +37,7 @@ SAFETY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 
 @dataclass(frozen=True)
 class Door:
-    """Who is let in. hosts: the names besides loopback by which this server is called, without a port."""
+    """Who is let in. hosts: the names besides loopback by which this server is called, lower-case, without a port."""
 
     token: str = field(repr=False)
     hosts: frozenset[str] = frozenset()
@@ -58,7 +58,7 @@ class Guard:
         headers = _Headers(scope)
         safe_send = _with_safety_headers(send)
         try:
-            host = self._check_host(headers)
+            host = self._check_host(scope, headers)
             self._check_origin(scope, headers)
             _check_length(headers)
             if self._is_let_in(headers) or scope["path"] == LOGIN:
@@ -71,11 +71,13 @@ class Guard:
         except KinflowError as error:
             await _refuse(safe_send, error)
 
-    def _check_host(self, headers: _Headers) -> str:
-        """A name that we are not called by is a rebound DNS name, or a mistake."""
+    def _check_host(self, scope: Scope, headers: _Headers) -> str:
+        """A name that we are not called by is a rebound DNS name, or a mistake. The very address that was connected to
+        is no name, and nobody can rebind it."""
         given = headers.all(b"host")
         host = host_name(given[0]) if len(given) == 1 else ""
-        if host not in LOOPBACK_HOSTS and host not in self._door.hosts:
+        connected_to = (scope.get("server") or ("",))[0]
+        if host not in LOOPBACK_HOSTS and host not in self._door.hosts and host != connected_to:
             raise HostRefused(host=host[:80])
         return host
 
@@ -128,7 +130,8 @@ class _Headers:
 def host_name(header: str) -> str:
     """`[::1]:8800` -> `::1`, `Edge.local:8800` -> `edge.local`."""
     if header.startswith("["):
-        return header[1:].partition("]")[0].lower()
+        address, _, rest = header[1:].partition("]")
+        return address.lower() + rest.partition(":")[0]
     return header.partition(":")[0].lower()
 
 

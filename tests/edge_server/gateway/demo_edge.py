@@ -73,19 +73,20 @@ def demo_site() -> Site:
 
 def _intersection(name: str, title: str, east_m: float) -> Intersection:
     centre = _at(east_m, 0)
-    phases = tuple(
+    walk = Phase(
+        id=PhaseId(12), name="Walk across the side road", kind="pedestrian", walk_s=5, pedestrian_clearance_s=8
+    )
+    roads = [
         Phase(id=PhaseId(number), name=words, yellow_s=3.5, all_red_s=2.0, max_green_s=40.0)
         for number, words in ((2, "North-south"), (4, "East-west"))
-    ) + (
-        Phase(id=PhaseId(12), name="Walk across the side road", kind="pedestrian", walk_s=5, pedestrian_clearance_s=8),
-    )
+    ]
     return Intersection(
         id=IntersectionId(name),
         name=title,
         position=centre,
         controller=DeviceId(f"controller-{name}"),
         approaches=tuple(_approach(name, title, side, east_m) for side in SIDES),
-        phases=phases,
+        phases=(*roads, walk),
         conflicts=((PhaseId(2), PhaseId(4)), (PhaseId(2), PhaseId(12))),
         compatible=((PhaseId(4), PhaseId(12)),),
         stages=(
@@ -200,6 +201,7 @@ class DemoEdge:
         self,
         approach: str,
         index: float | None,
+        *,
         spread: float = 0.05,
         status: str = "ok",
         age_ms: int = 0,
@@ -297,7 +299,7 @@ class DemoEdge:
         self.bus.publish(VehicleReceived(position=said, age_ms=0, received_ms=self.clock.wall_ms()))
 
     def alarm(
-        self, name: str, subject: str, severity: Severity, text: str, active: bool = True, code: str | None = None
+        self, name: str, subject: str, severity: Severity, text: str, *, active: bool = True, code: str | None = None
     ) -> Alarm:
         said = Alarm(
             **self._identity("pi-1").accounted(),
