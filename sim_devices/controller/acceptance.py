@@ -26,11 +26,10 @@ class Holder:
 
 @dataclass(frozen=True)
 class Register:
-    """What the controller has taken so far. highest_epoch outlives a restart; owner: the edge that took it, None after
-    a restart. seqs: the last sequence number taken from each edge and boot."""
+    """What the controller has taken so far. highest_epoch outlives a restart; holder took it, and is None once the
+    lease has lapsed. seqs: the last sequence number taken from each edge and boot."""
 
     highest_epoch: int = 0
-    owner: DeviceId | None = None
     holder: Holder | None = None
     seqs: Mapping[tuple[DeviceId, BootId], int] = field(default_factory=dict)
 
@@ -59,12 +58,13 @@ def _unservable(wiring: Wiring, command: SignalCommand) -> Refusal | None:
 
 
 def _outranked(register: Register, command: SignalCommand) -> Refusal | None:
-    """A higher epoch is always newer. An equal one belongs to the edge that took it first."""
-    if command.epoch < register.highest_epoch:
-        return "lower-epoch"
-    if command.epoch > register.highest_epoch or command.source == register.owner:
+    """A higher epoch is always newer. An equal one is for renewing the lease that it began, and dies with it: were a
+    lapsed lease revived, an edge that saw it lapse could take a higher epoch while the reviver steers."""
+    if command.epoch > register.highest_epoch:
         return None
-    return "held-by-another" if register.holder is not None else "lower-epoch"
+    if command.epoch < register.highest_epoch or register.holder is None:
+        return "lower-epoch"
+    return None if command.source == register.holder.edge else "held-by-another"
 
 
 def taken(register: Register, command: SignalCommand, now_ms: int) -> Register:
@@ -74,4 +74,4 @@ def taken(register: Register, command: SignalCommand, now_ms: int) -> Register:
         del seqs[next(iter(seqs))]
     seqs[command.source, command.boot] = command.seq
     holder = Holder(command.source, now_ms + command.lease_ms)
-    return Register(command.epoch, command.source, holder, seqs)
+    return Register(command.epoch, holder, seqs)
