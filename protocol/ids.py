@@ -21,10 +21,11 @@ PhaseId = NewType("PhaseId", int)
 StageId = NewType("StageId", str)
 
 # A DNS label: safe as one level of an MQTT topic, as a file name, as a host name and in a URL.
-SLUG_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
-UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
-BOOT_PATTERN = r"^[0-9a-f]{16}$"
-_SLUG = re.compile(SLUG_PATTERN[:-1] + r"\Z")
+# `$` alone would let a line feed pass at the end; `\Z` is not known to other languages' patterns.
+SLUG_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)"
+UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$(?!\n)"
+BOOT_PATTERN = r"^[0-9a-f]{16}$(?!\n)"
+_SLUG = re.compile(SLUG_PATTERN)
 
 
 def is_slug(text: str) -> bool:

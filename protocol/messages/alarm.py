@@ -21,4 +21,4 @@ class Alarm(Message, frozen=True, kw_only=True, tag="alarm"):
     severity: Severity
     active: bool
     text: Text
-    code: Annotated[str, Meta(pattern=r"^KF[0-9]{2,3}$")] | None = None
+    code: Annotated[str, Meta(pattern=r"^KF[0-9]{2,3}$(?!\n)")] | None = None
