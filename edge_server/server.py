@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,19 +29,18 @@ from edge_server.store.rows import SignalEntry
 from edge_server.store.store import Store
 from edge_server.store.writer import StoreWriter
 from node.broker.host import Kind, start_broker
-from node.broker.mosquitto import check_port_free
 from node.broker.paho_client import PahoClient
+from node.broker.password import broker_password
 from node.broker.port import BrokerAddress, BrokerHost
 from node.clock import Clock, SystemClock
 from node.identity import Identity
 from node.link import death_will
+from node.ports import check_port_free
 from protocol.codec import encode
 from protocol.ids import DeviceId
 from protocol.messages import SignalCommand
 from protocol.site import Site
 from protocol.topics import DEFAULT_PREFIX, PRESENCE, SIGNAL_COMMAND
-
-PASSWORD_FILE = "broker-password"  # noqa: S105 (the name of a file)
 
 log = structlog.get_logger("edge")
 
@@ -188,15 +185,6 @@ class EdgeServer:
 
     def _remove_device(self, device: DeviceId) -> None:
         self._client.publish(PRESENCE.of(device, prefix=self._options.prefix), b"", PRESENCE.qos, retained=True)
-
-
-def broker_password(home: Path) -> str:
-    """The password of the broker that this edge server starts; agents of this machine read it too."""
-    path = home / PASSWORD_FILE
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(24) + "\n")
-    return path.read_text("ascii").strip()
 
 
 def _start_host(options: EdgeOptions) -> BrokerHost:

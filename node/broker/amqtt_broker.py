@@ -14,9 +14,10 @@ from amqtt.broker import Broker  # type: ignore[import-untyped]
 from amqtt.plugins.base import BaseAuthPlugin  # type: ignore[import-untyped]
 from amqtt.session import Session  # type: ignore[import-untyped]
 
-from node.broker.mosquitto import USERNAME, check_port_free
+from node.broker.password import USERNAME
 from node.broker.port import BrokerAddress
 from node.errors import BrokerFailed
+from node.ports import check_port_free
 
 START_TIMEOUT_S = 10.0
 

@@ -13,11 +13,12 @@ import subprocess
 import time
 from pathlib import Path
 
+from node.broker.password import USERNAME
 from node.broker.port import BrokerAddress
 from node.child import dying_with_parent
-from node.errors import BrokerFailed, BrokerNotInstalled, PortInUse
+from node.errors import BrokerFailed, BrokerNotInstalled
+from node.ports import check_port_free
 
-USERNAME = "kinflow"
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
 MAX_PACKET_BYTES = 1024 * 1024
@@ -33,16 +34,6 @@ def password_line(username: str, password: str, salt: bytes) -> str:
     """One line of a mosquitto 2 password file: `user:$7$rounds$salt$hash`, PBKDF2 with SHA-512 (mosquitto_passwd)."""
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, PBKDF2_ROUNDS)
     return f"{username}:$7${PBKDF2_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}\n"
-
-
-def check_port_free(host: str, port: int) -> None:
-    """Raise PortInUse (KF48) when something listens there already."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortInUse(host=host, port=port, user="another program") from error
 
 
 class MosquittoBroker:

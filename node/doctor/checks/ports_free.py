@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import psutil
 
-from node.broker.mosquitto import check_port_free
 from node.doctor.check import Context
 from node.errors import PortInUse
+from node.ports import check_port_free
 
 
 def listener_of(port: int) -> psutil.Process | None:
