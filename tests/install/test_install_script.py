@@ -117,6 +117,7 @@ def machine(tmp_path: Path, repository: Path) -> Machine:
     for name in ("ruff", "mypy", "lint-imports", "playwright", "apt-get", "mosquitto", "chromium"):
         found.stub(name, NOTED)
     found.stub("kinflow", KINFLOW)
+    found.stub("ldconfig", "#!/bin/bash\necho libatomic.so.1 libc6\n")
     # As another user than root, packages are installed through sudo, and root's stubs are the same.
     found.stub("sudo", '#!/bin/bash\n[[ $1 == -n ]] && shift\n[[ $1 == true ]] || exec "$@"\n')
     return found
@@ -259,13 +260,13 @@ def test_a_check_that_fails_ends_test_with_its_status(machine: Machine, failing:
 
 def test_missing_packages_are_installed_by_apt(machine: Machine) -> None:
     (machine.stubs / "chromium").unlink()
-    text = NOTED.replace("exit 0", '[[ $1 == install ]] && cp "$STUBS/ruff" "$STUBS/chromium"\nexit 0')
+    text = NOTED.replace("exit 0", '[[ $2 == install ]] && cp "$STUBS/ruff" "$STUBS/chromium"\nexit 0')
     machine.stub("apt-get", text)
     done = machine.run("test")
     assert done.returncode == 0, done.stderr
     assert machine.calls("apt-get") == [
-        "apt-get update",
-        "apt-get install --yes --no-install-recommends chromium",
+        "apt-get -q update",
+        "apt-get -q install --yes --no-install-recommends chromium",
     ]
 
 
@@ -273,7 +274,7 @@ def test_without_apt_the_commands_are_printed(machine: Machine) -> None:
     (machine.stubs / "chromium").unlink()
     done = machine.run("--no-apt", "test")
     assert machine.calls("apt-get") == []
-    assert "    sudo apt-get install --yes --no-install-recommends chromium" in done.stdout
+    assert "    sudo apt-get -q install --yes --no-install-recommends chromium" in done.stdout
     assert done.returncode == 36
     assert "KF36: Chromium is missing" in done.stderr
 
@@ -329,6 +330,12 @@ def test_uninstall(machine: Machine, purge: bool) -> None:
     assert str(machine.clone / ".kinflow") in done.stdout
     left = {path.name for path in machine.clone.iterdir()} - {".kinflow"}
     assert left == {"install.sh", "pyproject.toml", "constraints.txt"}
+
+
+def test_the_library_that_sumo_needs_is_asked_for(machine: Machine) -> None:
+    machine.stub("ldconfig", "#!/bin/bash\necho libc.so.6\n")
+    machine.run("run")
+    assert machine.calls("apt-get")[-1].endswith("--no-install-recommends libatomic1")
 
 
 @pytest.mark.parametrize("command", ["run", "test", "uninstall"])
