@@ -12,10 +12,17 @@ from typing import Annotated
 import cv2
 import typer
 
+from agent.options import AgentOptions, CameraFlags, broker_of, cameras_from_flags, cameras_from_settings, own_id
+from agent.page.alone import serve_calibration
+from agent.page.token import load_or_make_token
+from agent.run import run_agent
 from agent.traffic.calibration import parse_points
 from agent.watch import Summary
 from agent.watch import watch as measure
 from node.clock import SystemClock
+from node.config.load import load
+from node.home import find_home
+from node.logs import configure_logs
 from protocol.errors import KinflowError
 
 app = typer.Typer(help="The device: watch roads and say how full they are.", no_args_is_help=True)
@@ -28,6 +35,86 @@ Road = Annotated[
 ]
 Lanes = Annotated[int, typer.Option("--lanes", min=0, max=12, help="0: counted from the width.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+@app.callback()
+def main() -> None:
+    """The device: watch roads and say how full they are."""
+
+
+@app.command()
+def run(
+    *,
+    camera: Annotated[
+        list[str] | None, typer.Option("--camera", help="A file, rtsp://…, http://…, /dev/videoN or picamera:N.")
+    ] = None,
+    camera_id: Annotated[list[str] | None, typer.Option("--camera-id", help="Its name; once for each camera.")] = None,
+    approach: Annotated[list[str] | None, typer.Option("--approach", help="The approach that it watches.")] = None,
+    road_width: Annotated[list[float] | None, typer.Option("--road-width", help="In metres.")] = None,
+    road_length: Annotated[list[float] | None, typer.Option("--road-length", help="In metres.")] = None,
+    road: Annotated[
+        list[str] | None,
+        typer.Option("--road", help="Pixels x1,y1,…,x4,y4: near left, near right, far right, far left."),
+    ] = None,
+    lanes: Annotated[list[int] | None, typer.Option("--lanes", help="0: counted from the width.")] = None,
+    broker: Annotated[str | None, typer.Option(help="mqtt(s)://user:password@host:port")] = None,
+    prefix: Annotated[str | None, typer.Option(help="The first part of every topic.")] = None,
+    device: Annotated[str | None, typer.Option("--id", help="This device's id on the wire.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Another kinflow.toml.")] = None,
+    home: Annotated[Path | None, typer.Option(help="The state folder; else $KINFLOW_HOME or the usual place.")] = None,
+    port: Annotated[int | None, typer.Option(help="Of this device's own page, on loopback; 0: a free one.")] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the device's own page.")] = True,
+    fast: Annotated[bool, typer.Option("--fast", help="Read files as fast as they can be looked at.")] = False,
+) -> None:
+    """Watch cameras until Ctrl-C or SIGTERM."""
+    folder = home or find_home()
+    # 0 is no port that a file may name: only here it means any free one.
+    flags = {"broker.url": broker, "broker.prefix": prefix, "device.id": device, "agent.port": port or None}
+    settings = load(folder, flags=flags, file=config).settings
+    given = CameraFlags(camera, camera_id, approach, road_width, road_length, road, lanes)
+    cameras = cameras_from_flags(given) if camera else cameras_from_settings(settings)
+    configure_logs("agent", folder, settings.log.level)
+    run_agent(
+        AgentOptions(
+            home=folder,
+            cameras=cameras,
+            device=own_id(settings.device.id),
+            name=settings.device.name,
+            broker=broker_of(settings, folder),
+            prefix=settings.broker.prefix,
+            page_port=None if not page else (0 if port == 0 else settings.agent.port),
+            fast=fast,
+        )
+    )
+
+
+@app.command()
+def page(
+    config: Annotated[Path | None, typer.Option(help="Another kinflow.toml.")] = None,
+    home: Annotated[Path | None, typer.Option(help="The state folder; else $KINFLOW_HOME or the usual place.")] = None,
+) -> None:
+    """Print the address of this device's own page, with the token that lets you in."""
+    folder = home or find_home()
+    port = load(folder, file=config).settings.agent.port
+    typer.echo(f"http://127.0.0.1:{port}/#{load_or_make_token(folder)}")
+
+
+def calibrate(
+    *,
+    camera: Annotated[str, typer.Option("--camera", help="A file, rtsp://…, http://…, /dev/videoN or picamera:N.")],
+    camera_id: Annotated[str | None, typer.Option("--id", help="The camera's name, as the agent knows it.")] = None,
+    road_width: Annotated[float | None, typer.Option("--road-width", help="To begin with, in metres.")] = None,
+    road_length: Annotated[float | None, typer.Option("--road-length", help="To begin with, in metres.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On loopback; 0: a free one.")] = 8801,
+    home: Annotated[Path | None, typer.Option(help="The state folder; else $KINFLOW_HOME or the usual place.")] = None,
+) -> None:
+    """Mark a road in a camera's picture, in the browser."""
+    cv2.setNumThreads(1)
+    ids = [camera_id] if camera_id else None
+    widths = [road_width] if road_width is not None else None
+    lengths = [road_length] if road_length is not None else None
+    (settings,) = cameras_from_flags(CameraFlags([camera], ids, None, widths, lengths))
+    serve_calibration(settings, home or find_home(), port, lambda address: typer.echo(f"Open {address}"))
 
 
 def watch(

@@ -17,12 +17,16 @@ ROW_M = 0.5
 # The visible height of a car: what hides the road behind it. Lorries are higher and are over-read for it.
 VEHICLE_HEIGHT_M = 1.4
 _BEFORE_M = 4.0
+# Flat metal between two edges of one vehicle: so long on the road's plane, plus a share of what its height hides there.
+_FLAT_M, _FLAT_SHARE = 3.0, 0.4
 _ROWS_PX = 4
 _LANE_PX = 28
 # The middle of each lane: its marks and its neighbour's flanks stay out.
 _LANE_SHARE = 0.7
 # An edge stronger than this counts no more: one white bumper must not stand for a whole car.
 _STRONGEST = 64.0
+# The weakest fifth of a picture's gradients is noise, be the road full or empty.
+_NOISE_PERCENTILE, _NOISE_FACTOR = 20, 1.0
 _SQRT = np.round(np.sqrt(np.arange(256) * 255.0)).astype(np.uint8)
 
 
@@ -38,7 +42,8 @@ class BirdsEye:
     """One calibration's way from a picture to a profile: lanes x rows of ROW_M, near row first.
 
     The rows begin a little before the rectangle and end where the top of a car that stands at its far edge appears, so
-    that a vehicle on either edge is seen whole.
+    that a vehicle on either edge is seen whole. hole_m: for each row, how long a stretch without edges may lie within
+    one vehicle.
     """
 
     def __init__(self, calibration: Calibration) -> None:
@@ -54,6 +59,8 @@ class BirdsEye:
         # Beyond the horizon the projection flips over: rows must climb in the picture.
         in_picture &= np.concatenate([[True], np.diff(at[:, 1]) < 0]) | (near_m <= 0)
         self.rows = Rows(near_m, in_picture)
+        hidden_m = np.maximum(0.0, np.array([self.seen_at(y) for y in near_m]) - near_m)
+        self.hole_m = _FLAT_M + _FLAT_SHARE * hidden_m
         # Seen half-way up its height, a vehicle leans away from the camera sideways too.
         lean = view.height_m / (view.height_m - VEHICLE_HEIGHT_M / 2)
         self._size = (_LANE_PX * calibration.lanes, _ROWS_PX * len(near_m))
@@ -89,12 +96,12 @@ class BirdsEye:
         across = cv2.convertScaleAbs(cv2.Sobel(root, cv2.CV_16S, 1, 0))
         along = cv2.convertScaleAbs(cv2.Sobel(root, cv2.CV_16S, 0, 1))
         strength = cv2.max(across, along)
-        noise = float(np.median(strength[::3, ::3]))
+        noise = float(np.percentile(strength[::3, ::3], _NOISE_PERCENTILE))
         shift = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1.0]])
         above = cv2.warpPerspective(
             strength, shift @ self._picture_from_cells, self._size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         ).astype(np.float32)
-        above = np.clip(above - 2.0 * noise, 0.0, _STRONGEST)
+        above = np.clip(above - _NOISE_FACTOR * noise, 0.0, _STRONGEST)
         lanes = above.reshape(len(self.rows.near_m), _ROWS_PX, self.calibration.lanes, _LANE_PX)
         margin = round(_LANE_PX * (1 - _LANE_SHARE) / 2)
         cells = lanes[:, :, :, margin:-margin].mean(axis=(1, 3)).T

@@ -6,6 +6,7 @@ stretch is therefore cut back to where its last vehicle ends, and filled with ca
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,24 +14,29 @@ from numpy.typing import NDArray
 
 from agent.traffic.birds_eye import ROW_M, BirdsEye
 
-CAR_LENGTH_M = 4.5
-CAR_WIDTH_M = 1.8
+# The mean vehicle of mixed traffic: mostly cars, some vans, lorries, buses and motorcycles.
+CAR_LENGTH_M = 4.8
+CAR_WIDTH_M = 1.9
 # Gap between vehicles that stand; those that move keep more, up to what the view can still tell apart.
-STANDING_GAP_M = 2.5
+STANDING_GAP_M = 2.2
 _WIDEST_GAP_M = 12.0
 # A queue may begin this far from the stop line, and has no hole longer than this.
 _QUEUE_BEGINS_M = 8.0
 _QUEUE_HOLE_M = 9.0
+# A row stands when little of it changes, and a stretch when this share of its rows does.
+_STANDS_BELOW, _STANDING_SHARE = 0.25, 0.5
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """A covered stretch of one lane: from the near end of its first to the far end of its last vehicle."""
+    """A covered stretch of one lane: from the near end of its first to the far end of its last vehicle. standing_m: how
+    far of it stands; near_m when it drives."""
 
     near_m: float
     far_m: float
     gap_m: float
     widest_gap_m: float
+    standing_m: float
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,26 @@ def stretches(covered: NDArray[np.bool_], moving: NDArray[np.floating], view: Bi
         far_m = min(max(view.ends_at(seen_m), near_m + ROW_M), view.calibration.visible_length_m)
         if near_m >= view.calibration.visible_length_m or far_m <= 0 or seen_m - near_m < 2 * ROW_M:
             continue
-        widest_m = float(np.clip(view.seen_at(near_m) - near_m, STANDING_GAP_M, _WIDEST_GAP_M))
+        hidden_m = view.seen_at(near_m) - near_m + float(view.hole_m[first])
+        widest_m = float(np.clip(hidden_m, STANDING_GAP_M, _WIDEST_GAP_M))
         speed = float(np.mean(moving[first:last]))
         gap_m = STANDING_GAP_M + speed * (widest_m - STANDING_GAP_M)
-        found.append(Stretch(max(near_m, 0.0), far_m, gap_m, widest_m))
+        still = np.flatnonzero(moving[first:last] < _STANDS_BELOW)
+        standing_m = view.ends_at(float(view.rows.near_m[first + still[-1]]) + ROW_M) if len(still) else near_m
+        if len(still) < _STANDING_SHARE * (last - first):
+            standing_m = near_m
+        found.append(Stretch(max(near_m, 0.0), far_m, gap_m, widest_m, min(max(standing_m, near_m), far_m)))
     return found
+
+
+def fill(edged: NDArray[np.bool_], hole_rows: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Rows covered by vehicles, from the rows that show edges: holes up to hole_rows (by row) are their flat parts."""
+    covered = edged.copy()
+    rows = np.flatnonzero(edged)
+    for last, following in itertools.pairwise(rows):
+        if 1 < following - last <= hole_rows[last]:
+            covered[last:following] = True
+    return covered
 
 
 def vehicles_in(length_m: float, gap_m: float) -> float:
@@ -81,11 +102,11 @@ def load(found: list[Stretch]) -> LaneLoad:
 
 
 def queue_length(found: list[Stretch]) -> float:
-    """Metres from the stop line to the end of the vehicles that follow on one another."""
+    """Metres from the stop line to the end of the vehicles that stand behind one another."""
     end_m, reach_m = 0.0, _QUEUE_BEGINS_M
     for one in found:
-        if one.near_m > reach_m:
+        if one.near_m > reach_m or one.standing_m <= one.near_m:
             break
-        end_m = max(end_m, one.far_m)
+        end_m = max(end_m, one.standing_m)
         reach_m = end_m + _QUEUE_HOLE_M
     return end_m

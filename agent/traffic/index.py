@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.traffic.birds_eye import VEHICLE_HEIGHT_M, BirdsEye, Profile
+from agent.traffic.birds_eye import ROW_M, VEHICLE_HEIGHT_M, BirdsEye, Profile
 from agent.traffic.calibration import Calibration
 from agent.traffic.empty_road import EmptyRoad, is_known, is_partly_known
-from agent.traffic.footprint import CAR_LENGTH_M, CAR_WIDTH_M, LaneLoad, load, stretches
+from agent.traffic.footprint import CAR_LENGTH_M, CAR_WIDTH_M, LaneLoad, fill, load, stretches
 from agent.traffic.speed import lane_speed
 from protocol.messages import Estimate
 from protocol.units import Congestion, classify, index_from_occupancy
@@ -26,17 +26,16 @@ Knowledge = Literal["unknown", "partly", "known"]
 SMOOTHING_S = 1.0
 _LEARN_EVERY_MS = 500
 _LEARN_MOST_S = 2.0
-# Flat roofs lie between the edges of one car: holes up to this many rows are filled.
-_CLOSING = np.ones((1, 9), np.uint8)
 _NEAR_ROWS = np.ones((1, 17), np.uint8)
 # What counts as covered, as a share of how strong vehicles lately looked there; fog makes them faint.
-_SHARE_OF_STRONG = 0.2
-_FAINTEST, _SUREST = 5.0, 12.0
+_SHARE_OF_STRONG = 0.12
+_SUREST = 12.0
+_FAINT_IN_NOISE, _SURE_IN_NOISE = 0.7, 1.4
 _STRONG_AT_FIRST = 40.0
 _STRONG_RISE_S, _STRONG_FALL_S = 2.0, 60.0
 _COMPARE_AFTER_MS = (250, 1200)
 # Half-widths of the 90 % interval: see docs/index.md for how they were set.
-_FLOOR_HALF, _RELATIVE_HALF = 0.02, 0.2
+_FLOOR_HALF, _RELATIVE_HALF = 0.03, 0.22
 _WIDER_WHEN_PARTLY, _WIDER_UNCALIBRATED, _WIDER_AT_WORST = 2.5, 2.0, 3.0
 _NOTHING_KNOWN = Estimate(None, 0.0, 1.0)
 
@@ -96,6 +95,7 @@ class IndexModel:
         self.calibration = calibration
         self.view = BirdsEye(calibration)
         height_m = calibration.viewpoint.height_m
+        self._hole_rows = (self.view.hole_m / ROW_M).astype(int)
         self._lean = height_m / (height_m - VEHICLE_HEIGHT_M / 2)
 
     def initial(self, road: EmptyRoad | None = None) -> IndexState:
@@ -106,15 +106,25 @@ class IndexModel:
         return IndexState(road, np.full(shape[1], _STRONG_AT_FIRST))
 
     def step(
-        self, state: IndexState, profile: Profile, mono_ms: int, score: float = 1.0, learn: bool = True
+        self,
+        state: IndexState,
+        profile: Profile,
+        noise: float,
+        mono_ms: int,
+        *,
+        score: float = 1.0,
+        learn: bool = True,
     ) -> tuple[IndexState, Reading]:
-        """One more frame. score: the picture's quality, 0..1, which widens the interval. learn: whether the frame may
-        teach what the empty road looks like."""
+        """One more frame: its profile and noise as BirdsEye.profile gives them.
+
+        score: the picture's quality, 0..1, which widens the interval. learn: whether the frame may teach what the empty
+        road looks like.
+        """
         elapsed_s = 0.0 if state.updated_ms is None else max(0.0, (mono_ms - state.updated_ms) / 1000)
         deviation = np.abs(profile - state.road.strength())
-        filled = cv2.morphologyEx(deviation, cv2.MORPH_CLOSE, _CLOSING)
         strong = self._strong(state.strong, deviation, elapsed_s)
-        covered = (filled > np.clip(_SHARE_OF_STRONG * strong, _FAINTEST, _SUREST)) & self.view.rows.in_picture
+        edged = (deviation > self._threshold(strong, noise)) & self.view.rows.in_picture
+        covered = np.stack([fill(one, self._hole_rows) for one in edged])
         past = (*(one for one in state.past if mono_ms - one[0] <= _COMPARE_AFTER_MS[1]), (mono_ms, deviation))
         now = self._load(covered, past)
         smoothed = now if state.load is None else _smooth(state.load, now, elapsed_s)
@@ -126,6 +136,9 @@ class IndexModel:
         knowledge: Knowledge = "known" if is_known(share) else "partly" if is_partly_known(share) else "unknown"
         reading = self._reading(smoothed, knowledge, state.congestion, score, covered)
         return IndexState(road, strong, mono_ms, learnt_ms, smoothed, reading.congestion, past), reading
+
+    def _threshold(self, strong: NDArray[np.float64], noise: float) -> NDArray[np.float64]:
+        return np.clip(_SHARE_OF_STRONG * strong, max(1.5, _FAINT_IN_NOISE * noise), max(3.0, _SURE_IN_NOISE * noise))
 
     def _strong(self, strong: NDArray[np.float64], deviation: Profile, elapsed_s: float) -> NDArray[np.float64]:
         """How strong vehicles look at each row, where any are to be seen."""

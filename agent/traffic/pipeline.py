@@ -47,9 +47,9 @@ class Pipeline:
             self.state.quality, frame.image, frame.captured_mono_ms, self.calibration.calibrated
         )
         blind = quality.score < BLIND_BELOW
-        profile, _ = self.model.view.profile(frame.image)
+        profile, noise = self.model.view.profile(frame.image)
         index_state, reading = self.model.step(
-            self.state.index, profile, frame.captured_mono_ms, quality.score, learn=not blind
+            self.state.index, profile, noise, frame.captured_mono_ms, score=quality.score, learn=not blind
         )
         self.state = PipelineState(index_state, quality_state)
         status = status_of(quality, reading)

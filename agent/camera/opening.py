@@ -1,0 +1,47 @@
+"""From a camera's address to an open camera."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from agent.camera.file import FileCamera
+from agent.camera.mjpeg import MjpegCamera
+from agent.camera.picamera import PiCamera
+from agent.camera.port import Camera
+from agent.camera.rtsp import RtspCamera
+from agent.camera.source import shown
+from agent.camera.v4l2 import V4l2Camera
+from agent.errors import SourceUnknown
+from node.clock import Clock
+from protocol.ids import CameraId, is_slug
+
+_PI = re.compile(r"picamera(?::(\d))?\Z")
+_NO_SLUG = re.compile(r"[^a-z0-9]+")
+
+
+def open_camera(source: str, clock: Clock, live: bool = True) -> Camera:
+    """Open a file, rtsp://…, http(s)://…, /dev/videoN or picamera[:N]. live: pace a file by its own timestamps and play
+    it over and over. Raises SourceUnknown (KF61) and what the kind of source raises."""
+    scheme = source.partition("://")[0].lower() if "://" in source else ""
+    if scheme in ("rtsp", "rtsps"):
+        return RtspCamera(source, clock)
+    if scheme in ("http", "https"):
+        return MjpegCamera(source, clock)
+    if scheme == "file":
+        return FileCamera(Path(source[len("file://") :]), clock, live)
+    if scheme or not source:
+        raise SourceUnknown(source=shown(source))
+    if (found := _PI.match(source)) is not None:
+        return PiCamera(int(found[1] or 0), clock)
+    if source.startswith("/dev/"):
+        return V4l2Camera(Path(source), clock)
+    return FileCamera(Path(source), clock, live)
+
+
+def camera_id_from(source: str) -> CameraId:
+    """A name for a camera that was given none: from its file's or path's name, without what may be secret."""
+    stem = Path(shown(source).partition("?")[0]).stem if "://" not in source else shown(source).partition("?")[0]
+    name = stem.rpartition("@")[2].rpartition("://")[2]
+    text = _NO_SLUG.sub("-", name.lower()).strip("-")[:40].strip("-")
+    return CameraId(text if is_slug(text) else "camera")

@@ -1,0 +1,53 @@
+"""The page's HTTP server: the standard library's, on loopback alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+from agent.errors import PagePortTaken
+from agent.page.camera_view import CameraView
+from agent.page.requests import PageRequest
+from agent.page.token import load_or_make_token
+
+LOOPBACK = "127.0.0.1"
+
+
+class PageServer:
+    """views: the cameras, asked for with each request. port 0 takes a free one. Raises PagePortTaken (KF74)."""
+
+    def __init__(self, views: Callable[[], Sequence[CameraView]], home: Path, port: int) -> None:
+        self.token = load_or_make_token(home)
+        try:
+            self._server = _Server((LOOPBACK, port), views, self.token)
+        except OSError as error:
+            raise PagePortTaken(port=port, detail=error.strerror or str(error)) from error
+        self._thread = threading.Thread(target=self._server.serve_forever, name="page", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Without the token: `kinflow agent page` prints the whole."""
+        return f"http://{LOOPBACK}:{self._server.server_port}/"
+
+    @property
+    def entry(self) -> str:
+        """The address that lets a person in. The token stands behind the #, which a browser keeps to itself."""
+        return f"{self.url}#{self.token}"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], views: Callable[[], Sequence[CameraView]], token: str) -> None:
+        self.views, self.token = views, token
+        super().__init__(address, PageRequest)

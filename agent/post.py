@@ -1,0 +1,95 @@
+"""One device's words: observations, health and alarms, from views to messages on the link."""
+
+from __future__ import annotations
+
+from agent.traffic.pipeline import View
+from node.identity import Identity
+from node.link import Link
+from protocol.ids import ApproachId, CameraId, LaneId
+from protocol.messages import Alarm, LaneObservation, Observation
+from protocol.messages.alarm import Severity
+from protocol.messages.observation import EmergencyState
+from protocol.topics import ALARM, OBSERVATION
+
+
+def observation(
+    identity: Identity,
+    camera: CameraId,
+    approach: ApproachId,
+    view: View,
+    *,
+    calibrated: bool,
+    emergency: EmergencyState,
+) -> Observation:
+    reading, frame = view.reading, view.frame
+    return Observation(
+        **identity.accounted(),
+        camera=camera,
+        approach=approach,
+        captured_ms=frame.captured_ms,
+        captured_mono_ms=frame.captured_mono_ms,
+        frame=frame.number,
+        sensor="camera",
+        status=view.status,
+        calibrated=calibrated,
+        occupancy=reading.occupancy,
+        index=reading.index,
+        congestion=reading.congestion,
+        quality=view.quality,
+        queue_m=reading.queue_m,
+        speed_mps=reading.speed_mps,
+        count=reading.count,
+        lanes=tuple(
+            LaneObservation(
+                LaneId(f"{approach[:58]}-{number}"), lane.occupancy, lane.queue_m, lane.speed_mps, lane.count
+            )
+            for number, lane in enumerate(reading.lanes)
+        ),
+        emergency=emergency,
+    )
+
+
+# What each alarm's severity is, and what it says when it is raised and when it is cleared.
+_WORDS: dict[str, tuple[Severity, str, str]] = {
+    "camera-stalled": ("warning", "The camera sends no picture.", "The camera sends pictures again."),
+    "camera-moved": (
+        "warning",
+        "The camera no longer looks where it was calibrated.",
+        "The camera looks right again.",
+    ),
+    "camera-frozen": ("warning", "The camera sends the same picture again and again.", "The picture moves again."),
+    "camera-calibration": (
+        "warning",
+        "The camera's calibration can't be used.",
+        "The camera's calibration can be used again.",
+    ),
+}
+
+
+class Alarms:
+    """Raises and clears each alarm once."""
+
+    def __init__(self, identity: Identity, link: Link) -> None:
+        self._identity, self._link = identity, link
+        self._active: set[tuple[str, CameraId]] = set()
+
+    def set(self, alarm: str, camera: CameraId, active: bool, code: str | None = None) -> None:
+        key = (alarm, camera)
+        if active == (key in self._active):
+            return
+        (self._active.add if active else self._active.discard)(key)
+        severity, raised, cleared = _WORDS[alarm]
+        message = Alarm(
+            **self._identity.accounted(),
+            alarm=alarm,
+            subject=camera,
+            severity=severity,
+            active=active,
+            text=raised if active else cleared,
+            code=code if active else None,
+        )
+        self._link.send(ALARM, message)
+
+
+def publish(link: Link, message: Observation) -> None:
+    link.send(OBSERVATION, message, item=message.camera)

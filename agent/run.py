@@ -1,0 +1,67 @@
+"""Put an agent together and run it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from importlib.metadata import PackageNotFoundError, version
+
+import cv2
+
+from agent.options import AgentOptions
+from agent.page.server import PageServer
+from agent.service import AgentService
+from node.broker.paho_client import PahoClient
+from node.clock import SystemClock
+from node.identity import Identity
+from node.link import Link, death_will
+from node.outbox.outbox import Outbox
+from node.outbox.store import OutboxStore
+
+DRAIN_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+def run_agent(options: AgentOptions) -> None:
+    """Run until SIGTERM or Ctrl-C; owns the main thread."""
+    # One looking thread is what a device gives; OpenCV would start one for each core.
+    cv2.setNumThreads(1)
+    options.home.mkdir(parents=True, exist_ok=True)
+    clock = SystemClock()
+    identity = Identity(options.device, clock)
+    service = AgentService(
+        options.cameras,
+        options.home,
+        clock,
+        identity,
+        software=_version(),
+        name=options.name,
+        fast=options.fast,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
+    client = PahoClient(options.broker, options.device, death_will(identity, options.prefix))
+    outbox = Outbox(identity.boot, clock, OutboxStore(options.home / f"outbox-{options.device}.db"))
+    link = Link(identity, client, outbox, options.prefix, birth=service.birth)
+    page = None
+    if options.page_port is not None:
+        page = PageServer(service.views, options.home, options.page_port)
+        page.start()
+        log.info("the page is at %s", page.url)
+    link.start()
+    try:
+        service.run(link)
+    finally:
+        if page is not None:
+            page.stop()
+        link.stop(drain_s=DRAIN_S)
+    log.info("stopped; %d threads were left to end by themselves", threading.active_count() - 1)
+
+
+def _version() -> str:
+    try:
+        return f"kinflow {version('kinflow')}"
+    except PackageNotFoundError:
+        return "kinflow"

@@ -1,0 +1,214 @@
+"""The agent's process: cameras in, observations out, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from agent.camera.port import Frame
+from agent.lookout import Lookout
+from agent.page.camera_view import CameraView
+from agent.post import Alarms, observation, publish
+from agent.settings import CameraSettings
+from agent.traffic.pipeline import View
+from agent.traffic.publishing import due
+from node.clock import Clock
+from node.identity import Identity
+from node.link import Link
+from protocol.messages import Birth, CameraInfo, ConfigCommand, Health, Message
+from protocol.messages.config_command import ConfigStatus
+from protocol.topics import CONFIG_COMMAND, HEALTH, PRESENCE, Address
+
+HEALTH_EVERY_MS = 30_000
+_FIRST_HEALTH_MS = 2_000
+_CHECK_EVERY_MS = 250
+RELEARN_ROAD = "relearn-road"
+_MB = 1_000_000
+
+log = logging.getLogger(__name__)
+
+
+class AgentService:
+    """One looking thread for all cameras, each camera read on a thread of its own.
+
+    run() owns the calling thread until `stop`. fast: see Lookout.
+    """
+
+    def __init__(
+        self,
+        cameras: Sequence[CameraSettings],
+        home: Path,
+        clock: Clock,
+        identity: Identity,
+        *,
+        software: str,
+        name: str = "",
+        fast: bool = False,
+    ) -> None:
+        self._home, self._clock, self._identity = home, clock, identity
+        self._software, self._name, self._fast = software, name, fast
+        self._arrived = threading.Condition()
+        self.lookouts = [Lookout(one, home, clock, self._arrived, fast) for one in cameras]
+        self._stopping = False
+        self._began_ms = clock.monotonic_ms()
+        self._health_due_ms = self._began_ms + _FIRST_HEALTH_MS
+        self._check_due_ms = self._began_ms
+        self._process = psutil.Process()
+        self._written_at_start = _written_bytes(self._process)
+        self._announced: tuple[CameraInfo, ...] = ()
+        self._commands: deque[tuple[ConfigCommand, str, bool]] = deque()
+
+    def birth(self) -> Birth:
+        infos = tuple(one.info() for one in self.lookouts)
+        self._announced = infos
+        return Birth(**self._identity.live(), role="agent", software=self._software, name=self._name, cameras=infos)
+
+    def views(self) -> list[CameraView]:
+        return [one.camera_view() for one in self.lookouts]
+
+    def run(self, link: Link) -> None:
+        """Work until stop(). The caller starts and stops the link."""
+        self._link, self._alarms = link, Alarms(self._identity, link)
+        link.subscribe(CONFIG_COMMAND, self._identity.device, self._command)
+        for lookout in self.lookouts:
+            lookout.watchdog.start()
+        try:
+            while not self._stopping:
+                for lookout, frame in self._wait():
+                    view = lookout.look(frame)
+                    if view is not None:
+                        self._say(lookout, view)
+                self._routine()
+        finally:
+            for lookout in self.lookouts:
+                lookout.watchdog.stop()
+                lookout.save_road()
+
+    def stop(self) -> None:
+        """Safe in a signal handler: takes no lock."""
+        self._stopping = True
+
+    def _wait(self) -> list[tuple[Lookout, Frame]]:
+        with self._arrived:
+            taken = self._taken()
+            if not taken:
+                self._arrived.wait(_CHECK_EVERY_MS / 1000)
+                taken = self._taken()
+            return taken
+
+    def _taken(self) -> list[tuple[Lookout, Frame]]:
+        return [(one, frame) for one in self.lookouts if (frame := one.newest.take()) is not None]
+
+    def _say(self, lookout: Lookout, view: View) -> None:
+        said = due(lookout.said, view, "unavailable", self._clock.monotonic_ms())
+        if said is None:
+            return
+        lookout.said = said
+        settings, calibration = lookout.settings, lookout.calibration
+        calibrated = calibration is not None and calibration.calibrated
+        message = observation(
+            self._identity, settings.camera, settings.approach, view, calibrated=calibrated, emergency="unavailable"
+        )
+        publish(self._link, message)
+
+    def _routine(self) -> None:
+        now_ms = self._clock.monotonic_ms()
+        if now_ms >= self._check_due_ms:
+            self._check_due_ms = now_ms + _CHECK_EVERY_MS
+            for lookout in self.lookouts:
+                self._check(lookout)
+            if tuple(one.info() for one in self.lookouts) != self._announced and self._link.connected:
+                self._link.send_live(PRESENCE, self._identity.device, self.birth())
+            self._obey()
+        if now_ms >= self._health_due_ms:
+            self._health_due_ms = now_ms + HEALTH_EVERY_MS
+            self._link.send(HEALTH, self._health(now_ms))
+
+    def _check(self, lookout: Lookout) -> None:
+        state, camera = lookout.watchdog.check(), lookout.settings.camera
+        quiet = state in ("stalled", "failed")
+        error = lookout.watchdog.error
+        self._alarms.set("camera-stalled", camera, quiet, error.code if error is not None else None)
+        fault = lookout.fault
+        self._alarms.set("camera-calibration", camera, fault is not None, fault.code if fault is not None else None)
+        view = lookout.quiet() if quiet else lookout.view
+        if view is None:
+            return
+        problems = view.quality.problems
+        self._alarms.set("camera-moved", camera, "moved" in problems)
+        self._alarms.set("camera-frozen", camera, "frozen" in problems)
+        if quiet:
+            self._say(lookout, view)
+
+    def _health(self, now_ms: int) -> Health:
+        outbox = self._link.metrics.outbox
+        return Health(
+            **self._identity.accounted(),
+            uptime_s=(now_ms - self._began_ms) / 1000,
+            rss_mb=round(self._process.memory_info().rss / _MB, 1),
+            cpu_percent=self._process.cpu_percent(),
+            disk_free_mb=round(shutil.disk_usage(self._home).free / _MB, 1),
+            disk_written_mb=round((_written_bytes(self._process) - self._written_at_start) / _MB, 3),
+            outbox_messages=outbox.queued + outbox.in_flight,
+            temperature_c=_temperature(),
+            cameras=tuple(one.watchdog.health() for one in self.lookouts),
+        )
+
+    # Commands come on the link's thread and are carried out on the looking thread, which owns the pipelines.
+
+    def _command(self, address: Address, message: Message, retained: bool) -> None:
+        if isinstance(message, ConfigCommand):
+            self._commands.append((message, address.item, retained))
+
+    def _obey(self) -> None:
+        while self._commands:
+            command, item, retained = self._commands.popleft()
+            if command.status == "executing" and retained:
+                self._answer(command, item, "failed", "the device was restarted while it carried this out")
+            if command.status != "init":
+                continue
+            self._answer(command, item, "executing")
+            wanted = command.arguments.get("camera")
+            chosen = [one for one in self.lookouts if wanted in (None, one.settings.camera)]
+            if command.name != RELEARN_ROAD:
+                self._answer(command, item, "failed", f"an agent knows no command {command.name}")
+            elif not chosen:
+                self._answer(command, item, "failed", f"this device has no camera {wanted}"[:200])
+            else:
+                for lookout in chosen:
+                    lookout.relearn()
+                self._answer(command, item, "successful")
+
+    def _answer(self, command: ConfigCommand, item: str, status: ConfigStatus, reason: str = "") -> None:
+        answer = ConfigCommand(
+            **self._identity.live(),
+            command=command.command,
+            device=command.device,
+            name=command.name,
+            status=status,
+            arguments=command.arguments,
+            reason=reason,
+        )
+        self._link.send_live(CONFIG_COMMAND, self._identity.device, answer, item)
+
+
+def _written_bytes(process: psutil.Process) -> int:
+    """What the kernel sent towards the disk for this process."""
+    try:
+        return int(process.io_counters().write_bytes)
+    except (psutil.Error, AttributeError, OSError):
+        return 0
+
+
+def _temperature() -> float | None:
+    try:
+        text = Path("/sys/class/thermal/thermal_zone0/temp").read_text("ascii")
+        return int(text) / 1000
+    except (OSError, ValueError):
+        return None
