@@ -14,7 +14,7 @@ from sim_devices.city.site import ORIGIN
 from sim_devices.city.vehicle import CityVehicle
 
 PERIOD_MS = 1_000
-FLEET = 4
+FLEET = 2
 
 Role = Literal["ambulance", "fire-engine", "police"]
 ROLES: dict[str, Role] = {"ambulance": "ambulance", "fire-engine": "fire-engine", "police": "police"}
@@ -33,8 +33,8 @@ def fleet_devices() -> list[DeviceId]:
 
 
 class Fleet:
-    """Gives each emergency vehicle on the road one of a few units (`ambulance-1` to `-4`), which is free again when it
-    has left; a fifth ambulance at a time says nothing."""
+    """Gives each emergency vehicle on the road one of a few units (`ambulance-1`, `ambulance-2`), which is free again
+    when it has left; a third ambulance at a time says nothing."""
 
     def __init__(self, units: Mapping[DeviceId, Unit]) -> None:
         self._units = units
