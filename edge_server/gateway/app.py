@@ -47,6 +47,7 @@ class Gateway:
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        self.feed.attach()
         tasks = [asyncio.create_task(self.feed.run()), asyncio.create_task(self._look())]
         try:
             yield

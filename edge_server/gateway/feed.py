@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import structlog
 
+from edge_server.bus import Subscription
 from edge_server.context import EdgeContext
 from edge_server.events import (
     AlarmReceived,
@@ -67,6 +68,7 @@ class Feed:
         self._woken = asyncio.Event()
         self._readers: set[asyncio.Event] = set()
         self._run = secrets.token_hex(4)
+        self._subscription: Subscription | None = None
         self._asked = False
         self._closed = False
 
@@ -84,10 +86,13 @@ class Feed:
         self._closed = True
         self._wake()
 
+    def attach(self) -> None:
+        """Begin to listen: nothing that is published after this returns is missed. On the event loop, before `run`."""
+        self._loop = asyncio.get_running_loop()
+        self._subscription = self._edge.bus.subscribe(self.offer, name="feed")
+
     async def run(self) -> None:
         """Show what is offered, until closed."""
-        self._loop = asyncio.get_running_loop()
-        subscription = self._edge.bus.subscribe(self.offer, name="feed")
         try:
             await self._remember()
             wait_s: float | None = 0.0
@@ -109,7 +114,8 @@ class Feed:
         finally:
             self._closed = True
             self._notify()
-            await asyncio.to_thread(self._edge.bus.unsubscribe, subscription)
+            if self._subscription is not None:
+                await asyncio.to_thread(self._edge.bus.unsubscribe, self._subscription)
 
     async def stream(self, last_event_id: str | None) -> AsyncIterator[str]:
         """Server-sent events for one reader: a snapshot, then changes; after a short absence the changes alone."""

@@ -1,0 +1,65 @@
+"""The browser is started once; each test has an edge server, a context and a watch of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from protocol.site import Site
+from tests.edge_server.dashboard.browser import CHROMIUM, DEADLINE_MS, DESK, Served, Watch, chromium
+from tests.edge_server.gateway.demo_edge import DemoEdge
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}; set KINFLOW_CHROMIUM")
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def site() -> Site | None:
+    """Override it for another site than the demo's."""
+    return None
+
+
+@pytest.fixture
+def served(tmp_path: Path, site: Site | None) -> Iterator[Served]:
+    edge = DemoEdge(tmp_path, site)
+    served = Served(edge)
+    yield served
+    served.stop()
+    edge.close()
+
+
+@pytest.fixture
+def watch(served: Served) -> Iterator[Watch]:
+    watch = Watch(served.port)
+    yield watch
+    assert watch.wrong == []
+
+
+@pytest.fixture
+def open_page(browser: Browser, served: Served, watch: Watch) -> Iterator[OpenPage]:
+    """Open the dashboard; keywords go to the browser's context. It is live when this returns."""
+    contexts = []
+
+    def open_page(**options: object) -> Page:
+        context = browser.new_context(**{"viewport": DESK, **options})
+        contexts.append(context)
+        context.set_default_timeout(DEADLINE_MS)
+        page = context.new_page()
+        watch.attach(page)
+        page.goto(served.url)
+        page.wait_for_selector("#link[data-state=live]")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
