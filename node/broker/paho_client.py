@@ -23,6 +23,7 @@ WINDOW = 1000
 KEEPALIVE_S = 5
 CONNECT_TIMEOUT_S = 5.0
 STEADY_S = 5.0
+HEARERS_KEPT = 20_000
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class PahoClient:
         self._random = random or SystemRandom()
         self._lock = threading.Lock()
         self._subscriptions: dict[str, tuple[int, list[OnMessage]]] = {}
+        # Who hears a topic: matching filters costs more than all else that is done with a message.
+        self._hearers: dict[str, list[OnMessage]] = {}
         self._on_connection: list[OnConnection] = []
         self._error: KinflowError | None = None
         self._stopping = threading.Event()
@@ -61,6 +64,7 @@ class PahoClient:
         # The client that CONNECT was sent with, and the same once it may be used.
         self._current: paho.Client | None = None
         self._live: paho.Client | None = None
+        self._requested: set[str] = set()
         # Messages given to the live client, and those it has done with. The second is written by its thread alone: paho
         # calls back under its own locks, so no lock of ours may be taken there.
         self._handed = 0
@@ -98,6 +102,7 @@ class PahoClient:
         with self._lock:
             _, callbacks = self._subscriptions.get(topic_filter, (qos, []))
             self._subscriptions = {**self._subscriptions, topic_filter: (qos, [*callbacks, on_message])}
+            self._hearers = {}
             live = self._live
         if live is not None:
             live.subscribe(topic_filter, qos)
@@ -176,12 +181,8 @@ class PahoClient:
         if reason.is_failure:
             self._fail(BrokerRefused(host=self._address.host, port=self._address.port, detail=str(reason)))
             return
-        with self._lock:
-            filters = [(name, qos) for name, (qos, _) in self._subscriptions.items()]
-        if filters:
-            client.subscribe(filters)  # in use once the broker has answered
-        else:
-            self._enter(client)
+        self._requested = set()
+        self._enter(client)
 
     def _on_subscribe(
         self, client: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
@@ -192,7 +193,13 @@ class PahoClient:
             self._enter(client)
 
     def _enter(self, client: paho.Client) -> None:
+        """Subscribe to what this connection hasn't been asked for yet; once nothing is missing, it may be used."""
         with self._lock:
+            missing = [(name, qos) for name, (qos, _) in self._subscriptions.items() if name not in self._requested]
+            self._requested.update(name for name, _ in missing)
+            if missing:
+                client.subscribe(missing)  # the broker's answer leads here again
+                return
             self._handed = self._finished = 0
             self._error = None
             self._live = client
@@ -208,10 +215,21 @@ class PahoClient:
         except UnicodeDecodeError:
             log.warning("a message whose topic is no UTF-8 was dropped")
             return
-        for topic_filter, (_, callbacks) in self._subscriptions.items():
-            if paho.topic_matches_sub(topic_filter, received.topic):
-                for callback in callbacks:
-                    self._call(callback, received)
+        for callback in self._hearers_of(received.topic):
+            self._call(callback, received)
+
+    def _hearers_of(self, topic: str) -> list[OnMessage]:
+        hearers = self._hearers
+        if topic not in hearers:
+            if len(hearers) >= HEARERS_KEPT:
+                hearers.clear()
+            hearers[topic] = [
+                callback
+                for topic_filter, (_, callbacks) in self._subscriptions.items()
+                if paho.topic_matches_sub(topic_filter, topic)
+                for callback in callbacks
+            ]
+        return hearers[topic]
 
     def _tell(self, connected: bool) -> None:
         for callback in self._on_connection:
