@@ -1,0 +1,168 @@
+"""`kinflow city …`: the simulated city, whole or its simulated side alone, and its faults."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from node.broker.address import parse_broker
+from node.config.load import load
+from node.home import find_home
+from node.logs import configure_logs
+
+app = typer.Typer(help="A simulated city, and all of Kinflow around it.", add_completion=False, no_args_is_help=True)
+
+Home = Annotated[Path | None, typer.Option(help="The state folder; else $KINFLOW_HOME or the usual place.")]
+Seed = Annotated[int, typer.Option(min=0, help="Traffic, streets and cameras follow from it.")]
+Weather = Annotated[Literal["day", "overcast", "fog", "rain", "night"], typer.Option()]
+Level = Annotated[Literal["light", "normal", "heavy"], typer.Option(help="How much traffic there is.")]
+Sensing = Annotated[
+    Literal["camera", "truth"],
+    typer.Option(help="Who observes: agents, or the simulation itself."),
+]
+Emergency = Annotated[Literal["obeys-signals", "bluelight"], typer.Option(help="Whether they run reds.")]
+
+
+@app.command()
+def run(
+    *,
+    port: Annotated[int | None, typer.Option(help="Of the dashboard; 8800 unless set.")] = None,
+    broker: Annotated[str | None, typer.Option(help="A broker that runs already: mqtt(s)://user@host.")] = None,
+    embed: Annotated[str | None, typer.Option(help="The broker to start otherwise: auto, mosquitto, amqtt.")] = None,
+    seed: Seed = 1,
+    weather: Weather = "day",
+    level: Level = "normal",
+    sensing: Sensing = "camera",
+    emergency: Emergency = "obeys-signals",
+    camera: Annotated[
+        str | None, typer.Option(help="A camera of your own as one more road: a file, rtsp://…, /dev/videoN.")
+    ] = None,
+    road_width: Annotated[float, typer.Option(help="Its road's width, in metres.")] = 7.0,
+    road_length: Annotated[float, typer.Option(help="The visible length of its road, in metres.")] = 40.0,
+    road: Annotated[
+        str | None, typer.Option(help="Its pixels x1,y1,…,x4,y4: near left, near right, far right, far left.")
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the dashboard.")] = True,
+    home: Home = None,
+) -> None:
+    """Start everything as one group of processes; Ctrl-C stops all of it."""
+    from agent.camera.opening import open_camera  # noqa: PLC0415
+    from agent.traffic.calibration import check_size, parse_points  # noqa: PLC0415
+    from node.clock import SystemClock  # noqa: PLC0415
+    from node.supervisor import Supervisor  # noqa: PLC0415
+    from sim_devices.group import CityGroup, GroupOptions  # noqa: PLC0415
+    from sim_devices.own_camera import OwnCamera  # noqa: PLC0415
+
+    folder = (home or find_home()).resolve()
+    settings = load(folder, flags={"edge.port": port, "broker.url": broker, "broker.kind": embed}).settings
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    own = None
+    if camera is not None:
+        check_size(road_width, road_length)
+        if road is not None:
+            parse_points(road)
+        if "://" not in camera and not camera.startswith("picamera"):
+            open_camera(camera, SystemClock()).close()  # a file that can't be read is better known now
+            camera = str(Path(camera).resolve())
+        own = OwnCamera(camera, road_width, road_length, road)
+    simulation = ["--weather", weather, "--level", level, "--emergency", emergency]
+    _say("Preparing the simulated city.")
+    group = CityGroup(
+        GroupOptions(
+            home=folder,
+            port=settings.edge.port,
+            embed=settings.broker.kind,
+            broker=parse_broker(settings.broker.url) if settings.broker.url else None,
+            seed=seed,
+            sensing=sensing,
+            simulation=simulation,
+            own_camera=own,
+        )
+    )
+    _say(f"Starting broker, edge server, agents and simulation; their logs are in {group.logs}.")
+
+    def ready() -> None:
+        _say(f"The dashboard is at {group.url}  (a simulation; the broker listens on port {group.broker_port})")
+        _say("Cameras need some seconds to start, and about a minute to learn their empty roads. Ctrl-C stops all.")
+        if browser and _has_screen():
+            webbrowser.open(group.url)
+
+    status = Supervisor(group.children(), group.logs).run(ready)
+    _say("Stopped.")
+    raise typer.Exit(status)
+
+
+@app.command()
+def simulate(
+    *,
+    seed: Seed = 1,
+    weather: Weather = "day",
+    level: Level = "normal",
+    sensing: Sensing = "camera",
+    emergency: Emergency = "obeys-signals",
+    camera_port: Annotated[int, typer.Option(help="Where the cameras' streams are; 0: any free one.")] = 0,
+    agent_link_port: Annotated[int | None, typer.Option(help="A way to the broker that faults can spoil.")] = None,
+    panel_port: Annotated[int, typer.Option(help="The fault panel; 0: any free one.")] = 0,
+    broker: Annotated[str | None, typer.Option(help="mqtt(s)://user:password@host:port")] = None,
+    home: Home = None,
+) -> None:
+    """Run the simulated side alone: traffic, cameras, controllers, emergency vehicles and faults."""
+    from node.clock import SystemClock  # noqa: PLC0415
+    from sim_devices.options import CityOptions, new_token  # noqa: PLC0415
+    from sim_devices.process import CityProcess  # noqa: PLC0415
+
+    folder = (home or find_home()).resolve()
+    settings = load(folder, flags={"broker.url": broker}).settings
+    configure_logs("simulation", folder, settings.log.level)
+    options = CityOptions(
+        home=folder,
+        broker=parse_broker(settings.broker.url or "mqtt://127.0.0.1"),
+        seed=seed,
+        prefix=settings.broker.prefix,
+        camera_port=camera_port,
+        panel_port=panel_port,
+        agent_link_port=agent_link_port,
+        panel_token=os.environ.get("KINFLOW_PANEL_TOKEN") or new_token(),
+        weather=weather,
+        level=level,
+        sensing=sensing,
+        emergency=emergency,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    CityProcess(options, SystemClock()).run(stop)
+
+
+@app.command()
+def fault(
+    subject: Annotated[
+        str | None, typer.Argument(help="cameras/ID, controllers/ID or links/NAME; nothing lists them all.")
+    ] = None,
+    wish: Annotated[
+        str, typer.Argument(help='JSON, such as {"fault": "frozen"} or, for a link, {"cut": "refuse"}.')
+    ] = "",
+    home: Home = None,
+) -> None:
+    """Spoil something in the running city, or list what is spoilt."""
+    from sim_devices.faults.client import FaultClient  # noqa: PLC0415
+
+    client = FaultClient.of_city((home or find_home()) / "city")
+    typer.echo(json.dumps(client.set(subject, wish) if subject else client.state(), indent=2))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _has_screen() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin")
