@@ -1,2 +1,2 @@
-"""The family of models, and what turns weights into answers on any tier. Nothing is here yet but this name: the
-import rule and the installed package already have its place, between node and the tiers."""
+"""The family of models, and what turns weights into answers on any tier. So far it holds one port, by which learned
+detectors will join (models/vision/), and no weights."""
