@@ -32,6 +32,7 @@ from sim_devices.faults.proxy import LinkProxy
 from sim_devices.options import CityOptions
 from sim_devices.render.weather import WEATHERS
 from sim_devices.sensing import CameraSensing, SensedBy, TruthSensing
+from sim_devices.streams.channel import Channel
 from sim_devices.streams.mjpeg import MjpegServer
 
 STEP_MS = round(STEP_S * 1000)
@@ -62,7 +63,9 @@ class CityProcess:
         self.plan = plan_city(options.layout, options.home)
         self.mounted = mount_cameras(self.plan, options.seed)
         self.links = self._make_links()
-        self.server = MjpegServer([one.id for one in self.mounted], options.camera_port)
+        self.server: MjpegServer | None = None
+        if options.sensing == "camera":
+            self.server = MjpegServer([one.id for one in self.mounted], options.camera_port)
         self.runner = ControllerRunner(
             self.plan.site,
             self._connect_controller,
@@ -73,7 +76,7 @@ class CityProcess:
         )
         self.panel = FaultPanel(
             FaultDesk(
-                cameras={str(camera): channel for camera, channel in self.server.channels.items()},
+                cameras=self._channels(),
                 controllers={str(one.device): one.inject for one in self.runner.controllers.values()},
                 links=self.links,
             ),
@@ -86,14 +89,15 @@ class CityProcess:
         write_site(self.plan.site, path)
 
     def describe(self) -> dict[str, Any]:
-        """Where everything is, for those who start agents or set faults. It holds the panel's token."""
+        """Where everything is, for those who start agents or set faults: it holds the panel's token. A camera's url is
+        None when sensing is by truth."""
         return {
             "cameras": [
                 {
                     "id": one.id,
                     "intersection": one.intersection,
                     "approach": one.approach,
-                    "url": self.server.url(one.id),
+                    "url": self.server.url(one.id) if self.server else None,
                     "road_width_m": one.road_width_m,
                     "road_length_m": one.road_length_m,
                     "road": one.road,
@@ -138,9 +142,12 @@ class CityProcess:
 
     def _make_sensing(self) -> SensedBy:
         options = self.options
-        if options.sensing == "truth":
+        if self.server is None:
             return TruthSensing(self.plan, self._through("truth"), self._clock, options.prefix)
         return CameraSensing(self.plan, self.mounted, self.server, WEATHERS[options.weather])
+
+    def _channels(self) -> dict[str, Channel]:
+        return {str(camera): channel for camera, channel in self.server.channels.items()} if self.server else {}
 
     def _make_links(self) -> dict[str, LinkProxy]:
         """A spoilable way to the broker for each kind of client. Over TLS there is none: a proxy would be in the way
