@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ class Moment:
 
 
 class CityCameras:
-    """Renders what each mounted camera sees. Making it paints every empty road: about a second for each."""
+    """Renders what each mounted camera sees."""
 
     def __init__(
         self,
@@ -36,10 +37,21 @@ class CityCameras:
         channels: Mapping[CameraId, Channel],
         weather: Weather,
     ) -> None:
+        self._mounted = mounted
         self._views = views
         self._channels = channels
-        self._scenes = {one.id: Scene(one.camera, views[one.id].road, weather, one.seed) for one in mounted}
+        self._weather = weather
+        self._scenes: dict[CameraId, Scene] = {}
         self._number = 0
+
+    def paint(self, stop: threading.Event) -> None:
+        """Paint every empty road, about a second for each; a camera has pictures once its own is done. For a thread of
+        its own, which ends soon after `stop` is set."""
+        for one in self._mounted:
+            if stop.is_set():
+                return
+            scene = Scene(one.camera, self._views[one.id].road, self._weather, one.seed)
+            self._scenes = {**self._scenes, one.id: scene}
 
     def take(self, vehicles: Sequence[CityVehicle], moment: Moment) -> None:
         """One picture of every camera, as its channel's newest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -38,12 +39,20 @@ class CameraSensing:
         self._server = server
         self._cameras = CityCameras(mounted, plan.views, server.channels, weather)
         self._rate = FrameRate(STEP_S)
+        self._stopping = threading.Event()
+        self._painter = threading.Thread(
+            target=self._cameras.paint, args=(self._stopping,), name="painter", daemon=True
+        )
 
     def start(self) -> None:
         self._server.start()
+        self._painter.start()
 
     def stop(self) -> None:
+        self._stopping.set()
         self._server.stop()
+        if self._painter.is_alive():
+            self._painter.join()
 
     def look(self, vehicles: Sequence[CityVehicle], moment: Moment) -> None:
         if self._rate.due():

@@ -38,8 +38,8 @@ class Canvas:
     rays: Array
 
 
-def draw_background(camera: Camera, road: Road, weather: Weather, seed: int) -> tuple[Image, Array]:
-    """The empty road as a picture (h, w, 3) and its depth (h, w) in metres."""
+def draw_background(camera: Camera, road: Road, weather: Weather, seed: int) -> Image:
+    """The empty road as a picture (h, w, 3)."""
     random = np.random.default_rng((seed, 0xB6))
     large = _enlarged(camera)
     canvas = _blank(large, weather)
@@ -49,7 +49,8 @@ def draw_background(camera: Camera, road: Road, weather: Weather, seed: int) -> 
     seen = canvas.colour * t + airlight(weather).astype(np.float32) * (1 - t)
     picture = np.clip(seen, 0, 255).astype(np.uint8)
     size = (camera.width_px, camera.height_px)
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.resize(canvas.depth, size)
+    shrunk: Image = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return shrunk
 
 
 def _enlarged(camera: Camera) -> Camera:

@@ -47,7 +47,7 @@ class Scene:
         self.road = road
         self.weather = weather
         self.seed = seed
-        self.background, self.depth_m = draw_background(camera, road, weather, seed)
+        self.background = draw_background(camera, road, weather, seed)
         self._corners = tuple((float(x), float(y)) for x, y in camera.corners(road))
         self._painter = Painter(camera, weather)
         self._glow = Glow(camera, weather)
