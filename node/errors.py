@@ -119,6 +119,12 @@ class ProcessNotReady(KinflowError):
     advice = "Read its log in {log}, correct the cause and start again."
 
 
+class OutboxInUse(KinflowError):
+    number = 46
+    cause = "The outbox {path} is in use by another process."
+    advice = "Stop the other process that runs as the same device, or give this one a device id of its own."
+
+
 class CheckBroken(KinflowError):
     number = 39
     cause = "The doctor's check {slug} itself failed: {detail}."

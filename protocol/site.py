@@ -147,7 +147,7 @@ def parse_site(text: str, path: str = "site.toml") -> Site:
     """Read a site file's text. Raises SiteUnreadable (KF15): not TOML, or a value of the wrong type or range."""
     try:
         return msgspec.toml.decode(text, type=Site)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise SiteUnreadable(path=path, detail=str(error)[:300]) from error
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
+from protocol.geo import LonLat
 from protocol.site import Approach, Intersection, Phase, Site
 
 REACTION_S = 1.0
@@ -61,8 +62,11 @@ def _site(site: Site) -> Iterator[Finding]:
         "cameras",
         [str(one.camera) for one in site.approaches() if one.camera is not None],
     )
+    for approach in site.approaches():
+        yield from _places(f"approaches[{approach.id}].line", approach.line)
     for intersection in site.intersections:
         where = f"intersections[{intersection.id}]"
+        yield from _places(f"{where}.position", (intersection.position,))
         yield from _phases(intersection, where)
         yield from _matrix(intersection, where)
         yield from _stages(intersection, where)
@@ -77,6 +81,12 @@ def _unique(where: str, ids: list[str]) -> Iterator[Finding]:
                 where,
                 f"{name!r} stands {count} times; ids must be unique in a site",
             )
+
+
+def _places(where: str, points: tuple[LonLat, ...]) -> Iterator[Finding]:
+    for longitude, latitude in points:
+        if not (-180.0 <= longitude <= 180.0 and -90.0 <= latitude <= 90.0):
+            yield Finding("fault", where, f"[{longitude}, {latitude}] is no longitude and latitude")
 
 
 def _phases(intersection: Intersection, where: str) -> Iterator[Finding]:

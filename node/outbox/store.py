@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
+from node.errors import OutboxInUse
 from node.outbox.entry import Entry, Key
 from node.outbox.queue import Batch, Loss
 from node.outbox.ranges import Range, SeqRanges
@@ -33,7 +36,8 @@ log = logging.getLogger(__name__)
 class OutboxStore:
     """One SQLite file, written by one process. One thread at a time: the outbox sees to that.
 
-    Methods raise sqlite3.Error when the disk refuses; node.sqlite.is_damage tells damage from the rest.
+    Methods raise sqlite3.Error when the disk refuses; node.sqlite.is_damage tells damage from the rest. Opening raises
+    OutboxInUse (KF46) when another process has the file, and StoreNewer (KF51).
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +45,12 @@ class OutboxStore:
         self.set_aside: list[Path] = []
         self.commits = 0
         self.disk_bytes = 0
-        self._connection = self._open()
+        self._lock = _lock(path)
+        try:
+            self._connection = self._open()
+        except BaseException:
+            self._lock.close()
+            raise
 
     def restore(self, boot: BootId) -> tuple[list[Entry], list[Loss]]:
         """What earlier processes left, oldest first, without payloads. Numbers that an earlier boot was known to hold
@@ -103,6 +112,7 @@ class OutboxStore:
 
     def close(self) -> None:
         self._connection.close()
+        self._lock.close()
 
     def _open(self) -> sqlite3.Connection:
         connection, aside = connect_or_set_aside(self.path, newest=SCHEMA_VERSION, synchronous="FULL")
@@ -144,6 +154,18 @@ class OutboxStore:
             sql.execute("INSERT OR REPLACE INTO loss VALUES (?, ?, ?)", values)
         else:
             sql.execute("DELETE FROM loss WHERE boot = ? AND reason = ?", (loss.boot, loss.reason))
+
+
+def _lock(path: Path) -> TextIO:
+    """Hold `<path>.lock` until it is closed or this process ends, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.with_name(f"{path.name}.lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise OutboxInUse(path=path) from error
+    return file
 
 
 def _written_bytes() -> int:

@@ -133,6 +133,38 @@ def test_two_callbacks_of_one_filter_both_hear(broker: Harness) -> None:
     broker.wait(lambda: first and second)
 
 
+def test_overlapping_filters_both_hear(broker: Harness) -> None:
+    own: list[Received] = []
+    every: list[Received] = []
+    client = broker.new("listener")
+    client.subscribe("a/x", 1, own.append)
+    client.subscribe("a/+", 1, every.append)
+    broker.start(client)
+    assert client.publish("a/x", b"1", 1)
+    assert client.publish("a/y", b"2", 1)
+    broker.wait(lambda: any(one.payload == b"2" for one in every))
+    assert {one.payload for one in own} == {b"1"}
+    assert {one.payload for one in every} == {b"1", b"2"}
+
+
+def test_a_subscription_made_while_connecting_is_not_forgotten(broker: Harness) -> None:
+    arrived: list[Received] = []
+    client = broker.new("listener")
+    client.subscribe("early", 1, arrived.append)
+    broker.start(client, wait=False)
+    for number in range(20):
+        client.subscribe(f"late/{number}", 1, arrived.append)
+    broker.wait(lambda: client.connected)
+    sender = broker.start(broker.new("sender"))
+
+    def heard_all() -> bool:
+        for topic in ("early", *[f"late/{number}" for number in range(20)]):
+            sender.publish(topic, b"", 1)
+        return len({one.topic for one in arrived}) == 21
+
+    broker.wait(heard_all)
+
+
 def test_a_callback_that_raises_harms_nobody(broker: Harness) -> None:
     arrived: list[Received] = []
 

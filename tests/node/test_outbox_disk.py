@@ -11,7 +11,7 @@ import pytest
 
 from node.broker.memory import MemoryBroker
 from node.clock import ManualClock, SystemClock
-from node.errors import OutboxDiskFull, StoreDamaged, StoreNewer
+from node.errors import OutboxDiskFull, OutboxInUse, StoreDamaged, StoreNewer
 from node.identity import Identity
 from node.link import Link, death_will
 from node.outbox.entry import Limits
@@ -63,7 +63,9 @@ def test_rows_of_an_earlier_boot_keep_their_boot_and_number(tmp_path: Path) -> N
     second.put("alarm", "t", 1, b"new")
     assert drained(second) == [(FIRST, 1, b"1"), (FIRST, 2, b"2"), (FIRST, 3, b"3"), (SECOND, 1, b"new")]
     second.close()
-    assert drained(Outbox(SECOND, ManualClock(), OutboxStore(tmp_path / "o.db"))) == []
+    third = Outbox(SECOND, ManualClock(), OutboxStore(tmp_path / "o.db"))
+    assert drained(third) == []
+    third.close()
 
 
 def test_a_stop_in_good_order_keeps_what_only_memory_held(tmp_path: Path) -> None:
@@ -76,6 +78,7 @@ def test_a_stop_in_good_order_keeps_what_only_memory_held(tmp_path: Path) -> Non
     second = Outbox(SECOND, ManualClock(), OutboxStore(tmp_path / "o.db"))
     assert sorted(drained(second)) == [(FIRST, 2, b"two"), (FIRST, 3, b"three")]
     second.tick(no_report)
+    second.close()
 
 
 def test_after_close_it_says_that_nothing_is_kept(tmp_path: Path) -> None:
@@ -99,7 +102,9 @@ def test_a_full_disk_keeps_alarms_in_memory_until_there_is_room(tmp_path: Path) 
     outbox.tick(no_report)
     assert outbox.fault is None
     outbox.close()
-    assert len(drained(Outbox(SECOND, clock, OutboxStore(tmp_path / "o.db")))) == 40
+    again = Outbox(SECOND, clock, OutboxStore(tmp_path / "o.db"))
+    assert len(drained(again)) == 40
+    again.close()
 
 
 def test_a_full_disk_is_told_once_and_cleared_once(tmp_path: Path, wait_until: Callable[..., None]) -> None:
@@ -218,6 +223,14 @@ def test_a_file_from_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -
         OutboxStore(path)
     assert path.exists()
     assert not list(tmp_path.glob("*.corrupt-*"))
+
+
+def test_two_processes_can_not_share_an_outbox(tmp_path: Path) -> None:
+    first = OutboxStore(tmp_path / "o.db")
+    with pytest.raises(OutboxInUse, match="KF46"):
+        OutboxStore(tmp_path / "o.db")
+    first.close()
+    OutboxStore(tmp_path / "o.db").close()
 
 
 def test_files_are_opened_for_safety(tmp_path: Path) -> None:
