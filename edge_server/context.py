@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_server.bus import Bus
 from node.clock import Clock
-from protocol.ids import DeviceId
+from protocol.ids import DeviceId, MessageId
 from protocol.site import Site
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 class EdgeContext:
     """read and write are safe from any thread. devices: the registry as it is now. site: empty when none was given.
 
-    remove_device forgets a device and clears its registration on the broker. bind_host: where the door listens.
+    remove_device forgets a device and clears its registration on the broker. configure asks a device to do something
+    (device, name, arguments) and returns the command's id; raises DeviceNotAsked (KF81). bind_host: where the door
+    listens.
     """
 
     version: str
@@ -37,5 +39,6 @@ class EdgeContext:
     figures: Callable[[], IngestFigures]
     broker_connected: Callable[[], bool]
     remove_device: Callable[[DeviceId], None]
+    configure: Callable[[DeviceId, str, Mapping[str, str]], MessageId]
     bind_host: str = "127.0.0.1"
     port: int = 8800

@@ -99,3 +99,9 @@ class SignalControlUnknown(KinflowError):
     number = 87
     cause = "There is no signal controller called {slug!r}."
     advice = "Set `control` in site.toml to one of: {known}."
+
+
+class DeviceNotAsked(KinflowError):
+    number = 81
+    cause = "The broker can't be reached, so {device!r} was not asked."
+    advice = "Ask again when the dashboard says that the broker is back."

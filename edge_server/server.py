@@ -13,6 +13,7 @@ from edge_server.context import EdgeContext
 from edge_server.events import BrokerLink, HeartbeatReceived, ObservationReceived
 from edge_server.gateway.app import Gateway
 from edge_server.gateway.auth import load_or_make_token
+from edge_server.gateway.config_desk import ConfigDesk
 from edge_server.gateway.server import GatewayServer
 from edge_server.home_assistant.bridge import HomeAssistant
 from edge_server.ingest.acks import Acks
@@ -102,6 +103,8 @@ class EdgeServer:
                 prefix=options.prefix,
             ).attach(self.bus, store.reader.alarms(limit=10_000, active=True))
         write = StoreWriter(self._worker.submit, self.bus)
+        desk = ConfigDesk(self._client, self._identity, write.append_event, options.prefix)
+        desk.attach()
         self.context = EdgeContext(
             version=options.version,
             device=options.device,
@@ -115,6 +118,7 @@ class EdgeServer:
             figures=self._worker.figures,
             broker_connected=lambda: self._client.connected,
             remove_device=self._remove_device,
+            configure=desk.ask,
             bind_host=options.host,
             port=options.port,
         )

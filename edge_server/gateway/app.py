@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from edge_server.context import EdgeContext
 from edge_server.errors import NotKnown, RequestInvalid
+from edge_server.gateway.corrections import corrections_api
 from edge_server.gateway.feed import Feed
 from edge_server.gateway.guard import Door, Guard, error_body
 from edge_server.gateway.health import IngestWatch
@@ -66,6 +67,7 @@ class Gateway:
     def _add_routes(self) -> None:
         inner = self.inner
         inner.include_router(api(self._edge, self.feed))
+        inner.include_router(corrections_api(self._edge, self.feed))
         inner.include_router(login(self._edge.token))
         inner.add_exception_handler(KinflowError, _kinflow_error)
         inner.add_exception_handler(RequestValidationError, _invalid)

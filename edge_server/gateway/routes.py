@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Header, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from edge_server.context import EdgeContext
 from edge_server.errors import NotKnown
 from edge_server.gateway.feed import Feed
-from edge_server.gateway.requests import CorrectionRequest, FalseAlarm, WrongClass
-from edge_server.gateway.rows import correction_view, decision_view, event_view, history_point
+from edge_server.gateway.rows import decision_view, event_view, history_point
 from edge_server.gateway.site import GeoJson, geojson, site_view
 from edge_server.gateway.views import (
     AlarmView,
     ApproachView,
-    CorrectionView,
+    CameraView,
+    CommandView,
     DecisionView,
     DeviceView,
     EventView,
@@ -26,8 +26,7 @@ from edge_server.gateway.views import (
     SiteView,
     StateView,
 )
-from edge_server.store.rows import Correction
-from protocol.ids import ApproachId, IntersectionId
+from protocol.ids import ApproachId, DeviceId, IntersectionId
 
 DAY_S = 86_400
 Limit = Annotated[int, Query(ge=1, le=1_000)]
@@ -93,6 +92,26 @@ def api(edge: EdgeContext, feed: Feed) -> APIRouter:
     async def devices() -> tuple[DeviceView, ...]:
         return feed.board.all(DeviceView)
 
+    @router.get("/cameras", tags=["devices"])
+    async def cameras() -> tuple[CameraView, ...]:
+        return feed.board.all(CameraView)
+
+    @router.post("/cameras/{camera}/relearn-road", tags=["devices"], status_code=202)
+    async def relearn_road(camera: str) -> CommandView:
+        """Ask a camera's device to learn its empty road anew; how it went comes as a line of the event log."""
+        known = feed.board.get(CameraView, camera)
+        if known is None:
+            raise NotKnown(kind="camera", name=camera[:63])
+        command = await run_in_threadpool(edge.configure, DeviceId(known.device), "relearn-road", {"camera": camera})
+        return CommandView(command=command, device=known.device)
+
+    @router.delete("/devices/{device}", tags=["devices"], status_code=204)
+    async def remove_device(device: str) -> None:
+        """Forget a device: its registration goes, what it said stays."""
+        if feed.board.get(DeviceView, device) is None:
+            raise NotKnown(kind="device", name=device[:63])
+        await run_in_threadpool(edge.remove_device, DeviceId(device))
+
     @router.get("/signals/{intersection}/decisions", tags=["signals"])
     def decisions(intersection: str, limit: Limit = 200) -> list[DecisionView]:
         """What this server decided about an intersection, newest first."""
@@ -101,51 +120,4 @@ def api(edge: EdgeContext, feed: Feed) -> APIRouter:
             raise NotKnown(kind="intersection", name=intersection[:63])
         return [decision_view(row) for row in rows]
 
-    @router.get("/corrections", tags=["corrections"])
-    def corrections(limit: Limit = 1_000) -> list[CorrectionView]:
-        """What people said was wrong, newest first."""
-        return [correction_view(row) for row in edge.read.corrections(limit)]
-
-    @router.post("/corrections", tags=["corrections"], status_code=201)
-    async def correct(said: CorrectionRequest) -> CorrectionView:
-        """Keep that an alarm was false, or that a class was wrong. Nothing learns from it yet."""
-        row = await run_in_threadpool(edge.write.add_correction, _correction(said, edge, feed))
-        feed.put(correction_view(row))
-        await feed.refresh_alarms()
-        return correction_view(row)
-
-    @router.delete("/corrections/{number}", tags=["corrections"], status_code=204)
-    async def withdraw(number: Annotated[int, Path(ge=1, lt=1 << 62)]) -> None:
-        """Delete a correction for good."""
-        if not await run_in_threadpool(edge.write.delete_correction, number):
-            raise NotKnown(kind="correction", name=str(number))
-        feed.remove(CorrectionView, str(number))
-        await feed.refresh_alarms()
-
     return router
-
-
-def _correction(said: FalseAlarm | WrongClass, edge: EdgeContext, feed: Feed) -> Correction:
-    """Add to what a person said what the server knows of it. Raises NotKnown (KF92)."""
-    now_ms = edge.clock.wall_ms()
-    if isinstance(said, FalseAlarm):
-        alarm = feed.board.get(AlarmView, str(said.alarm))
-        if alarm is None:
-            raise NotKnown(kind="alarm", name=str(said.alarm))
-        return Correction(
-            made_ms=now_ms, mistake=said.mistake, alarm=alarm.id, source=alarm.source, at_ms=alarm.at_ms, note=said.note
-        )
-    approach = feed.board.get(ApproachView, said.approach)
-    if approach is None:
-        raise NotKnown(kind="approach", name=said.approach)
-    return Correction(
-        made_ms=now_ms,
-        mistake=said.mistake,
-        source=approach.source or "",
-        camera=approach.camera or "",
-        approach=approach.id,
-        at_ms=now_ms if said.at_ms is None else said.at_ms,
-        said=said.said,
-        congestion=said.congestion,
-        note=said.note,
-    )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from math import hypot
+
 from edge_server.gateway.views import ApproachSite, IntersectionSite, LaneSite, SiteView
+from protocol.geo import LonLat, to_lonlat, to_metres
 from protocol.ids import DeviceId
 from protocol.site import Approach, Site
 
@@ -45,7 +49,8 @@ def _approach(approach: Approach, intersection: str | None) -> ApproachSite:
 
 
 def geojson(view: SiteView) -> GeoJson:
-    """RFC 7946: approaches as lines, which run with the traffic and end at the stop line; intersections as points."""
+    """RFC 7946: approaches and their lanes as lines, which run with the traffic and end at the stop line;
+    intersections as points. Lanes lie side by side about their approach's line, the first at the kerb (right)."""
     lines = [
         _feature(
             "LineString",
@@ -55,11 +60,36 @@ def geojson(view: SiteView) -> GeoJson:
         )
         for approach in view.approaches
     ]
+    lanes = [
+        _feature(
+            "LineString",
+            [_beside(approach.line, i, right_m) for i in range(len(approach.line))],
+            {"kind": "lane", "id": lane.id, "approach": approach.id, "phases": lane.phases, "width_m": lane.width_m},
+        )
+        for approach in view.approaches
+        for lane, right_m in _offsets(approach)
+    ]
     points = [
         _feature("Point", one.position, {"kind": "intersection"} | one.model_dump(exclude={"position"}))
         for one in view.intersections
     ]
-    return {"type": "FeatureCollection", "features": lines + points}
+    return {"type": "FeatureCollection", "features": lines + lanes + points}
+
+
+def _offsets(approach: ApproachSite) -> Iterator[tuple[LaneSite, float]]:
+    """Each lane with the distance of its middle from the approach's line, in metres to the right of the traffic."""
+    edge_m = sum(lane.width_m for lane in approach.lanes) / 2
+    for lane in approach.lanes:
+        yield lane, edge_m - lane.width_m / 2
+        edge_m -= lane.width_m
+
+
+def _beside(line: Sequence[LonLat], at: int, right_m: float) -> LonLat:
+    """The point `right_m` to the right of a line's point `at`."""
+    before, after = line[max(0, at - 1)], line[min(len(line) - 1, at + 1)]
+    east, north = to_metres(after, before)
+    length = hypot(east, north) or 1.0
+    return to_lonlat(north / length * right_m, -east / length * right_m, line[at])
 
 
 def _feature(kind: str, coordinates: object, properties: dict[str, object]) -> GeoJson:

@@ -250,6 +250,13 @@ class StateView(View):
     servers: tuple[ServerView, ...]
 
 
+class CommandView(View):
+    """A question to a device, under way. command: the id under which its answers appear on MQTT."""
+
+    command: str
+    device: str
+
+
 class LaneSite(View):
     id: str
     width_m: float

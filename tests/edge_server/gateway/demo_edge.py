@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
 from edge_server.bus import Bus
 from edge_server.context import EdgeContext
+from edge_server.errors import DeviceNotAsked
 from edge_server.events import (
     AlarmReceived,
     BrokerLink,
@@ -33,7 +34,19 @@ from edge_server.store.rows import LogEntry
 from edge_server.store.writer import StoreWriter
 from node.clock import SystemClock
 from node.identity import Identity
-from protocol.ids import ApproachId, BootId, CameraId, DeviceId, IntersectionId, LaneId, PhaseId, SiteId, StageId
+from protocol.ids import (
+    ApproachId,
+    BootId,
+    CameraId,
+    DeviceId,
+    IntersectionId,
+    LaneId,
+    MessageId,
+    PhaseId,
+    SiteId,
+    StageId,
+    new_message_id,
+)
 from protocol.messages import (
     Alarm,
     CameraHealth,
@@ -131,6 +144,7 @@ class DemoEdge:
         self.site = demo_site() if site is None else site
         self.figures = IngestFigures(received=12, stored=10, duplicates=1, commits=4, rejected={"KF11": 1})
         self.broker_connected = True
+        self.asked: list[tuple[DeviceId, str, dict[str, str]]] = []
         self._devices: dict[DeviceId, Device] = {}
         self._identities: dict[DeviceId, Identity] = {}
         self._epoch_ms = self.clock.monotonic_ms()
@@ -149,7 +163,14 @@ class DemoEdge:
             figures=lambda: self.figures,
             broker_connected=lambda: self.broker_connected,
             remove_device=self.remove,
+            configure=self._configure,
         )
+
+    def _configure(self, device: DeviceId, name: str, arguments: Mapping[str, str]) -> MessageId:
+        if not self.broker_connected:
+            raise DeviceNotAsked(device=device)
+        self.asked.append((device, name, dict(arguments)))
+        return new_message_id(self.clock.wall_ms())
 
     def close(self) -> None:
         self.bus.close()

@@ -1,0 +1,81 @@
+"""The board and the pace: laws that hold for every order of changes."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_server.gateway.board import Board
+from edge_server.gateway.pace import Pace
+from edge_server.gateway.views import ApproachView, CameraView, EventView, Shown
+
+names = st.sampled_from("abcde")
+steps = st.lists(st.tuples(st.sampled_from(["approach", "camera", "remove"]), names), max_size=40)
+
+
+def act(board: Board, step: tuple[str, str]) -> None:
+    what, name = step
+    if what == "approach":
+        board.put(ApproachView(id=name, name=str(board.revision)))
+    elif what == "camera":
+        board.put(CameraView(id=name, device=str(board.revision)))
+    else:
+        board.remove(ApproachView, name)
+
+
+def contents(board: Board) -> dict[tuple[str, str], Shown]:
+    return {(type(view).kind, str(view.id)): view for kind in (ApproachView, CameraView) for view in board.all(kind)}
+
+
+@given(steps, steps)
+def test_a_reader_with_an_old_copy_and_the_changes_since_has_the_board(
+    before: list[tuple[str, str]], after: list[tuple[str, str]]
+) -> None:
+    board = Board()
+    for step in before:
+        act(board, step)
+    copy, cursor = contents(board), board.revision
+    for step in after:
+        act(board, step)
+    changes = board.since(cursor)
+    assert changes is not None
+    for change in changes:
+        if change.view is None:
+            copy.pop((change.kind, change.id), None)
+        else:
+            copy[change.kind, change.id] = change.view
+    assert copy == contents(board)
+    assert [change.revision for change in changes] == sorted({change.revision for change in changes})
+
+
+@given(st.integers(1, 60), st.integers(0, 60))
+def test_a_bounded_kind_keeps_the_newest_and_says_when_a_reader_missed_some(count: int, cursor: int) -> None:
+    board = Board({EventView: 10})
+    for i in range(count):
+        board.put(EventView(id=i, at_ms=0, what="x", severity="info", device="", subject="", text=""))
+    kept = [view.id for view in board.all(EventView)]
+    assert kept == list(range(max(0, count - 10), count))
+    changes = board.since(cursor)
+    missed = cursor < count - 10 or cursor > count
+    assert (changes is None) == missed
+    if changes is not None:
+        assert [change.id for change in changes] == [str(i) for i in range(cursor, count)]
+
+
+@given(st.lists(st.tuples(names, st.integers(0, 80)), max_size=60))
+def test_the_pace_shows_the_first_at_once_the_rest_seldom_and_the_last_always(offers: list[tuple[str, int]]) -> None:
+    pace: Pace[tuple[str, int]] = Pace(every_ms=100)
+    now_ms, shown, latest = 1_000, {}, {}
+    for number, (name, wait_ms) in enumerate(offers):
+        now_ms += wait_ms
+        pace.offer(name, (name, number))
+        latest[name] = number
+        for key, value in pace.take(now_ms):
+            assert now_ms - shown.get(key, (0, 0))[0] >= 100
+            shown[key] = (now_ms, value)
+        assert name in shown
+    while (more_ms := pace.next_ms(now_ms)) is not None:
+        now_ms += more_ms
+        for key, value in pace.take(now_ms):
+            shown[key] = (now_ms, value)
+    assert {name: value for name, (_, value) in shown.items()} == latest
