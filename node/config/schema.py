@@ -11,6 +11,8 @@ from protocol.ids import SLUG_PATTERN
 Slug = Annotated[str, Meta(pattern=SLUG_PATTERN)]
 SlugOrEmpty = Annotated[str, Meta(pattern=rf"^$|{SLUG_PATTERN}")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+# A server may also take any port that is free, by the number 0.
+ServerPort = Annotated[int, Meta(ge=0, le=65535)]
 TopicPrefix = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=100)]
 Metres = Annotated[float, Meta(gt=0.0, le=2000.0)]
 Point = tuple[float, float]
@@ -30,7 +32,7 @@ class Broker(Struct, frozen=True, kw_only=True):
 
 class Edge(Struct, frozen=True, kw_only=True):
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
-    port: Port = 8800
+    port: ServerPort = 8800
     allow_lan: bool = False
     hosts: tuple[Annotated[str, Meta(min_length=1, max_length=253)], ...] = ()
     site: str = ""
@@ -50,7 +52,7 @@ class Camera(Struct, frozen=True, kw_only=True):
 
 
 class Agent(Struct, frozen=True, kw_only=True):
-    port: Port = 8801
+    port: ServerPort = 8801
     cameras: tuple[Camera, ...] = ()
 
 

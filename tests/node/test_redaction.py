@@ -101,3 +101,13 @@ def test_a_long_line_is_no_trap(piece: str) -> None:
     """The limit of 30 s per test is the bar: a pattern that backtracks without bound would take hours."""
     line = piece * (200_000 // len(piece))
     assert MARK not in redact_text(f"{line} rtsp://a:{MARK}@camera {line}")
+
+
+@given(schemes, unbroken, plain)
+def test_a_key_that_stands_for_the_user_goes(scheme: str, key: str, after: str) -> None:
+    assert MARK not in redact_text(f"{scheme}://{key}@camera.lan/stream {after}")
+
+
+@given(st.sampled_from(["Bearer", "bearer", "Basic"]), st.from_regex(r"\A[A-Za-z0-9._~+/-]{2,20}\Z"))
+def test_a_key_after_its_scheme_goes(scheme: str, start: str) -> None:
+    assert MARK not in redact_text(f"the header was {scheme} {start}{MARK}== and was refused")
