@@ -217,9 +217,11 @@ class Link:
     # Inwards
 
     def _connection_changed(self, connected: bool) -> None:
-        if connected:
-            self._publish_presence(self._birth())
-        self._outbox.set_link(connected)
+        try:
+            if connected:
+                self._publish_presence(self._birth())
+        finally:
+            self._outbox.set_link(connected)
         self._inbox.put(lambda: [callback(connected) for callback in self._on_connection])
 
     def _receive(self, received: Received, handler: Handler) -> None:

@@ -7,10 +7,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("KINFLOW_DATA", ROOT.parent / "shared" / "data"))
 KEPT_VARIABLES = ("KINFLOW_DATA", "KINFLOW_CHROMIUM")
+
+# A busy machine is no failure.
+settings.register_profile("kinflow", deadline=None)
+settings.load_profile("kinflow")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
