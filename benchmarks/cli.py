@@ -57,6 +57,20 @@ def fleet(
         show(run, as_json)
 
 
+@app.command()
+def loop(
+    cameras: Annotated[int, typer.Option(min=1, max=32, help="Rounded up to four for each intersection.")] = 8,
+    fps: Annotated[float, typer.Option(min=1.0, max=30.0, help="Of each camera.")] = 5.0,
+    seconds: Annotated[float, typer.Option(max=180.0, help="How long is measured, after the start.")] = 45.0,
+    broker: Annotated[Broker, typer.Option(help="The broker that the edge server starts.")] = Broker.mosquitto,
+    as_json: AsJson = False,
+) -> None:
+    """From a frame's capture to the signal command that it leads to."""
+    from benchmarks.loop import Setting, measure  # noqa: PLC0415
+
+    show(measure(Setting(cameras, fps, seconds, broker.value)), as_json)
+
+
 def show(figures: Struct, as_json: bool) -> None:
     """One JSON object on standard output, or the same as lines for a person."""
     if as_json:

@@ -47,6 +47,7 @@ class GroupOptions:
     simulation: Sequence[str] = ()
     own_camera: OwnCamera | None = None
     layout: CityLayout = field(default_factory=CityLayout)
+    faults: bool = True
 
 
 class CityGroup:
@@ -60,14 +61,14 @@ class CityGroup:
         self.folder = options.home / "city"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.broker_port = first_free_port(FIRST_BROKER_PORT) if options.broker is None else options.broker.port
-        self._camera_port = first_free_port(FIRST_CAMERA_PORT)
-        self._link_port = first_free_port(self._camera_port + 1)
+        self.camera_port = first_free_port(FIRST_CAMERA_PORT)
+        self._link_port = first_free_port(self.camera_port + 1)
         self._panel_port = first_free_port(self._link_port + 1)
         self._panel_token = secrets.token_urlsafe(24)
-        plan = plan_city(options.layout, options.home)
+        self.plan = plan = plan_city(options.layout, options.home)
         self.site = plan.site if options.own_camera is None else with_own_road(plan.site, options.own_camera)
         write_site(self.site, self.site_path)
-        self._cameras = mount_cameras(plan, options.seed)
+        self.cameras = mount_cameras(plan, options.seed)
         self._write_panel()
 
     @property
@@ -91,7 +92,7 @@ class CityGroup:
     def _simulation(self) -> Child:
         options = self._options
         arguments = ["city", "simulate", "--home", str(options.home), "--seed", str(options.seed)]
-        arguments += ["--sensing", options.sensing, "--camera-port", str(self._camera_port), *options.simulation]
+        arguments += ["--sensing", options.sensing, "--camera-port", str(self.camera_port), *options.simulation]
         arguments += ["--agent-link-port", str(self._link_port), "--panel-port", str(self._panel_port)]
         return self._child(
             "simulation",
@@ -115,18 +116,19 @@ class CityGroup:
 
     def _agents(self, site: Site) -> Sequence[Child]:
         """One device for each intersection, with that intersection's cameras: a Pi at the roadside."""
+        options = self._options
         children = []
         for intersection in site.intersections:
             device = DeviceId(f"{intersection.id}-pi")
             home = self.folder / device
             home.mkdir(parents=True, exist_ok=True)
-            cameras = [one for one in self._cameras if one.intersection == intersection.id]
+            cameras = [one for one in self.cameras if one.intersection == intersection.id]
             (home / "kinflow.toml").write_text(self._agent_settings(device, cameras), encoding="utf-8")
             children.append(
                 self._child(
                     device,
                     ["agent", "run", "--home", str(home), "--port", "0"],
-                    environment={"KINFLOW_BROKER_URL": self._broker_url(self._link_port)},
+                    environment={"KINFLOW_BROKER_URL": self._broker_url(self._link_port if options.faults else None)},
                 )
             )
         return children
@@ -135,7 +137,7 @@ class CityGroup:
         tables = [
             {
                 "id": one.id,
-                "source": f"http://{LOOPBACK}:{self._camera_port}/{one.id}.mjpg",
+                "source": f"http://{LOOPBACK}:{self.camera_port}/{one.id}.mjpg",
                 "approach": one.approach,
                 "road_width_m": one.road_width_m,
                 "road_length_m": one.road_length_m,
@@ -154,11 +156,15 @@ class CityGroup:
             environment={"KINFLOW_BROKER_URL": self._broker_url()},
         )
 
-    def _broker_url(self, port: int | None = None) -> str:
-        """Handed over in the environment, which other users of this machine can't read. port: of the faults' link."""
-        broker = self._options.broker or BrokerAddress(
+    @property
+    def broker(self) -> BrokerAddress:
+        return self._options.broker or BrokerAddress(
             port=self.broker_port, username=USERNAME, password=broker_password(self._options.home)
         )
+
+    def _broker_url(self, port: int | None = None) -> str:
+        """Handed over in the environment, which other users of this machine can't read. port: of the faults' link."""
+        broker = self.broker
         if port is not None and not broker.tls:  # the faults' proxy does not speak TLS
             broker = BrokerAddress(LOOPBACK, port, False, broker.username, broker.password)
         return format_broker(broker, with_password=True)
