@@ -29,24 +29,30 @@ class MjpegCamera:
 
     def __init__(self, url: str, clock: Clock, timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._clock, self._timeout_s, self._number = url, clock, timeout_s, 0
+        self._response: http.client.HTTPResponse | None = None
         try:
             self._connection = _connection(url, timeout_s)
+        except ValueError as error:
+            raise CameraUnreachable(source=shown(url), detail=str(error)) from error
+        try:
             self._connection.request("GET", _path(url), headers=_headers(url))
-            self._response = self._connection.getresponse()
+            response = self._response = self._connection.getresponse()
         except (OSError, http.client.HTTPException, ValueError) as error:
+            self.close()
             raise CameraUnreachable(source=shown(url), detail=str(error) or type(error).__name__) from error
-        if self._response.status != http.client.OK:
-            detail = f"{self._response.status} {self._response.reason}"
+        if response.status != http.client.OK:
+            detail = f"{response.status} {response.reason}"
             self.close()
             raise CameraRefused(source=shown(url), detail=detail)
-        kind = self._response.headers.get_content_type()
-        boundary = self._response.headers.get_param("boundary")
+        kind = response.headers.get_content_type()
+        boundary = response.headers.get_param("boundary")
         if kind != "multipart/x-mixed-replace" or not isinstance(boundary, str):
             self.close()
             raise StreamMalformed(source=shown(url), detail=f"its content type is {kind}")
         self._boundary = b"--" + boundary.strip('"').removeprefix("--").encode()
 
     def read(self) -> Frame | None:
+        assert self._response is not None
         try:
             head, body = read_part(self._response, self._boundary)
         except TimeoutError as error:
@@ -65,6 +71,8 @@ class MjpegCamera:
         return frame
 
     def close(self) -> None:
+        if self._response is not None:
+            self._response.close()
         self._connection.close()
 
 

@@ -82,6 +82,7 @@ class Watchdog:
             if self._state == "running" and quiet_ms >= self._stalled_after_ms:
                 self._state = "stalled"
                 self._error = CameraStalled(source=shown(self._source), timeout_s=quiet_ms / 1000)
+            state = self._state
             hangs = self._state == "stalled" and quiet_ms >= self._abandoned_after_ms
             if hangs:
                 self._generation += 1
@@ -89,7 +90,7 @@ class Watchdog:
         if hangs:
             log.warning("camera %s hangs; opening it anew", self.camera)
             self.start()
-        return self._state
+        return state
 
     def health(self) -> CameraHealth:
         now_ms = self._clock.monotonic_ms()

@@ -20,10 +20,11 @@ HALF_LIFE_S = 1200.0
 # Strength at which asphalt is e times less likely a priori: most of a road is flat, paint and shadows are not.
 _ASPHALT_SCALE = 25.0
 # Below this, what is seen can be nothing but road; a vehicle has an edge somewhere.
-ASPHALT_MOST = 9.0
+ASPHALT_MOST = 12.0
 _ASPHALT_EVIDENCE_S = 2.0
 _RETURN_EVIDENCE_S = 20.0
 _STILL_EVIDENCE_S = 600.0
+_PAINT_STEP = 6.0
 _COVERED_WEIGHT = 0.1
 _LANE_SHARE_KNOWN = 0.6
 _SOME_SHARE_KNOWN = 0.25
@@ -94,7 +95,13 @@ class EmptyRoad:
         returned = (total >= _RETURN_EVIDENCE_S) & (held >= 0.3 * total) & (held <= 0.97 * total)
         # Nothing but the road itself stays exactly the same for so long.
         still = held >= _STILL_EVIDENCE_S
-        return mode, flat | returned | still
+        known = flat | returned | still
+        # Paint runs along the road: a cell that looks much like the known ones before and behind it is road too.
+        strength, rows = _CENTRES[mode], np.arange(mode.shape[1])
+        for lane in np.flatnonzero(known.any(axis=1)):
+            expected = np.interp(rows, rows[known[lane]], strength[lane, known[lane]])
+            known[lane] |= (held[lane] >= _ASPHALT_EVIDENCE_S) & (strength[lane] - expected <= _PAINT_STEP)
+        return mode, known
 
 
 def is_known(share: NDArray[np.float64]) -> bool:

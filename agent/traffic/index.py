@@ -29,13 +29,14 @@ _LEARN_MOST_S = 2.0
 _NEAR_ROWS = np.ones((1, 17), np.uint8)
 # What counts as covered, as a share of how strong vehicles lately looked there; fog makes them faint.
 _SHARE_OF_STRONG = 0.12
-_SUREST = 12.0
-_FAINT_IN_NOISE, _SURE_IN_NOISE = 0.7, 1.4
-_STRONG_AT_FIRST = 40.0
+_FAINTEST, _SUREST, _FAINT_IN_NOISE = 1.5, 8.0, 0.7
+_STRONG_AT_FIRST, _SOMETHING = 40.0, 12.0
 _STRONG_RISE_S, _STRONG_FALL_S = 2.0, 60.0
 _COMPARE_AFTER_MS = (250, 1200)
 # Half-widths of the 90 % interval: see docs/index.md for how they were set.
-_FLOOR_HALF, _RELATIVE_HALF = 0.03, 0.22
+_FLOOR_HALF, _RELATIVE_HALF = 0.025, 0.15
+# A lane of lorries and buses holds this much more footprint than the mean mix that the estimate supposes.
+_HEAVY_MIX = 1.3
 _WIDER_WHEN_PARTLY, _WIDER_UNCALIBRATED, _WIDER_AT_WORST = 2.5, 2.0, 3.0
 _NOTHING_KNOWN = Estimate(None, 0.0, 1.0)
 
@@ -125,7 +126,7 @@ class IndexModel:
         strong = self._strong(state.strong, deviation, elapsed_s)
         edged = (deviation > self._threshold(strong, noise)) & self.view.rows.in_picture
         covered = np.stack([fill(one, self._hole_rows) for one in edged])
-        past = (*(one for one in state.past if mono_ms - one[0] <= _COMPARE_AFTER_MS[1]), (mono_ms, deviation))
+        past = (*(one for one in state.past if mono_ms - one[0] <= _COMPARE_AFTER_MS[1]), (mono_ms, np.where(edged, deviation, np.float32(0))))
         now = self._load(covered, past)
         smoothed = now if state.load is None else _smooth(state.load, now, elapsed_s)
         road, learnt_ms = state.road, state.learnt_ms
@@ -138,14 +139,15 @@ class IndexModel:
         return IndexState(road, strong, mono_ms, learnt_ms, smoothed, reading.congestion, past), reading
 
     def _threshold(self, strong: NDArray[np.float64], noise: float) -> NDArray[np.float64]:
-        return np.clip(_SHARE_OF_STRONG * strong, max(1.5, _FAINT_IN_NOISE * noise), max(3.0, _SURE_IN_NOISE * noise))
+        faintest = max(_FAINTEST, _FAINT_IN_NOISE * noise)
+        return np.clip(_SHARE_OF_STRONG * strong, faintest, max(_SUREST, faintest))
 
     def _strong(self, strong: NDArray[np.float64], deviation: Profile, elapsed_s: float) -> NDArray[np.float64]:
         """How strong vehicles look at each row, where any are to be seen."""
         seen = cv2.dilate(deviation, _NEAR_ROWS).max(axis=0)
         tau_s = np.where(seen > strong, _STRONG_RISE_S, _STRONG_FALL_S)
         towards = strong + (seen - strong) * (1 - np.exp(-elapsed_s / tau_s))
-        return np.where(seen > _SUREST, towards, strong)
+        return np.where(seen > _SOMETHING, towards, strong)
 
     def _load(self, covered: NDArray[np.bool_], past: tuple[tuple[int, Profile], ...]) -> Load:
         now_ms, deviation = past[-1]
@@ -156,7 +158,7 @@ class IndexModel:
             speed: float | None = None
             moving = np.zeros(covered.shape[1])
             if earlier is not None:
-                moving = np.minimum(1.0, np.abs(deviation[lane] - earlier[1][lane]) / _SUREST)
+                moving = np.minimum(1.0, np.abs(deviation[lane] - earlier[1][lane]) / _SOMETHING)
                 if covered[lane].any():
                     speed = lane_speed(earlier[1][lane], deviation[lane], (now_ms - earlier[0]) / 1000, self._lean)
             loads.append(load(stretches(covered[lane], moving, self.view)))
@@ -229,7 +231,7 @@ def _occupancy(footprint_m2: float, least_m2: float, most_m2: float, area_m2: fl
     value = min(1.0, footprint_m2 / area_m2)
     half = (_FLOOR_HALF + _RELATIVE_HALF * value) * wider
     low = min(least_m2 / area_m2, value) - half
-    high = max(most_m2 / area_m2, value) + half
+    high = max(_HEAVY_MIX * most_m2 / area_m2, value) + half
     return Estimate(float(value), float(max(0.0, low)), float(min(1.0, high)))
 
 

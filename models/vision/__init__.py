@@ -1,0 +1,1 @@
+"""What looks for vehicles in a picture. Detectors plug in behind one port; none ships yet."""
