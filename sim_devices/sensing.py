@@ -56,9 +56,9 @@ class CameraSensing:
 
     def look(self, vehicles: Sequence[CityVehicle], moment: Moment) -> None:
         if self._rate.due():
-            begun = time.thread_time()
+            begun = time.monotonic()
             self._cameras.take(vehicles, moment)
-            self._rate.spent(time.thread_time() - begun)
+            self._rate.spent(time.monotonic() - begun)
 
 
 class TruthSensing:

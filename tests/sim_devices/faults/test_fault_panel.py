@@ -5,11 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from sim_devices.errors import CityNotRunning, FaultUnknown
+from sim_devices.faults.client import FaultClient
 from sim_devices.faults.desk import CONTROLLER_FAULTS, FaultDesk
 from sim_devices.faults.panel import FaultPanel
 from sim_devices.faults.proxy import LinkProxy
@@ -91,6 +94,28 @@ def test_what_is_no_fault_is_said_with_its_code(city: City, path: str, wish: Any
     assert answer["code"] == "KF98"
     assert city.camera.fault == "live"
     assert city.link.state.cut == "up"
+
+
+def test_the_client_reads_the_panel_file_and_passes_errors_on(city: City, tmp_path: Path) -> None:
+    (tmp_path / "panel.toml").write_text(f'url = "{city.panel.url}"\ntoken = "{TOKEN}"\n')
+    client = FaultClient.of_city(tmp_path)
+    assert client.set("cameras/mill-north-camera", '{"fault": "stalled"}')["cameras"] == {
+        "mill-north-camera": {"fault": "stalled"}
+    }
+    assert client.state()["controllers"] == {"mill": {"fault": None}}
+    with pytest.raises(FaultUnknown, match="KF98"):
+        client.set("cameras/mill-north-camera", '{"fault": "melted"}')
+    assert TOKEN not in repr(client)
+
+
+def test_a_city_that_does_not_run_is_said(city: City, tmp_path: Path) -> None:
+    with pytest.raises(CityNotRunning, match="KF99"):
+        FaultClient.of_city(tmp_path)
+    with pytest.raises(CityNotRunning, match="token"):
+        FaultClient(city.panel.url, "wrong").state()
+    city.panel.stop()
+    with pytest.raises(CityNotRunning):
+        FaultClient(city.panel.url, TOKEN).state()
 
 
 def test_nobody_without_the_token_or_from_elsewhere_is_heard(city: City) -> None:
