@@ -88,9 +88,6 @@ class Queue:
         window = self.limits.window * (2 if self._ready[0][1].durable else 1)
         return len(self._in_flight) < window
 
-    def get(self, boot: BootId, seq: int) -> Entry | None:
-        return self._alive.get(boot, {}).get(seq)
-
     # What comes in
 
     def restore(self, entries: Iterable[Entry], losses: Iterable[Loss]) -> None:
