@@ -45,8 +45,10 @@ def _other(error: Exception, debug: bool) -> int:
     if _wants_traceback(debug):
         traceback.print_exc()
     else:
-        where = _keep(error)
-        _tell(f"Kinflow stopped on a fault of its own: {type(error).__name__}.", f"What to do: report it with {where}.")
+        from node.redaction import redact_text  # noqa: PLC0415 (only a fault pays for it)
+
+        what = redact_text(f"{type(error).__name__}: {error}")[:300]
+        _tell(f"Kinflow stopped on a fault of its own: {what}", f"What to do: report it with {_keep(error)}.")
     return UNEXPECTED
 
 
