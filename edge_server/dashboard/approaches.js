@@ -22,6 +22,7 @@ export class Approaches {
     );
     keyed($("approaches"), approaches, (one) => one.id, (one) => this.#row(one), (row, one) => this.#update(row, one, now_ms));
     const options = approaches.map((one) => `${one.id}\n${named(one)}`).join("\n");
+    $("approach-choice").hidden = !approaches.length;
     if (options !== this.#options) {
       this.#options = options;
       $("approach-choice").replaceChildren(...approaches.map((one) => el("option", { value: one.id, text: named(one) })));
@@ -71,11 +72,14 @@ export class Approaches {
     for (const one of approaches) counts[shownAs(one, now_ms)] = (counts[shownAs(one, now_ms)] ?? 0) + 1;
     const tile = $("tile-approaches");
     const busy = (counts.jam ?? 0) + (counts.dense ?? 0);
-    say(tile.querySelector(".figure"), approaches.length ? `${busy} of ${approaches.length} busy` : "None yet");
-    const order = ["jam", "dense", "slow", "free", "learning", "blind", "stale", "none"];
-    const words = order.filter((state) => counts[state]);
-    say(tile.querySelector(".sub"), words.map((state) => `${counts[state]} ${SHOWN_WORDS[state]}`).join(" · "));
-    tile.dataset.level = counts.jam ? "bad" : counts.dense ? "warn" : "ok";
+    const known = CLASSES.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
+    const figure = known ? `${busy} of ${approaches.length} busy` : "Not known";
+    say(tile.querySelector(".figure"), approaches.length ? figure : "None yet");
+    const words = [...CLASSES].reverse().filter((state) => counts[state]).map((state) => `${counts[state]} ${state}`);
+    if (known < approaches.length) words.push(`${approaches.length - known} not known`);
+    say(tile.querySelector(".sub"), words.join(" · "));
+    // Green claims that all is well: only where every road is seen.
+    tile.dataset.level = counts.jam ? "bad" : counts.dense ? "warn" : known && known === approaches.length ? "ok" : "unknown";
   }
 }
 
@@ -106,7 +110,7 @@ export function drawSignalTile(model) {
     counts.unknown && `${counts.unknown} not heard`,
   ].filter(Boolean);
   say(tile.querySelector(".sub"), words.join(" · ") || (signals.length ? "all under a lease" : "no signals in this site"));
-  tile.dataset.level = counts.flash || counts.unknown ? "bad" : counts.local ? "warn" : "ok";
+  tile.dataset.level = level(signals.length, counts.flash || counts.unknown, counts.local);
 }
 
 export function drawDeviceTile(model) {
@@ -117,6 +121,12 @@ export function drawDeviceTile(model) {
   const cameras = [...model.camera.values()];
   const running = cameras.filter((one) => one.state === "running").length;
   say(tile.querySelector(".sub"), cameras.length ? `${running} of ${plural(cameras.length, "camera")} running` : "no cameras");
-  tile.dataset.level = online < devices.length || running < cameras.length ? "warn" : "ok";
+  tile.dataset.level = level(devices.length, false, online < devices.length || running < cameras.length);
+}
+
+/** Nothing there is neither good nor bad. */
+function level(count, bad, warn) {
+  if (!count) return "unknown";
+  return bad ? "bad" : warn ? "warn" : "ok";
 }
 

@@ -64,7 +64,8 @@ export class CameraView {
     const { index } = approach;
     say($("approach-index"), known ? fixed(index.value) : "–");
     const interval = index ? `90 % between ${fixed(index.low)} and ${fixed(index.high)}` : "no interval yet";
-    say($("approach-interval"), shown === "learning" ? `not known yet, ${interval}` : interval);
+    const claimed = { learning: `not known yet, ${interval}`, blind: "not known", stale: "not known", none: "not known" };
+    say($("approach-interval"), claimed[shown] ?? interval);
     this.#facts(approach, now_ms, known);
     this.#road(approach, shown, known);
     $("wrong-class").disabled = !known;

@@ -86,7 +86,7 @@ export class CityMap {
       }
       const value = approach?.index?.value;
       const figure = STATES.indexOf(shown) < 4 && value !== null && value !== undefined ? ` ${fixed(value)}` : "";
-      const emergency = approach?.emergency === "present" || approach?.emergency === "requested";
+      const emergency = shown !== "stale" && ["present", "requested"].includes(approach?.emergency);
       this.#label(road, `${SHOWN_WORDS[shown]}${figure}`, shown, emergency);
       road.line.setTooltipContent(
         `${named(approach) || id}: ${SHOWN_WORDS[shown]}${figure}${approach ? ` (${stateWords(approach, now_ms)})` : ""}`,

@@ -77,7 +77,7 @@ export class Signals {
   draw() {
     const signals = [...this.model.signal.values()];
     if (!signals.length) {
-      this.list.replaceChildren(el("li", { class: "blank", text: "No signals in this site: its roads are only watched." }));
+      this.list.replaceChildren(el("li", { class: "blank", text: "No signals: there is no site yet, or its roads are only watched." }));
       this.list.keyed = undefined;
       return;
     }
