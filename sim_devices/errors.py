@@ -27,3 +27,21 @@ class FaultUnknown(KinflowError):
     number = 98
     cause = "{name!r} is no fault, or {subject!r} is nothing that this city has."
     advice = "GET /faults on the fault panel lists every fault and what it can be applied to."
+
+
+class CityNotRunning(KinflowError):
+    number = 99
+    cause = "No fault panel of a running city answers ({folder})."
+    advice = "Start the city with `kinflow city run`, with the same --home, and try again."
+
+
+class EpochFileUnreadable(KinflowError):
+    number = 100
+    cause = "The simulated controller's file {path} can't be read: {detail}."
+    advice = "Delete it: the controller then begins at epoch 0, and every edge server asks for its lease anew."
+
+
+class EpochNotKept(KinflowError):
+    number = 101
+    cause = "The simulated controller {device} could not write down epoch {epoch}: {detail}."
+    advice = "Free some disk space; until then a restart of the controller would accept an older edge server."

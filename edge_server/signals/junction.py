@@ -68,7 +68,7 @@ class Junction:
         self._view = View.of(heartbeat, now_ms)
         self._watch = watch.heard(self._watch, self.layout, self._lease, self._view)
         self._lease = leases.hear(self._lease, heartbeat, now_ms)
-        if self._watch.contradiction is not None and self._lease.standing in ("asking", "holding"):
+        if self._watch.disobeyed and self._lease.standing in ("asking", "holding"):
             self._lease = leases.bar(self._lease, now_ms)
         return effects + self.decide(sights, now_ms, urgent=False)
 

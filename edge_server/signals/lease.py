@@ -24,7 +24,6 @@ RENEW_MS = 500
 # How long a controller that disobeys, or knows other phases than the site, is left to itself.
 BARRED_MS = 30_000
 REMEMBERED_ORDERS = 64
-REMEMBERED_BOOTS = 8
 
 # Refusals that no newer command would mend: the site and the controller differ.
 MISFITS = ("foreign-intersection", "unknown-phase", "conflicting-phases", "lease-too-long")
@@ -59,7 +58,6 @@ class LeaseState:
     highest_epoch: int = 0
     epoch: int | None = None
     holder: DeviceId | None = None
-    past_boots: tuple[BootId, ...] = ()
     orders: Mapping[MessageId, frozenset[PhaseId]] = field(default_factory=dict)
     answered: MessageId | None = None
     sent_ms: int | None = None
@@ -69,25 +67,23 @@ class LeaseState:
 
 
 def is_news(state: LeaseState, heartbeat: Heartbeat) -> bool:
-    """False for a heartbeat that is older than one already heard."""
-    if heartbeat.boot == state.boot:
-        return heartbeat.counter > state.counter
-    return heartbeat.boot not in state.past_boots
+    """False for a heartbeat that is older than one already heard of the same boot.
+
+    Of two boots nobody can tell which is newer: a late heartbeat of the earlier one misleads until the next comes, and
+    the controller refuses whatever quotes it."""
+    return heartbeat.boot != state.boot or heartbeat.counter > state.counter
 
 
 def hear(state: LeaseState, heartbeat: Heartbeat, now_ms: int) -> LeaseState:
     """What a heartbeat changes. One that is not news changes nothing."""
     if not is_news(state, heartbeat):
         return state
-    rebooted = heartbeat.boot != state.boot
-    past = (*state.past_boots, state.boot)[-REMEMBERED_BOOTS:] if rebooted and state.boot else state.past_boots
     heard = replace(
         state,
         boot=heartbeat.boot,
         counter=heartbeat.counter,
         heard_ms=now_ms,
         highest_epoch=heartbeat.highest_epoch,
-        past_boots=past,
     )
     return _standing(_answered(heard, heartbeat, now_ms), heartbeat, now_ms)
 

@@ -14,9 +14,8 @@ from edge_server.errors import (
 )
 from edge_server.signals.fault import SignalFault
 from edge_server.signals.layout import Layout
-from edge_server.signals.lease import MISFITS, LeaseState, answer
+from edge_server.signals.lease import MISFITS, USURPED, LeaseState, answer
 from edge_server.signals.view import View
-from protocol.ids import PhaseId
 from protocol.messages import Heartbeat
 
 SILENT_AFTER_MS = 3_000
@@ -29,16 +28,15 @@ GRACE_MS = 5_000
 @dataclass(frozen=True)
 class Watch:
     """since_ms: when the watch began. unanswered_ms, refused_ms: since when our orders have got no answer, or nothing
-    but refusals. contradiction: how the controller disobeyed, until it obeys. aim, aimed_ms: the phases it was heading
-    for under our lease, and since when."""
+    but refusals. contradiction: how the controller disobeyed, until it obeys; disobeyed: the latest heartbeat showed
+    it."""
 
     since_ms: int
     unanswered_ms: int | None = None
     refused_ms: int | None = None
     refusal: str = ""
     contradiction: str | None = None
-    aim: frozenset[PhaseId] = frozenset()
-    aimed_ms: int = 0
+    disobeyed: bool = False
 
 
 def sent(watch: Watch, now_ms: int) -> Watch:
@@ -47,19 +45,19 @@ def sent(watch: Watch, now_ms: int) -> Watch:
 
 def heard(watch: Watch, layout: Layout, before: LeaseState, view: View) -> Watch:
     """What a heartbeat shows. before: the lease's state before this heartbeat."""
-    heartbeat, now_ms = view.heartbeat, view.heard_ms
-    outcome = answer(before, heartbeat)
+    now_ms = view.heard_ms
+    outcome = answer(before, view.heartbeat)
     if outcome is not None:
         watch = replace(watch, unanswered_ms=None)
         if outcome.refusal is None:
             watch = replace(watch, refused_ms=None, refusal="", contradiction=None)
-        else:
+        elif outcome.refusal not in USURPED:
             since_ms = watch.refused_ms if watch.refused_ms is not None else now_ms
             watch = replace(watch, refused_ms=since_ms, refusal=outcome.refusal)
-    if view.target != watch.aim:
-        watch = replace(watch, aim=view.target, aimed_ms=now_ms)
-    contradiction = _contradiction(watch, layout, before, view)
-    return watch if contradiction is None else replace(watch, contradiction=contradiction)
+    if before.standing not in ("asking", "holding"):
+        watch = replace(watch, unanswered_ms=None)
+    contradiction = _contradiction(layout, before, view)
+    return replace(watch, contradiction=contradiction or watch.contradiction, disobeyed=contradiction is not None)
 
 
 def faults(
@@ -93,7 +91,7 @@ def _overdue(since_ms: int | None, now_ms: int) -> bool:
     return since_ms is not None and now_ms - since_ms > PERSISTENT_MS
 
 
-def _contradiction(watch: Watch, layout: Layout, before: LeaseState, view: View) -> str | None:
+def _contradiction(layout: Layout, before: LeaseState, view: View) -> str | None:
     heartbeat = view.heartbeat
     lit = frozenset(one for one, state in view.shown.items() if state.aspect != "red")
     if heartbeat.control != "flash" and not layout.compatible(lit):
@@ -106,8 +104,9 @@ def _contradiction(watch: Watch, layout: Layout, before: LeaseState, view: View)
         if told != view.target:
             return f"told to serve {sorted(told)}, it heads for {sorted(view.target)}"
     slowest_ms = max(stage.service_ms for stage in layout.stages.values()) + GRACE_MS
-    if not view.target <= view.serving and view.heard_ms - watch.aimed_ms > slowest_ms:
-        return f"it has been heading for {sorted(view.target)} for {(view.heard_ms - watch.aimed_ms) // 1000} s"
+    still_ms = min((state.elapsed_ms for state in heartbeat.phases), default=0)
+    if not view.target <= view.serving and still_ms > slowest_ms:
+        return f"it heads for {sorted(view.target)} and has changed nothing for {still_ms // 1000} s"
     return None
 
 

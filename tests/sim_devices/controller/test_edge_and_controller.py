@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,9 +52,10 @@ def test_whatever_the_network_does_lamps_are_safe_and_one_edge_at_most_steers(in
     happen(bench, "good")
     bench.run(12)
     assert bench.wrong == []
-    assert bench.control == "edge", "once the network is whole an edge steers again"
+    told = [str(f.error) for e in bench.edges.values() for f in e.faults.values()]
+    assert bench.control == "edge", f"once the network is whole an edge steers again {told}"
     held = [edge.junction.lease.standing for edge in bench.edges.values()]
-    assert sorted(held) == ["holding", "standing-by"]
+    assert sorted(held) == ["holding", "standing-by"], told
 
 
 def test_a_cut_link_ends_in_the_controllers_own_plan_and_what_was_held_back_starts_no_green():
@@ -75,3 +77,127 @@ def test_a_cut_link_ends_in_the_controllers_own_plan_and_what_was_held_back_star
     bench.run(5)
     assert bench.control == "edge"
     assert bench.wrong == []
+
+
+def test_an_edge_takes_no_lease_from_another_unless_it_is_told_to():
+    bench = Bench(crossing(), seed=2, edges=("edge-a", "edge-b"))
+    bench.run(30)
+    assert len({command.source for _, command in bench.accepted}) == 1
+    steering = bench.accepted[-1][1].source
+    other = next(name for name in bench.edges if name != steering)
+    assert bench.edges[other].junction.lease.standing == "standing-by"
+    assert set(bench.edges[other].faults) == {"held-by-another-edge"}
+    bench.usurp(other)
+    bench.run(5)
+    assert bench.controller.register.holder.edge == other
+    assert bench.edges[steering].junction.lease.standing == "standing-by"
+    bench.run(20)
+    assert bench.controller.register.holder.edge == other
+    assert bench.wrong == []
+
+
+def test_the_other_edge_steers_once_the_first_is_gone():
+    bench = Bench(crossing(), seed=2, edges=("edge-a", "edge-b"))
+    bench.run(10)
+    steering = bench.accepted[-1][1].source
+    del bench.edges[steering]
+    bench.run(6)
+    assert bench.controller.register.holder.edge != steering
+    assert bench.wrong == []
+
+
+def test_a_restarted_edge_takes_a_higher_epoch_at_once():
+    bench = Bench(crossing(), seed=3)
+    bench.run(10)
+    epoch = bench.controller.register.highest_epoch
+    bench.restart_edge("edge-a")
+    bench.run(1)
+    assert bench.control == "edge"
+    assert bench.controller.register.highest_epoch == epoch + 1
+
+
+def test_a_restarted_controller_keeps_its_epoch_and_refuses_what_was_meant_for_its_past():
+    bench = Bench(crossing(), seed=3)
+    bench.run(10)
+    epoch, old = bench.controller.register.highest_epoch, bench.accepted[-1][1]
+    bench.restart_controller()
+    assert bench.controller.register.highest_epoch == epoch
+    bench.receive(old)
+    assert bench.controller.last_command.refusal == "stale-heartbeat"
+    bench.run(3)
+    assert bench.control == "edge"
+    assert bench.controller.register.highest_epoch > epoch
+
+
+def test_a_lease_outlives_single_losses_and_lapses_when_everything_is_lost():
+    bench = Bench(crossing(), seed=4)
+    bench.network.loss = 0.3
+    bench.run(30)
+    assert bench.control == "edge"
+    bench.network.loss = 1.0
+    bench.run(3.2)
+    assert bench.control == "local"
+    assert bench.wrong == []
+
+
+FAULT_OF = {
+    "dead": "controller-silent",
+    "deaf": "controller-contradicts",
+    "contrary": "controller-contradicts",
+    "conflict": "controller-in-flash",
+}
+
+
+@pytest.mark.parametrize("mode", FAULT_OF)
+def test_a_spoilt_controller_is_noticed_and_steered_again_once_it_is_mended(mode):
+    bench = Bench(crossing(), seed=5)
+    bench.run(20)
+    edge = bench.edges["edge-a"]
+    assert edge.faults == {}
+    bench.inject(mode)
+    bench.run(10)
+    assert FAULT_OF[mode] in edge.faults
+    assert bench.control != "edge"
+    bench.inject(None)
+    bench.run(45)
+    assert edge.faults == {}
+    assert bench.control == "edge"
+    assert bench.wrong == []
+
+
+def test_a_contrary_controller_is_left_to_its_own_plan():
+    bench = Bench(crossing(), seed=5)
+    bench.run(20)
+    bench.inject("contrary")
+    bench.run(6)
+    edge = bench.edges["edge-a"]
+    assert "heads for" in edge.faults["controller-contradicts"].error.cause_text
+    assert edge.junction.lease.standing == "barred"
+    assert bench.control == "local"
+
+
+def test_a_slow_controller_is_still_steered_safely():
+    bench = Bench(crossing(), seed=6)
+    bench.inject("slow")
+    bench.run(60)
+    assert bench.accepted == [], "what it takes late is judged late"
+    assert bench.wrong == []
+
+
+def test_every_refusal_is_recorded():
+    bench = Bench(crossing(), seed=7)
+    bench.run(5)
+    bench.network.delay_ms = 4_000
+    bench.run(20)
+    bench.network.delay_ms = 0
+    bench.run(5)
+    refused = [record for record in bench.edges["edge-a"].records if record.kind == "refused"]
+    assert {"stale-heartbeat"} <= {record.reason for record in refused}
+
+
+def test_the_edge_says_nothing_once_the_heartbeat_is_old():
+    bench = Bench(crossing(), seed=8)
+    bench.run(10)
+    edge = bench.edges["edge-a"]
+    bench.clock.advance(1_300)
+    assert list(edge.carry_out(edge.junction.decide({}, bench.now_ms, urgent=True), bench.now_ms)) == []
