@@ -18,7 +18,7 @@ from protocol.messages.heartbeat import Aspect
 from protocol.site import Intersection, Site
 from protocol.topics import DEFAULT_PREFIX, HEARTBEAT, SIGNAL_COMMAND, Address
 from sim_devices.controller import core
-from sim_devices.controller.core import Called, EpochTaken, FaultMode, Injected, Received, Report, Tick
+from sim_devices.controller.core import Called, Control, EpochTaken, FaultMode, Injected, Received, Report, Tick
 from sim_devices.controller.epoch_file import EpochFile
 from sim_devices.controller.wiring import Wiring
 from sim_devices.errors import EpochNotKept
@@ -66,6 +66,11 @@ class SimulatedController:
     @property
     def device(self) -> DeviceId:
         return self._identity.device
+
+    @property
+    def control(self) -> Control:
+        with self._lock:
+            return self._state.control
 
     def aspects(self) -> Mapping[PhaseId, Aspect]:
         """What the lamps show now: every phase red while the controller is in flash or dark."""
