@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from sim_devices.errors import CityBuildFailed
+
 Point = tuple[float, float]
 
 
@@ -46,6 +48,14 @@ class Network:
 
 
 def read_network(path: Path) -> Network:
+    """Raises CityBuildFailed (KF96) for a file that is damaged: SUMO itself would crash on it."""
+    try:
+        return _read(path)
+    except (OSError, ElementTree.ParseError, KeyError, ValueError) as error:
+        raise CityBuildFailed(detail=f"{path.name} can't be read ({error})"[:300], folder=path.parent) from error
+
+
+def _read(path: Path) -> Network:
     root = ElementTree.parse(path).getroot()  # noqa: S314 - a file that netconvert made for us
     lanes: dict[str, tuple[NetLane, ...]] = {}
     inner_m: dict[str, float] = {}

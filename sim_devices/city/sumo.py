@@ -71,6 +71,8 @@ class SumoCity:
             "--collision.check-junctions", "true", "--lanechange.duration", "2", "--no-step-log", "true",
             "--no-warnings", "true", "--duration-log.disable", "true",
         ]  # fmt: skip
+        if sumo.isLoaded():
+            raise RuntimeError("libsumo holds one simulation in a process: close the other one first")
         try:
             sumo.start(command)
             for kind in KINDS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from random import Random
@@ -20,11 +21,12 @@ from sim_devices.city.city import CityPlan, Traffic, plan_city
 from sim_devices.city.demand import Demand, profile
 from sim_devices.city.layout import CityLayout
 from sim_devices.city.net import prepare_net
+from sim_devices.city.network import read_network
 from sim_devices.city.site import ORIGIN, write_site
 from sim_devices.city.vehicle import CityVehicle
 from sim_devices.controller import core
 from sim_devices.controller.wiring import Wiring
-from sim_devices.errors import CityBuildFailed, SumoMissing
+from sim_devices.errors import CityBuildFailed, SumoMissing, SumoStopped
 from sim_devices.render.truth import measure
 
 pytest.importorskip("libsumo", reason="needs SUMO")
@@ -137,6 +139,27 @@ def test_a_layout_that_netconvert_refuses_is_an_error_that_leaves_nothing(tmp_pa
         prepare_net(CityLayout(speed_mps=-3.0), tmp_path)
     assert caught.value.code == "KF96"
     assert list((tmp_path / "sim").iterdir()) == []
+
+
+def test_a_damaged_network_is_said_before_sumo_sees_it(plan: CityPlan, tmp_path: Path) -> None:
+    whole = plan.network.path.read_text("utf-8")
+    for number, damaged in enumerate((whole[: len(whole) // 2], "<net><edge", whole.replace("linkIndex", "lost"))):
+        path = tmp_path / f"{number}.net.xml"
+        path.write_text(damaged, "utf-8")
+        with pytest.raises(CityBuildFailed) as caught:
+            read_network(path)
+        assert caught.value.code == "KF96"
+
+
+def test_sumo_that_can_not_start_is_an_error_and_leaves_room_for_the_next(plan: CityPlan, tmp_path: Path) -> None:
+    gone = replace(plan, network=replace(plan.network, path=tmp_path / "gone.net.xml"))
+    with pytest.raises(SumoStopped, match="KF97"):
+        Traffic(gone, seed=1)
+    traffic = Traffic(plan, seed=1)
+    with pytest.raises(RuntimeError, match="one simulation"):
+        Traffic(plan, seed=2)
+    traffic.close()
+    Traffic(plan, seed=1).close()
 
 
 # -- demand
