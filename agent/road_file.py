@@ -27,7 +27,7 @@ class RoadFile:
 
     def load(self, calibration: Calibration) -> EmptyRoad | None:
         try:
-            with np.load(self._path, allow_pickle=False) as data:
+            with np.load(io.BytesIO(self._path.read_bytes()), allow_pickle=False) as data:
                 if bytes(data["calibration"]) != _fingerprint(calibration):
                     return None
                 seconds = data["seconds"].astype(np.float32)

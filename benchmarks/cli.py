@@ -71,6 +71,18 @@ def loop(
     show(measure(Setting(cameras, fps, seconds, broker.value)), as_json)
 
 
+@app.command()
+def agent(
+    broker: Annotated[Broker, typer.Option(help="The broker on loopback.")] = Broker.mosquitto,
+    seconds: Annotated[float, typer.Option(min=10.0, max=180.0, help="How long disk writes are measured.")] = 90.0,
+    as_json: AsJson = False,
+) -> None:
+    """How fast, how large and how kind to its disk one agent process is."""
+    from benchmarks.agent import measure  # noqa: PLC0415
+
+    show(measure(broker.value, live_s=seconds), as_json)
+
+
 def show(figures: Struct, as_json: bool) -> None:
     """One JSON object on standard output, or the same as lines for a person."""
     if as_json:

@@ -34,7 +34,7 @@ _STRONG_AT_FIRST, _SOMETHING = 40.0, 12.0
 _STRONG_RISE_S, _STRONG_FALL_S = 2.0, 60.0
 _COMPARE_AFTER_MS = (250, 1200)
 # Half-widths of the 90 % interval: see docs/index.md for how they were set.
-_FLOOR_HALF, _RELATIVE_HALF = 0.025, 0.15
+_FLOOR_HALF, _RELATIVE_HALF = 0.03, 0.18
 # A lane of lorries and buses holds this much more footprint than the mean mix that the estimate supposes.
 _HEAVY_MIX = 1.3
 _WIDER_WHEN_PARTLY, _WIDER_UNCALIBRATED, _WIDER_AT_WORST = 2.5, 2.0, 3.0
@@ -126,7 +126,10 @@ class IndexModel:
         strong = self._strong(state.strong, deviation, elapsed_s)
         edged = (deviation > self._threshold(strong, noise)) & self.view.rows.in_picture
         covered = np.stack([fill(one, self._hole_rows) for one in edged])
-        past = (*(one for one in state.past if mono_ms - one[0] <= _COMPARE_AFTER_MS[1]), (mono_ms, np.where(edged, deviation, np.float32(0))))
+        past = (
+            *(one for one in state.past if mono_ms - one[0] <= _COMPARE_AFTER_MS[1]),
+            (mono_ms, np.where(edged, deviation, np.float32(0))),
+        )
         now = self._load(covered, past)
         smoothed = now if state.load is None else _smooth(state.load, now, elapsed_s)
         road, learnt_ms = state.road, state.learnt_ms
