@@ -111,12 +111,12 @@ export class CameraView {
       const level = occupancy === null ? shown : classOf(indexOf(occupancy));
       fill.setAttribute("class", `lane-fill is-${known ? level : shown}`);
       fill.style.fillOpacity = known ? 0.1 + 0.25 * certainty(approach) : 1;
-      const m = known ? (said?.queue_m ?? (lanes.length === 1 ? approach.queue_m : null)) : null;
+      const m = known ? said?.queue_m : null;
       const share = (value) => Math.min(1, Math.max(0, (value ?? 0) / length_m));
       queue.setAttribute("class", `queue is-${known ? level : shown}`);
       queue.setAttribute("d", m && m.value > 0 ? cars(lane, share(m.value), length_m) : "");
       maybe.setAttribute("points", m && m.high > (m.value ?? 0) ? patch(lane.from, lane.to, share(m.value), share(m.high)) : "");
-      say(label, occupancy === null ? "" : `${Math.round(occupancy * 100)} %`);
+      say(label, occupancy === null || said.whole ? "" : `${Math.round(occupancy * 100)} %`);
     }
     const note = known ? "" : { learning: "learning the empty road", blind: "the camera sees nothing", stale: "no news", none: "no data yet" }[shown];
     say(drawing.querySelector(".road-note"), note);
@@ -125,13 +125,15 @@ export class CameraView {
 
 function lanesOf(site, approach) {
   const said = new Map(approach.lanes.map((lane) => [lane.id, lane]));
+  // A camera that tells no lanes apart speaks for all of them: one queue, and no figure for each lane.
+  const whole = approach.occupancy && { occupancy: approach.occupancy, queue_m: approach.queue_m, whole: true };
   const lanes = site?.lanes.length ? site.lanes : approach.lanes.length ? approach.lanes : [{ id: "road", width_m: 1 }];
+  const apart = lanes.some((lane) => said.has(lane.id));
   const total = lanes.reduce((sum, lane) => sum + (lane.width_m ?? 1), 0);
   let from = 0;
   return lanes.map((lane) => {
     const to = from + (lane.width_m ?? 1) / total;
-    const whole = lanes.length === 1 && !said.size && approach.occupancy ? { occupancy: approach.occupancy } : undefined;
-    const one = { id: lane.id, from, to, said: said.get(lane.id) ?? whole };
+    const one = { id: lane.id, from, to, said: said.get(lane.id) ?? (apart ? undefined : whole) };
     from = to;
     return one;
   });
@@ -175,7 +177,7 @@ function base(lanes, length_m) {
 function words(approach, shown, lanes, known) {
   const heading = `Drawing of ${approach.name || approach.id}: ${shown}`;
   if (!known) return heading;
-  const parts = lanes.filter((lane) => lane.said).map((lane, i) => {
+  const parts = lanes.filter((lane) => lane.said && !lane.said.whole).map((lane, i) => {
     const queue = lane.said.queue_m ? `, queue ${fixed(lane.said.queue_m.value, 0)} m` : "";
     return `lane ${i + 1} ${Math.round((lane.said.occupancy.value ?? 0) * 100)} % occupied${queue}`;
   });

@@ -8,9 +8,11 @@ const L = window.L;
 const STATES = Object.keys(SHOWN_WORDS);
 const VEHICLE_KEPT_MS = 30_000;
 const NEAR_M_PER_PX = 0.4; // closer than this there is room for whole words
-const FAR_M_PER_PX = 1.1; // farther off, colours and patterns must do: labels would cover each other
-const DISTANT_M_PER_PX = 2.5; // and from here heads, too
+const MIDDLE_M_PER_PX = 1; // thinner lines, so that the two directions of a road stay apart
+const FAR_M_PER_PX = 1.7; // colours and patterns must do: labels would cover each other
+const DISTANT_M_PER_PX = 2.2; // and from here heads, too
 const HEAD_OFFSET_PX = 17;
+const LABEL_OFFSET_PX = [42, 17]; // beside its road, on the traffic's right: the other direction has its own
 
 export class CityMap {
   #roads = new Map();
@@ -26,6 +28,7 @@ export class CityMap {
     this.map.on("zoomend", () => {
       const scale = this.#metresPerPixel();
       $("map").classList.toggle("near", scale < NEAR_M_PER_PX);
+      $("map").classList.toggle("middle", scale > MIDDLE_M_PER_PX);
       $("map").classList.toggle("far", scale > FAR_M_PER_PX);
       $("map").classList.toggle("distant", scale > DISTANT_M_PER_PX);
     });
@@ -137,11 +140,15 @@ export class CityMap {
     shown.bindTooltip(text(approach.name || approach.id), { sticky: true });
     shown.on("click", () => this.onChoose(approach.id));
     shown.getElement().dataset.approach = approach.id;
-    const label = L.marker(along(line, 0.4), {
+    const label = L.marker(along(line, 0.5), {
       icon: L.divIcon({ className: "road-label", iconSize: null, html: "<span></span>" }),
       keyboard: false,
       interactive: false,
     }).addTo(this.map);
+    const [aside, down] = kerbSide(line);
+    const words = label.getElement().firstElementChild;
+    words.style.left = `${aside * LABEL_OFFSET_PX[0]}px`;
+    words.style.top = `${down * LABEL_OFFSET_PX[1]}px`;
     this.#roads.set(approach.id, { line: shown, label, layers: [bed, shown, label] });
     const placed = this.#signals.get(approach.intersection);
     const phases = [...new Set(approach.lanes.flatMap((lane) => lane.phases))];
