@@ -149,7 +149,7 @@ def fault(
         str | None, typer.Argument(help="cameras/ID, controllers/ID or links/NAME; nothing lists them all.")
     ] = None,
     wish: Annotated[
-        str, typer.Argument(help='JSON, such as {"fault": "frozen"} or, for a link, {"cut": "refuse"}.')
+        str, typer.Argument(help='JSON, such as {"fault": "frozen"} or, for a link, {"cut": "refused"}.')
     ] = "",
     home: Home = None,
 ) -> None:
