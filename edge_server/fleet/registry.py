@@ -105,7 +105,7 @@ def heard(fleet: Fleet, last_mono_ms: Mapping[DeviceId, int], now_ms: int) -> tu
 
 
 def tick(fleet: Fleet, now_ms: int, now_mono_ms: int) -> tuple[Fleet, list[Change]]:
-    """Find the devices that are connected and yet say nothing."""
+    """Find the devices that are connected and yet say nothing. A vehicle speaks only while it is on its way."""
     silent = {
         device_id: replace(
             device,
@@ -114,7 +114,9 @@ def tick(fleet: Fleet, now_ms: int, now_mono_ms: int) -> tuple[Fleet, list[Chang
             heard_ms=now_ms - (now_mono_ms - fleet.heard_mono_ms[device_id]),
         )
         for device_id, device in fleet.devices.items()
-        if device.state == "online" and now_mono_ms - fleet.heard_mono_ms.get(device_id, now_mono_ms) > SILENT_AFTER_MS
+        if device.state == "online"
+        and device.role != "vehicle"
+        and now_mono_ms - fleet.heard_mono_ms.get(device_id, now_mono_ms) > SILENT_AFTER_MS
     }
     if not silent:
         return fleet, []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import msgspec
+
 from edge_server.fleet import registry
 from edge_server.fleet.registry import FellSilent, Fleet, Joined, Left, Removed, SecondEdge, SpokeAgain
 from node.clock import ManualClock
@@ -55,6 +57,13 @@ def test_silence_is_noticed_and_forgiven(device) -> None:
     fleet, changes = registry.heard(fleet, {device.name: late_ms + 5}, late_ms + 5)
     assert [type(one) for one in changes] == [SpokeAgain]
     assert fleet.devices[device.name].state == "online"
+
+
+def test_a_parked_vehicle_is_not_missed(device) -> None:
+    vehicle = msgspec.structs.replace(device.birth(), role="vehicle")
+    fleet, _ = hear(fresh(), vehicle)
+    _, changes = registry.tick(fleet, 2_000_000, 2_000_000 + registry.SILENT_AFTER_MS)
+    assert changes == []
 
 
 def test_clearing_the_registration_removes(device) -> None:
