@@ -5,6 +5,7 @@ No clock and no socket in here: each method is told the time and returns what ha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,7 +50,7 @@ class Junction:
         self._watch = Watch(since_ms)
         self._memory = Memory()
         self._view: View | None = None
-        self._faults: dict[str, SignalFault] = {}
+        self._faults: Mapping[str, SignalFault] = {}
         self._said: tuple[str, bool, tuple[PhaseId, ...]] | None = None
 
     @property
@@ -106,7 +107,9 @@ class Junction:
             return Proposal(self.layout.control, None, f"failed: {type(error).__name__}: {error}")
 
     def _fault_changes(self, now_ms: int) -> list[Effect]:
-        current = dict(watch.faults(self.layout, self._watch, self._lease, self._view, now_ms))
+        current = watch.faults(self.layout, self._watch, self._lease, self._view, now_ms)
+        if current.keys() == self._faults.keys():
+            return []
         over = [fault.over() for slug, fault in self._faults.items() if slug not in current]
         new = [fault for slug, fault in current.items() if slug not in self._faults]
         self._faults = current
@@ -125,13 +128,13 @@ class Junction:
 
 def wanted_phases(layout: Layout, sights: Sights, now_ms: int) -> frozenset[PhaseId]:
     """Phases whose lanes hold a vehicle or more, or may: an unseen lane is taken as calling."""
-    return frozenset(
-        phase
-        for approach in layout.approaches
-        for position, lane in enumerate(approach.lanes)
-        if sights.get(approach.id, NEVER).mean(position, lane, now_ms) >= CALLING_VEHICLES
-        for phase in lane.phases
-    )
+    wanted: set[PhaseId] = set()
+    for approach in layout.approaches:
+        sight = sights.get(approach.id, NEVER)
+        for position, lane in enumerate(approach.lanes):
+            if not lane.phases <= wanted and sight.mean(position, lane, now_ms) >= CALLING_VEHICLES:
+                wanted |= lane.phases
+    return frozenset(wanted)
 
 
 NEVER = Sight(seen_ms=0)

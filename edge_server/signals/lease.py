@@ -9,8 +9,11 @@ heartbeat is old. Nothing is ever taken back by a message: a lease that is not r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge_server.signals.safety import SafeCommand
 from protocol.ids import BootId, DeviceId, MessageId, PhaseId
@@ -23,7 +26,8 @@ HEARTBEAT_MAX_AGE_MS = 1_200
 RENEW_MS = 500
 # How long a controller that disobeys, or knows other phases than the site, is left to itself.
 BARRED_MS = 30_000
-REMEMBERED_ORDERS = 64
+# More than fit into the time that a command stays fresh, at 20 a second.
+REMEMBERED_ORDERS = 32
 
 # Refusals that no newer command would mend: the site and the controller differ.
 MISFITS = ("foreign-intersection", "unknown-phase", "conflicting-phases", "lease-too-long")
@@ -43,8 +47,7 @@ class Order:
     lease_ms: int
 
 
-@dataclass(frozen=True)
-class LeaseState:
+class LeaseState(Struct, frozen=True):
     """boot, counter, heard_ms: of the latest heartbeat, heard_ms on the edge's monotonic clock. epoch: the one that we
     ask for or hold, None while we neither ask nor hold. holder: the other edge that steers. orders: the phases of our
     latest orders by message id; answered: the latest that was answered. usurp: steer even though another edge does,
@@ -58,7 +61,7 @@ class LeaseState:
     highest_epoch: int = 0
     epoch: int | None = None
     holder: DeviceId | None = None
-    orders: Mapping[MessageId, frozenset[PhaseId]] = field(default_factory=dict)
+    orders: Mapping[MessageId, frozenset[PhaseId]] = {}
     answered: MessageId | None = None
     sent_ms: int | None = None
     sent_phases: tuple[PhaseId, ...] = ()

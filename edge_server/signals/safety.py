@@ -15,7 +15,10 @@ What it holds, whoever proposes what:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, field, replace
+from dataclasses import InitVar, dataclass
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge_server.signals.layout import Layout, StageLayout
 from edge_server.signals.view import View
@@ -54,13 +57,12 @@ class Proposal:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """All on the edge's monotonic clock. red_ms: since when a phase has been without green. called_ms: since when
     somebody has waited for it. heading, headed_ms: the phases last commanded, and when that command was new."""
 
-    red_ms: Mapping[PhaseId, int] = field(default_factory=dict)
-    called_ms: Mapping[PhaseId, int] = field(default_factory=dict)
+    red_ms: Mapping[PhaseId, int] = {}
+    called_ms: Mapping[PhaseId, int] = {}
     heading: frozenset[PhaseId] | None = None
     headed_ms: int = 0
 
@@ -127,7 +129,7 @@ def _remember(layout: Layout, memory: Memory, view: View, wanted: frozenset[Phas
             if known_ms >= red[phase] - times.change_ms - REACTION_MS:
                 red[phase] = min(known_ms, red[phase])
         calls = [now_ms] if phase in wanted else []
-        if memory.called_ms.get(phase, -1) >= red[phase]:
+        if memory.called_ms.get(phase, red[phase] - 1) >= red[phase]:
             calls.append(memory.called_ms[phase])
         if phase in view.called_ms:
             calls.append(view.called_ms[phase])

@@ -52,9 +52,11 @@ class Sight:
         if position >= len(self.lanes):
             return prior
         seen = self.lanes[position]
-        deviation = seen.deviation + DRIFT_PER_S * max(0, now_ms - self.seen_ms) / 1000
-        spread = (lane.capacity * PRIOR_DEVIATION_SHARE) ** 2
-        return prior + (seen.mean - prior) * spread / (spread + deviation**2)
+        age_ms = now_ms - self.seen_ms
+        deviation = seen.deviation + (DRIFT_PER_S * age_ms / 1000 if age_ms > 0 else 0.0)
+        prior_deviation = lane.capacity * PRIOR_DEVIATION_SHARE
+        spread = prior_deviation * prior_deviation
+        return prior + (seen.mean - prior) * spread / (spread + deviation * deviation)
 
     def after(self, observation: Observation, approach: ApproachLayout, seen_ms: int) -> Sight:
         """What is known after one more observation; a blind or learning one, or an older one, changes nothing."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge_server.errors import (
     CommandRefused,
@@ -14,7 +16,7 @@ from edge_server.errors import (
 )
 from edge_server.signals.fault import SignalFault
 from edge_server.signals.layout import Layout
-from edge_server.signals.lease import MISFITS, USURPED, LeaseState, answer
+from edge_server.signals.lease import HEARTBEAT_MAX_AGE_MS, MISFITS, USURPED, LeaseState, answer
 from edge_server.signals.view import View
 from protocol.messages import Heartbeat
 
@@ -25,8 +27,7 @@ PERSISTENT_MS = 3_000
 GRACE_MS = 5_000
 
 
-@dataclass(frozen=True)
-class Watch:
+class Watch(Struct, frozen=True):
     """since_ms: when the watch began. unanswered_ms, refused_ms: since when our orders have got no answer, or nothing
     but refusals. contradiction: how the controller disobeyed, until it obeys; disobeyed: the latest heartbeat showed
     it."""
@@ -54,7 +55,7 @@ def heard(watch: Watch, layout: Layout, before: LeaseState, view: View) -> Watch
         elif outcome.refusal not in USURPED:
             since_ms = watch.refused_ms if watch.refused_ms is not None else now_ms
             watch = replace(watch, refused_ms=since_ms, refusal=outcome.refusal)
-    if before.standing not in ("asking", "holding"):
+    if before.standing not in ("asking", "holding") or now_ms - before.heard_ms > HEARTBEAT_MAX_AGE_MS:
         watch = replace(watch, unanswered_ms=None)
     contradiction = _contradiction(layout, before, view)
     return replace(watch, contradiction=contradiction or watch.contradiction, disobeyed=contradiction is not None)
@@ -66,8 +67,7 @@ def faults(
     """Everything that is wrong now, by the alarm's slug."""
     place = layout.intersection
     found: list[SignalFault] = []
-    silent_ms = now_ms - (view.heard_ms if view is not None else watch.since_ms)
-    if silent_ms > SILENT_AFTER_MS:
+    if now_ms - (view.heard_ms if view is not None else watch.since_ms) > SILENT_AFTER_MS:
         silent = ControllerSilent(intersection=place, silent_s=SILENT_AFTER_MS // 1000)
         return {"controller-silent": SignalFault("controller-silent", place, "critical", silent)}
     if view is not None and view.heartbeat.control == "flash":

@@ -35,7 +35,8 @@ def decide(layout: Layout, sights: Sights, view: View, now_ms: int) -> Decision:
     if current is None or current is best:
         return Decision(best.id, f"pressure {pressures[best.id]:.1f}")
     gain = pressures[best.id] - pressures[current.id]
-    if gain <= SWITCHING_LOSS_VEHICLES:
+    # A stage that only adds a walk to what is green ends nothing, so it loses nothing.
+    if gain <= (SWITCHING_LOSS_VEHICLES if view.serving - best.phases else 0.0):
         return Decision(current.id, f"pressure {pressures[current.id]:.1f}, {best.id} gains only {gain:.1f}")
     return Decision(best.id, f"pressure {pressures[best.id]:.1f} over {pressures[current.id]:.1f} of {current.id}")
 
