@@ -4,7 +4,6 @@ interleaved in the RTSP connection (RFC 2326, 10.12). OpenCV's ffmpeg reads it f
 import socket
 import struct
 import threading
-import time
 
 import cv2
 import numpy as np
@@ -15,7 +14,10 @@ from agent.camera.rtsp import RtspCamera
 from agent.errors import CameraRefused, CameraStalled, CameraUnreachable
 from node.clock import SystemClock
 
-SDP = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=video 0 RTP/AVP 26\r\na=control:track1\r\n"
+SDP = (
+    "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+    "m=video 0 RTP/AVP 26\r\na=control:track1\r\n"
+)
 
 
 class RtspServer:
@@ -177,8 +179,7 @@ def test_a_stream_that_falls_silent_ends_within_its_time_out():
     with RtspServer(fall_silent_after=12) as server:
         camera = RtspCamera(server.url(), SystemClock(), 5.0, 1.0)
         with pytest.raises(CameraStalled):
-            while camera.read() is not None:
-                time.sleep(0)
+            list(iter(camera.read, None))
         camera.close()
 
 

@@ -1,6 +1,7 @@
 """Quality, the empty road, publishing, footprints, and what is kept in files."""
 
 import dataclasses
+import itertools
 
 import cv2
 import numpy as np
@@ -110,7 +111,7 @@ def test_filling_closes_small_holes_only(edged, hole):
     if len(rows):
         assert not covered[: rows[0]].any()
         assert not covered[rows[-1] + 1 :].any()
-        for a, b in zip(rows[:-1], rows[1:], strict=True):
+        for a, b in itertools.pairwise(rows):
             assert covered[a : b + 1].all() == (b - a <= hole)
 
 
