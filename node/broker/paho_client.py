@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -24,6 +26,7 @@ KEEPALIVE_S = 5
 CONNECT_TIMEOUT_S = 5.0
 STEADY_S = 5.0
 HEARERS_KEPT = 20_000
+DRAIN_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -88,14 +91,19 @@ class PahoClient:
     def stop(self) -> None:
         self._stopping.set()
         current = self._current
+        wire: Any = current.socket() if current is not None else None
+        joining = self._thread is not None and self._thread is not threading.current_thread()
+        held = _second_handle(wire) if joining else None
         if current is not None:
             current.disconnect()
-        if self._thread is None or self._thread is threading.current_thread():
+        if self._thread is None or not joining:
             return
         self._thread.join(CONNECT_TIMEOUT_S / 2)
-        wire: Any = current.socket() if current is not None else None
+        if held is not None:
+            _drain(held)
         if self._thread.is_alive() and wire is not None:
-            wire.shutdown(socket.SHUT_RDWR)  # the other end reads nothing: it won't get a good-bye
+            with contextlib.suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)  # the other end reads nothing: it won't get a good-bye
         self._thread.join(CONNECT_TIMEOUT_S)
 
     def subscribe(self, topic_filter: str, qos: int, on_message: OnMessage) -> None:
@@ -246,3 +254,21 @@ class PahoClient:
         if self._error is None or self._error.code != error.code:
             log.warning("%s", error)
         self._error = error
+
+
+def _second_handle(wire: Any) -> socket.socket | None:
+    """Keeps a connection open after paho has closed its own handle; None when it is closed already."""
+    try:
+        return socket.socket(fileno=os.dup(wire.fileno()))
+    except (AttributeError, OSError):
+        return None
+
+
+def _drain(held: socket.socket) -> None:
+    """Read what still comes until the broker hangs up. To close a connection with unread bytes resets it: the broker
+    may then never see the good-bye that it was sent, and publishes the will."""
+    with held, contextlib.suppress(OSError):
+        held.settimeout(DRAIN_S)
+        deadline = time.monotonic() + DRAIN_S
+        while held.recv(65_536) and time.monotonic() < deadline:
+            pass
