@@ -99,8 +99,8 @@ class CameraFileUnreadable(KinflowError):
 
 class VideoNotWritable(KinflowError):
     number = 70
-    cause = "The video {path} could not be written."
-    advice = "Choose a name that ends in .mp4 or .avi, in a folder that exists and that you may write to."
+    cause = "{path} could not be written: {detail}."
+    advice = "Choose another name (a video's ends in .mp4 or .avi), in a folder that exists and that you may write to."
 
 
 class CameraOptionsUneven(KinflowError):

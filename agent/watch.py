@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +23,7 @@ from protocol.units import CONGESTION_CLASSES
 
 # The road is learnt from this much of a file before it is measured.
 LEARN_FROM_S = 1200.0
+VIDEO_ENDINGS = (".mp4", ".avi")
 
 
 @dataclass
@@ -56,16 +58,14 @@ class VideoOut:
 
     def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
         codec = cv2.VideoWriter.fourcc(*("MJPG" if path.suffix.lower() == ".avi" else "mp4v"))
-        self._writer = cv2.VideoWriter(str(path), codec, fps, size) if path.parent.is_dir() else None
-        if self._writer is None or not self._writer.isOpened():
-            raise VideoNotWritable(path=path)
+        self._writer = cv2.VideoWriter(str(path), codec, fps, size)
+        if not self._writer.isOpened():
+            raise VideoNotWritable(path=path, detail="OpenCV can't write such a video there")
 
     def write(self, picture: Image) -> None:
-        assert self._writer is not None
         self._writer.write(picture)
 
     def close(self) -> None:
-        assert self._writer is not None
         self._writer.release()
 
 
@@ -92,6 +92,10 @@ def watch(
             return propose(road_width_m, visible_length_m, picture, lanes)
         return calibrate(points, road_width_m, visible_length_m, picture, lanes=lanes)
 
+    if out is not None:
+        _check_target(out, path, VIDEO_ENDINGS)
+    if series is not None:
+        _check_target(series, path)
     learnt = _learn(path, clock, calibrated, lambda share: progress(share / 2))
     summary, video, rows = Summary(), None, []
     camera = FileCamera(path, clock, live=False)
@@ -118,6 +122,18 @@ def watch(
             series.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     progress(1.0)
     return summary
+
+
+def _check_target(target: Path, watched: Path, endings: tuple[str, ...] = ()) -> None:
+    """Refuse a file that can't be written, before the video is read, and the video itself, before it is lost."""
+    if endings and target.suffix.lower() not in endings:
+        raise VideoNotWritable(path=target, detail=f"its name must end in {' or '.join(endings)}")
+    if target.exists() and watched.exists() and target.samefile(watched):
+        raise VideoNotWritable(path=target, detail="it is the video that is watched")
+    if not target.parent.is_dir():
+        raise VideoNotWritable(path=target, detail="its folder is not there")
+    if not os.access(target if target.exists() else target.parent, os.W_OK) or target.is_dir():
+        raise VideoNotWritable(path=target, detail="this user may not write it")
 
 
 def _learn(

@@ -238,8 +238,10 @@ def test_watch_prints_one_object_and_draws_a_video(tmp_path, clip):
         (None, ["--road", "0,0,10,10,20,20,30,30"], 64),
         (None, ["--road-width", "-4"], 67),
         (None, ["--out", "/nowhere/at/all.mp4"], 70),
+        (None, ["--series", "/nowhere/at/all.jsonl"], 70),
+        (None, ["--out", "drawn.txt"], 70),
     ],
-    ids=["empty", "truncated", "collinear", "negative", "no folder"],
+    ids=["empty", "truncated", "collinear", "negative", "no folder", "no folder for the series", "no video's ending"],
 )
 def test_watch_tells_bad_input_by_its_code(tmp_path, clip, spoil, arguments, code):
     path, _ = clip
@@ -255,3 +257,17 @@ def test_watch_tells_bad_input_by_its_code(tmp_path, clip, spoil, arguments, cod
         figures = json.loads(done.stdout)
         assert 0 < figures["frames"] < 40
         assert figures["error"] == "KF56"
+
+
+@pytest.mark.parametrize("option", ["--out", "--series"])
+def test_watch_never_writes_over_what_it_watches(tmp_path, clip, option):
+    path, _ = clip
+    before = path.read_bytes()
+    link = tmp_path / "link.mp4"
+    link.symlink_to(path)
+    command = [sys.executable, "-c", "from kinflow.main import main; main()", "watch", str(path)]
+    command += ["--road-width", "10.5", "--road-length", "60", option, str(link)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=25, check=False)
+    assert done.returncode == 70, done.stderr
+    assert "it is the video that is watched" in done.stderr
+    assert path.read_bytes() == before
