@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import click
 import msgspec
 import typer
 from msgspec import Struct
@@ -31,7 +34,8 @@ def edge(
     """From a device's publish to the store and to the dashboard's event, with a real broker and a real edge server."""
     from benchmarks.edge import Setting, measure  # noqa: PLC0415
 
-    show(measure(Setting(broker.value, devices, rate, seconds)), as_json)
+    with told():
+        show(measure(Setting(broker.value, devices, rate, seconds)), as_json)
 
 
 @app.command()
@@ -45,10 +49,11 @@ def fleet(
     """How the edge server bears many devices: rate, memory, delay."""
     from benchmarks import fleet as growth  # noqa: PLC0415
 
+    with told():
+        runs = [growth.fleet(step, seconds, broker.value) for step in (growth.STEPS if plot else (devices,))]
     if plot is None:
-        show(growth.fleet(devices, seconds, broker.value), as_json)
+        show(runs[0], as_json)
         return
-    runs = [growth.fleet(step, seconds, broker.value) for step in growth.STEPS]
     growth.plot(runs, plot)
     if as_json:
         typer.echo(msgspec.json.encode({"runs": runs}).decode())
@@ -81,6 +86,15 @@ def agent(
     from benchmarks.agent import measure  # noqa: PLC0415
 
     show(measure(broker.value, live_s=seconds), as_json)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What kept a bench from running is for a person to read."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def show(figures: Struct, as_json: bool) -> None:

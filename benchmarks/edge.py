@@ -23,9 +23,11 @@ import psutil
 from msgspec import Struct
 
 from benchmarks.load import Orders, Report
+from sim_devices.fleet.fleet import allow_files
 
 START_TIMEOUT_S = 30.0
 DRAIN_S = 30.0
+SPARE_FILES = 200
 EDGE = [sys.executable, "-c", "from kinflow.main import main; main()", "edge", "run"]
 LOAD = [sys.executable, "-m", "benchmarks.load"]
 ROOT = Path(__file__).parent.parent
@@ -68,6 +70,9 @@ class Figures(Struct, kw_only=True):
 
 def measure(setting: Setting) -> Figures:
     """Run it once; everything that it starts has ended when this returns. Raises RuntimeError with the reason."""
+    needed = setting.devices + SPARE_FILES
+    if (allowed := allow_files(needed)) < needed:
+        raise RuntimeError(f"{setting.devices} devices need {needed} open files; this user may have {allowed}")
     with tempfile.TemporaryDirectory(prefix="kinflow-bench-") as folder:
         home = Path(folder)
         with _Edge(setting, home) as edge:
@@ -168,7 +173,8 @@ class _Edge:
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return round(int(line.split()[1]) / 1024, 1)
-        return round(psutil.Process(self._process.pid).memory_info().rss / 2**20, 1)
+    user, system = times.user, times.system
+    return float(user) + float(system)
 
     def _answers(self) -> bool:
         try:
@@ -187,8 +193,7 @@ def free_port() -> int:
 
 def _cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
-    total: float = times.user + times.system
-    return total
+    return float(times.user + times.system)
 
 
 def _load(orders: Orders) -> Report:

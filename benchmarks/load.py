@@ -81,17 +81,21 @@ class Stopwatch:
 async def events(port: int, token: str) -> AsyncIterator[tuple[bytes, bytes]]:
     """Server-sent events of the gateway as (name, data)."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
-    writer.write(f"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
-    head = await reader.readuntil(b"\r\n\r\n")
-    if b" 200 " not in head.split(b"\r\n", 1)[0]:
-        raise ConnectionError(f"the dashboard's stream was refused: {head.splitlines()[0].decode()}")
-    rest = b""
-    while size := int(await reader.readuntil(b"\r\n"), 16):
-        rest += (await reader.readexactly(size + 2))[:-2]
-        *whole, rest = rest.split(b"\n\n")
-        for event in whole:
-            fields = dict(line.split(b": ", 1) for line in event.splitlines() if b": " in line)
-            yield fields.get(b"event", b""), fields.get(b"data", b"")
+    try:
+        host = f"Host: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n"
+        writer.write(f"GET /api/v1/events HTTP/1.1\r\n{host}".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b" 200 " not in head.split(b"\r\n", 1)[0]:
+            raise ConnectionError(f"the dashboard's stream was refused: {head.splitlines()[0].decode()}")
+        rest = b""
+        while size := int(await reader.readuntil(b"\r\n"), 16):
+            rest += (await reader.readexactly(size + 2))[:-2]
+            *whole, rest = rest.split(b"\n\n")
+            for event in whole:
+                fields = dict(line.split(b": ", 1) for line in event.splitlines() if b": " in line)
+                yield fields.get(b"event", b""), fields.get(b"data", b"")
+    finally:
+        writer.close()
 
 
 async def _watch(orders: Orders, stopwatch: Stopwatch) -> None:
@@ -102,7 +106,7 @@ async def _watch(orders: Orders, stopwatch: Stopwatch) -> None:
 
 
 async def carry_out(orders: Orders) -> Report:
-    limit = allow_files(orders.devices + 200)
+    limit = allow_files(0)
     address = BrokerAddress(port=orders.broker_port, username="kinflow", password=orders.broker_password)
     load = Load(address, orders.devices, orders.rate, orders.seconds, orders.drain_s)
     stopwatch = Stopwatch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,8 @@ from protocol.ids import DeviceId
 from protocol.messages import SignalCommand
 from protocol.site import Site
 from protocol.topics import DEFAULT_PREFIX, PRESENCE, SIGNAL_COMMAND
+
+OPEN_FILES = 65_536
 
 log = structlog.get_logger("edge")
 
@@ -192,4 +195,9 @@ class EdgeServer:
 
 
 def _start_host(options: EdgeOptions) -> BrokerHost:
+    """A broker needs an open file for each device: allow it as many as this user may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return start_broker(options.embed, options.home / "broker", options.broker_port, broker_password(options.home))
