@@ -173,8 +173,8 @@ class _Edge:
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return round(int(line.split()[1]) / 1024, 1)
-    user, system = times.user, times.system
-    return float(user) + float(system)
+        rss: int = psutil.Process(self._process.pid).memory_info().rss
+        return round(rss / 2**20, 1)
 
     def _answers(self) -> bool:
         try:
