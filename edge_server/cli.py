@@ -109,6 +109,7 @@ def devices(as_json: AsJson = False, home: Home = None) -> None:
 
 
 def _options(home: Path, settings: Settings) -> EdgeOptions:
+    from edge_server.beacon import lan_addresses  # noqa: PLC0415
     from edge_server.server import EdgeOptions  # noqa: PLC0415
     from edge_server.store.retention import Limits  # noqa: PLC0415
     from node.broker.address import parse_broker  # noqa: PLC0415
@@ -124,7 +125,7 @@ def _options(home: Path, settings: Settings) -> EdgeOptions:
         site_path=str(path),
         host=edge.host,
         port=edge.port,
-        hosts=frozenset({socket.gethostname()}),
+        hosts=frozenset({socket.gethostname(), edge.host, *lan_addresses()}),
         broker=parse_broker(settings.broker.url) if settings.broker.url else None,
         embed=settings.broker.kind,
         broker_port=settings.broker.port,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from edge_server.beacon import EVERYWHERE, Beacon
 from edge_server.bus import Bus
 from edge_server.context import EdgeContext
 from edge_server.events import BrokerLink, HeartbeatReceived, ObservationReceived
@@ -35,9 +36,10 @@ from node.broker.paho_client import PahoClient
 from node.broker.password import broker_password
 from node.broker.port import BrokerAddress, BrokerHost
 from node.clock import Clock, SystemClock
+from node.config.load import is_loopback
 from node.identity import Identity
 from node.link import death_will
-from node.ports import check_port_free
+from node.ports import LOOPBACK, check_port_free
 from protocol.codec import encode
 from protocol.ids import DeviceId
 from protocol.messages import SignalCommand
@@ -51,8 +53,9 @@ log = structlog.get_logger("edge")
 
 @dataclass(frozen=True)
 class EdgeOptions:
-    """broker: one that runs already; None starts one of `embed` on broker_port. hosts: names besides loopback by which
-    people call the dashboard. home_assistant: its discovery prefix, "" for off."""
+    """broker: one that runs already; None starts one of `embed` on broker_port, which listens beyond loopback, and is
+    advertised there, when `host` does. hosts: names besides loopback by which people call the dashboard.
+    home_assistant: its discovery prefix, "" for off."""
 
     home: Path
     database: Path
@@ -135,6 +138,9 @@ class EdgeServer:
             path=options.site_path,
         )
         self._gateway = GatewayServer(Gateway(self.context, options.hosts), options.host, options.port)
+        self._beacon = None
+        if options.broker is None and not is_loopback(options.host):
+            self._beacon = Beacon(options.device, options.host, options.broker_port, options.port)
 
     def start(self) -> None:
         self._worker.start()
@@ -142,11 +148,15 @@ class EdgeServer:
         self._signals.start()
         self._gateway.start()
         self._client.start()
+        if self._beacon is not None:
+            self._beacon.start()
         log.info(
             "the edge server runs", device=self._options.device, url=f"http://{self._options.host}:{self._gateway.port}"
         )
 
     def stop(self) -> None:
+        if self._beacon is not None:
+            self._beacon.stop()
         self._gateway.stop()
         self._signals.stop()
         self._worker.stop()
@@ -200,4 +210,6 @@ def _start_host(options: EdgeOptions) -> BrokerHost:
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return start_broker(options.embed, options.home / "broker", options.broker_port, broker_password(options.home))
+    bind = LOOPBACK if is_loopback(options.host) else EVERYWHERE
+    folder, password = options.home / "broker", broker_password(options.home)
+    return start_broker(options.embed, folder, options.broker_port, password, bind)

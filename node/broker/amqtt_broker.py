@@ -1,4 +1,4 @@
-"""amqtt inside this process, for where mosquitto is not installed: its own thread and event loop, loopback only."""
+"""amqtt inside this process, where mosquitto is not installed: own thread and event loop, loopback unless asked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from amqtt.session import Session  # type: ignore[import-untyped]
 from node.broker.password import USERNAME
 from node.broker.port import BrokerAddress
 from node.errors import BrokerFailed
-from node.ports import check_port_free
+from node.ports import LOOPBACK, check_port_free
 
 START_TIMEOUT_S = 10.0
 
@@ -58,9 +58,10 @@ class _TidyBroker(Broker):  # type: ignore[misc]
 class AmqttBroker:
     """Speaks MQTT 3.1.1 only, and keeps nothing on disk; `folder` is taken for the shape that all hosts share."""
 
-    def __init__(self, folder: Path, port: int, password: str) -> None:
+    def __init__(self, folder: Path, port: int, password: str, bind: str = LOOPBACK) -> None:
         del folder
         self._port = port
+        self._bind = bind
         self._password = password
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -71,7 +72,7 @@ class AmqttBroker:
         return BrokerAddress(port=self._port, username=USERNAME, password=self._password)
 
     def start(self) -> None:
-        check_port_free(self.address.host, self._port)
+        check_port_free(self._bind, self._port)
         for name in ("amqtt", "transitions"):
             logging.getLogger(name).setLevel(logging.ERROR)
         started = threading.Event()
@@ -108,7 +109,7 @@ class AmqttBroker:
 
     def _settings(self) -> dict[str, Any]:
         return {
-            "listeners": {"default": {"type": "tcp", "bind": f"{self.address.host}:{self._port}"}},
+            "listeners": {"default": {"type": "tcp", "bind": f"{self._bind}:{self._port}"}},
             "plugins": {
                 f"{__name__}.{SharedPassword.__name__}": {"username": USERNAME, "password": self._password},
             },

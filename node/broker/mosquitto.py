@@ -1,4 +1,4 @@
-"""mosquitto as a child process: our own configuration, loopback only, one user, gone when we are."""
+"""mosquitto as a child process: our own configuration, loopback unless asked, one user, gone when we are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from node.broker.password import USERNAME
 from node.broker.port import BrokerAddress
 from node.child import dying_with_parent
 from node.errors import BrokerFailed, BrokerNotInstalled
-from node.ports import check_port_free
+from node.ports import LOOPBACK, check_port_free
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
@@ -37,11 +37,13 @@ def password_line(username: str, password: str, salt: bytes) -> str:
 
 
 class MosquittoBroker:
-    """Runs in `folder`, which receives its configuration, its password file (a salted hash) and its log."""
+    """Runs in `folder`, which receives its configuration, its password file (a salted hash) and its log. bind: the
+    address that it listens on; loopback must be among what that means, for we ourselves come in there."""
 
-    def __init__(self, folder: Path, port: int, password: str) -> None:
+    def __init__(self, folder: Path, port: int, password: str, bind: str = LOOPBACK) -> None:
         self._folder = folder
         self._port = port
+        self._bind = bind
         self._password = password
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -57,7 +59,7 @@ class MosquittoBroker:
         binary = find_mosquitto()
         if binary is None:
             raise BrokerNotInstalled()
-        check_port_free(self.address.host, self._port)
+        check_port_free(self._bind, self._port)
         self._folder.mkdir(parents=True, exist_ok=True)
         configuration = self._write_configuration()
         with (self._folder / "mosquitto.log").open("wb") as output:
@@ -88,7 +90,7 @@ class MosquittoBroker:
         configuration = self._folder / "mosquitto.conf"
         configuration.write_text(
             "# Written by Kinflow at each start.\n"
-            f"listener {self._port} {self.address.host}\n"
+            f"listener {self._port} {self._bind}\n"
             f"user {getpass.getuser()}\n"
             "allow_anonymous false\n"
             f"password_file {passwords}\n"

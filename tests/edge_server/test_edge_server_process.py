@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_server.beacon import lan_addresses
 from edge_server.store.file import open_store
 from node.broker.address import format_broker
 from node.broker.mosquitto import MosquittoBroker, find_mosquitto
@@ -280,5 +281,28 @@ def test_it_starts_a_broker_of_its_own(kind: str, place: Place, device, eventual
         assert edge.process.wait(15) == 0
         with pytest.raises(OSError):  # noqa: PT011 (refused, and nothing else would tell more)
             socket.create_connection(("127.0.0.1", broker_port), 1)
+    finally:
+        edge.kill()
+
+
+def reachable(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 2).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not lan_addresses(), reason="this machine has no network but itself")
+@pytest.mark.parametrize("asked", [False, True])
+def test_nothing_listens_beyond_loopback_unless_asked(asked: bool, place: Place, eventually) -> None:
+    broker_port = place.free_port()
+    edge = place.edge("own", None)
+    edge.start("--embed", "amqtt", "--broker-port", str(broker_port), *(["--host", "0.0.0.0"] if asked else []))
+    try:
+        eventually(edge.ready)
+        address = lan_addresses()[0]
+        assert reachable(address, edge.port) is asked
+        assert reachable(address, broker_port) is asked
     finally:
         edge.kill()
