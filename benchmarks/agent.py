@@ -185,7 +185,7 @@ def _fast(command: list[str], root: Path, listener: Listener, seconds: float) ->
         later.frame - earlier.frame if later.frame > earlier.frame else later.frame
         for earlier, later in itertools.pairwise(seen)
     )
-    return frames * 1000 / (seen[-1].mono_ms - seen[0].mono_ms), peak_mb
+    return float(frames * 1000 / (seen[-1].mono_ms - seen[0].mono_ms)), peak_mb
 
 
 def _live(command: list[str], root: Path, listener: Listener, seconds: float) -> Live:
@@ -252,7 +252,7 @@ def _peak_rss_mb(process: psutil.Popen) -> float:
     for line in Path(f"/proc/{process.pid}/status").read_text("ascii").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / _MB
-    return process.memory_info().rss / _MB
+    return float(process.memory_info().rss / _MB)
 
 
 def _cpu_s(process: psutil.Popen) -> float:

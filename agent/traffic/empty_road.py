@@ -87,10 +87,8 @@ class EmptyRoad:
     def _mode(self) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         mode = (self.seconds * _PRIOR).argmax(axis=2)
         total = self.seconds.sum(axis=2)
-        held = sum(
-            np.take_along_axis(self.seconds, np.clip(mode + step, 0, BINS - 1)[..., None], 2)[..., 0]
-            for step in (-1, 0, 1)
-        )
+        around = [np.clip(mode + step, 0, BINS - 1)[..., None] for step in (-1, 0, 1)]
+        held = np.sum([np.take_along_axis(self.seconds, one, 2)[..., 0] for one in around], axis=0)
         flat = (_CENTRES[mode] < ASPHALT_MOST) & (held >= _ASPHALT_EVIDENCE_S)
         returned = (total >= _RETURN_EVIDENCE_S) & (held >= 0.3 * total) & (held <= 0.97 * total)
         # Nothing but the road itself stays exactly the same for so long.

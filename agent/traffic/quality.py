@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,11 +23,15 @@ _BRIGHT_SHARE = 0.35
 # Sharpness below this share of what the same camera used to show is blur: a wet or misted lens, lost focus.
 _BLUR_SHARE = 0.35
 _BLUR_ABSOLUTE = 0.35
-_REFERENCE_S = 600.0
-# A camera has moved when its picture lies this many small pixels off, three checks running.
-_MOVED_PX = 4.0
-_MOVED_CHECKS = 3
-_SURE_RESPONSE = 0.08
+_REFERENCE_S = 60.0
+_DULLER_SHARE = 1 / 600
+# A camera has moved when its picture lies this many small pixels off, and always by the same, some checks running:
+# traffic and noise at night give shifts too, each time another.
+_MOVED_PX, _SAME_PX = 4.0, 2.0
+_MOVED_CHECKS = 4
+_SURE_RESPONSE = 0.05
+# Each check's share in the recent edges: a memory of some five seconds.
+_RECENT_SHARE = 0.2
 _SCORES: dict[Problem, float] = {
     "moved": 0.1,
     "frozen": 0.05,
@@ -41,15 +46,17 @@ _BLACK_SCORE = 0.1
 
 @dataclass(frozen=True)
 class QualityState:
-    """reference: the mean edges of the picture, 90 x 160, that a moved camera is told by. sharpness: what this camera
-    usually shows."""
+    """reference, recent: mean edges of the picture, 90 x 160, over minutes and over seconds: a camera that was moved is
+    told by them, for traffic is averaged out. sharpness: what this camera usually shows."""
 
     reference: NDArray[Any] | None = None
+    recent: NDArray[Any] | None = None
     sharpness: float | None = None
     checked_ms: int | None = None
     changed_ms: int | None = None
     fingerprint: bytes = b""
     moved_checks: int = 0
+    moved_px: tuple[float, float] = (0.0, 0.0)
     problems: tuple[Problem, ...] = ()
     black: bool = False
 
@@ -89,15 +96,19 @@ def _check(state: QualityState, image: Image, mono_ms: int) -> QualityState:
         problems.append("blurred")
     edges = cv2.magnitude(cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1))
     edges = np.minimum(np.sqrt(edges), 16.0)
-    moved = 0
-    reference = edges
-    if state.reference is not None:
-        (dx, dy), response = cv2.phaseCorrelate(state.reference, edges, _WINDOW)
-        off = (dx * dx + dy * dy) ** 0.5 >= _MOVED_PX and response >= _SURE_RESPONSE
-        moved = min(state.moved_checks + 1, _MOVED_CHECKS) if off else max(0, state.moved_checks - 1)
-        # A picture that may have moved must not teach where it ought to be.
-        share = 0.0 if moved else min(1.0, _CHECK_EVERY_MS / 1000 / _REFERENCE_S * 10)
-        reference = state.reference + np.float32(share) * (edges - state.reference)
+    recent = edges if state.recent is None else state.recent + np.float32(_RECENT_SHARE) * (edges - state.recent)
+    reference = recent if state.reference is None else state.reference
+    (dx, dy), response = cv2.phaseCorrelate(reference, recent, _WINDOW)
+    off = math.hypot(dx, dy) >= _MOVED_PX
+    again = math.hypot(dx - state.moved_px[0], dy - state.moved_px[1]) <= _SAME_PX
+    moved = state.moved_checks
+    if off and response >= _SURE_RESPONSE:
+        moved = min(moved + 1, _MOVED_CHECKS) if again or not moved else 1
+    elif not off:
+        moved = max(0, moved - 1)
+        if not moved:
+            # Only a picture that lies where it should may teach where that is.
+            reference = reference + np.float32(_CHECK_EVERY_MS / 1000 / _REFERENCE_S) * (recent - reference)
     if moved >= _MOVED_CHECKS or (moved and "moved" in state.problems):
         problems.append("moved")
     return replace(
@@ -106,6 +117,8 @@ def _check(state: QualityState, image: Image, mono_ms: int) -> QualityState:
         sharpness=sharpness,
         checked_ms=mono_ms,
         moved_checks=moved,
+        moved_px=(dx, dy),
+        recent=recent,
         problems=tuple(problems),
         black=luma < _BLACK_LUMA,
     )
@@ -123,5 +136,5 @@ def _sharpness(usual: float | None, image: Image, luma: float) -> tuple[float, b
     if luma < _DARK_LUMA:
         return usual, False
     blurred = now < _BLUR_SHARE * usual or now < _BLUR_ABSOLUTE
-    share = 0.05 if now > usual else 1 / _REFERENCE_S
+    share = 0.05 if now > usual else _DULLER_SHARE
     return usual + share * (now - usual), blurred

@@ -77,8 +77,8 @@ def test_a_camera_that_was_moved_is_noticed_and_wind_is_not(drawn_road):
     road = drawn_road()
     state, _ = judged([road.draw() for _ in range(5)])
     state = dataclasses.replace(state, checked_ms=None, changed_ms=None)
-    _, wind = judged([road.draw(shift=((-1) ** n * 3, 2)) for n in range(5)], state=state)
-    _, moved = judged([road.draw(shift=(40, 12)) for _ in range(5)], state=state)
+    _, wind = judged([road.draw(shift=((-1) ** n * 3, 2)) for n in range(15)], state=state)
+    _, moved = judged([road.draw(shift=(40, 12)) for _ in range(15)], state=state)
     assert "moved" not in wind.problems
     assert "moved" in moved.problems
     assert moved.score < 0.2
