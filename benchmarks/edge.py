@@ -6,6 +6,8 @@ a reader of the dashboard's stream gets. What was numbered by a device and is no
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import signal
 import socket
@@ -131,6 +133,7 @@ class _Edge:
         self.port, self.broker_port = free_port(), free_port()
         ports = ["--port", str(self.port), "--broker-port", str(self.broker_port)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KINFLOW_")}
+        self._home = home
         self._log = home / "edge.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -177,12 +180,17 @@ class _Edge:
         return round(rss / 2**20, 1)
 
     def _answers(self) -> bool:
+        """Whether the door is open and the broker reached: a device's birth is then heard as it happens."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2.0)
         try:
-            for port in (self.port, self.broker_port):
-                socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
-        except OSError:
+            token = (self._home / "edge-token").read_text().strip()
+            connection.request("GET", "/api/v1/state", headers={"Authorization": f"Bearer {token}"})
+            servers = json.loads(connection.getresponse().read())["servers"]
+        except (OSError, http.client.HTTPException):
             return False
-        return True
+        finally:
+            connection.close()
+        return any(one["broker_connected"] for one in servers)
 
 
 def free_port() -> int:
