@@ -3,6 +3,7 @@ password, and later by its key."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Advertisement:
     def __init__(
         self, zeroconf: Zeroconf, edge: DeviceId, addresses: list[str], mqtt_port: int, http_port: int
     ) -> None:
-        from zeroconf import ServiceInfo  # noqa: PLC0415
+        from zeroconf import EventLoopBlocked, ServiceInfo  # noqa: PLC0415
 
         self._zeroconf = zeroconf
         self._info = ServiceInfo(
@@ -53,10 +54,15 @@ class Advertisement:
             server=f"{edge}.local.",
             addresses=[socket.inet_aton(address) for address in addresses],
         )
-        zeroconf.register_service(self._info, allow_name_change=True)
+        # On a busy machine zeroconf gives up waiting for its own thread, which goes on registering all the same.
+        with contextlib.suppress(EventLoopBlocked):
+            zeroconf.register_service(self._info, allow_name_change=True)
 
     def close(self) -> None:
-        self._zeroconf.unregister_service(self._info)
+        from zeroconf import EventLoopBlocked  # noqa: PLC0415
+
+        with contextlib.suppress(EventLoopBlocked):
+            self._zeroconf.unregister_service(self._info)
 
 
 def find_edges(zeroconf: Zeroconf, seconds: float = 3.0, enough: int | None = None) -> list[EdgeFound]:
