@@ -37,16 +37,19 @@ from node.broker.password import broker_password
 from node.broker.port import BrokerAddress, BrokerHost
 from node.clock import Clock, SystemClock
 from node.config.load import is_loopback
+from node.file_lock import hold_state
 from node.identity import Identity
 from node.link import death_will
 from node.ports import LOOPBACK, check_port_free
 from protocol.codec import encode
+from protocol.errors import KinflowError
 from protocol.ids import DeviceId
 from protocol.messages import SignalCommand
 from protocol.site import Site
 from protocol.topics import DEFAULT_PREFIX, PRESENCE, SIGNAL_COMMAND
 
 OPEN_FILES = 65_536
+BROKER_LOOK_S = 1.0
 
 log = structlog.get_logger("edge")
 
@@ -75,14 +78,15 @@ class EdgeOptions:
 
 
 class EdgeServer:
-    """start() returns once the door is open; stop() ends it all in good order. Raises PortInUse (KF48), StoreNewer
-    (KF51), or what starting a broker raises."""
+    """start() returns once the door is open; stop() ends it all in good order. Raises PortInUse (KF48), StateInUse
+    (KF53), StoreNewer (KF51), or what starting a broker raises."""
 
     def __init__(self, options: EdgeOptions, clock: Clock | None = None) -> None:
         check_port_free(options.host, options.port)
         self._options = options
         self._identity = Identity(options.device, clock or SystemClock())
         options.home.mkdir(parents=True, exist_ok=True)
+        self._lock = hold_state(options.database)
         store = Store(options.database)
         self.bus = Bus()
         self._host = _start_host(options) if options.broker is None else None
@@ -165,14 +169,28 @@ class EdgeServer:
         self.bus.close()
         if self._host is not None:
             self._host.stop()
+        self._lock.close()
 
     def run(self, stopping: threading.Event) -> None:
-        """Serve until `stopping` is set."""
+        """Serve until `stopping` is set, and start a broker of our own again when it ends by itself."""
         self.start()
+        failing = False
         try:
-            stopping.wait()
+            while not stopping.wait(BROKER_LOOK_S):
+                failing = self._revive_broker(failing)
         finally:
             self.stop()
+
+    def _revive_broker(self, failing: bool) -> bool:
+        """Whether it ended and could not be started again; told once. failing: what the last call returned."""
+        try:
+            if self._host is not None and self._host.revive():
+                log.warning("the broker had ended by itself; it runs again")
+        except KinflowError as error:
+            if not failing:
+                log.error(str(error))
+            return True
+        return False
 
     def _host_address(self) -> BrokerAddress:
         assert self._host is not None

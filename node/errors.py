@@ -129,3 +129,9 @@ class CheckBroken(KinflowError):
     number = 39
     cause = "The doctor's check {slug} itself failed: {detail}."
     advice = "The other checks are not affected; report this one with a support bundle."
+
+
+class StateInUse(KinflowError):
+    number = 53
+    cause = "{path} is in use by another Kinflow process."
+    advice = "Stop that process first, or give this one a state folder of its own with --home or KINFLOW_HOME."

@@ -58,6 +58,7 @@ def run(
     from agent.camera.opening import open_camera  # noqa: PLC0415
     from agent.traffic.calibration import check_size, parse_points  # noqa: PLC0415
     from node.clock import SystemClock  # noqa: PLC0415
+    from node.file_lock import hold_state  # noqa: PLC0415
     from node.supervisor import Supervisor  # noqa: PLC0415
     from sim_devices.group import CityGroup, GroupOptions  # noqa: PLC0415
     from sim_devices.own_camera import OwnCamera  # noqa: PLC0415
@@ -76,27 +77,28 @@ def run(
         own = OwnCamera(camera, road_width, road_length, road)
     simulation = ["--weather", weather, "--level", level, "--emergency", emergency]
     _say("Preparing the simulated city.")
-    group = CityGroup(
-        GroupOptions(
-            home=folder,
-            port=settings.edge.port,
-            embed=settings.broker.kind,
-            broker=parse_broker(settings.broker.url) if settings.broker.url else None,
-            seed=seed,
-            sensing=sensing,
-            simulation=simulation,
-            own_camera=own,
+    with hold_state(folder / "city"):
+        group = CityGroup(
+            GroupOptions(
+                home=folder,
+                port=settings.edge.port,
+                embed=settings.broker.kind,
+                broker=parse_broker(settings.broker.url) if settings.broker.url else None,
+                seed=seed,
+                sensing=sensing,
+                simulation=simulation,
+                own_camera=own,
+            )
         )
-    )
-    _say(f"Starting broker, edge server, agents and simulation; their logs are in {group.logs}.")
+        _say(f"Starting broker, edge server, agents and simulation; their logs are in {group.logs}.")
 
-    def ready() -> None:
-        _say(f"The dashboard is at {group.url}  (a simulation; the broker listens on port {group.broker_port})")
-        _say("Cameras need some seconds to start, and about a minute to learn their empty roads. Ctrl-C stops all.")
-        if browser and _has_screen():
-            webbrowser.open(group.url)
+        def ready() -> None:
+            _say(f"The dashboard is at {group.url}  (a simulation; the broker listens on port {group.broker_port})")
+            _say("Cameras need some seconds to start, and about a minute to learn their empty roads. Ctrl-C stops all.")
+            if browser and _has_screen():
+                webbrowser.open(group.url)
 
-    status = Supervisor(group.children(), group.logs).run(ready)
+        status = Supervisor(group.children(), group.logs).run(ready)
     _say("Stopped.")
     raise typer.Exit(status)
 

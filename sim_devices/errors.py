@@ -26,7 +26,7 @@ class SumoStopped(KinflowError):
 class FaultUnknown(KinflowError):
     number = 98
     cause = "{name!r} is no fault, or {subject!r} is nothing that this city has."
-    advice = "GET /faults on the fault panel lists every fault and what it can be applied to."
+    advice = "`kinflow city fault` lists every fault, and what it can be applied to."
 
 
 class CityNotRunning(KinflowError):

@@ -86,6 +86,12 @@ class AmqttBroker:
         if failures:
             raise BrokerFailed(kind="amqtt", detail=str(failures[0])) from failures[0]
 
+    def revive(self) -> bool:
+        if self._thread is None or self._thread.is_alive():
+            return False
+        self.start()
+        return True
+
     def stop(self) -> None:
         thread, self._thread = self._thread, None
         if thread is None or self._loop is None or self._stopping is None:

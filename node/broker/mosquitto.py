@@ -22,7 +22,8 @@ from node.ports import LOOPBACK, check_port_free
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
 MAX_PACKET_BYTES = 1024 * 1024
-PBKDF2_ROUNDS = 20_000
+# The password is random and long, so rounds add nothing but time: thousands of devices may come back at once.
+PBKDF2_ROUNDS = 1_000
 
 
 def find_mosquitto() -> str | None:
@@ -46,6 +47,7 @@ class MosquittoBroker:
         self._bind = bind
         self._password = password
         self._process: subprocess.Popen[bytes] | None = None
+        self._wanted = False
 
     @property
     def address(self) -> BrokerAddress:
@@ -70,8 +72,19 @@ class MosquittoBroker:
                 stderr=subprocess.STDOUT,
             )
         self._wait_until_it_accepts(self._process)
+        self._wanted = True
+
+    def revive(self) -> bool:
+        if not self._wanted or (self._process is not None and self._process.poll() is None):
+            return False
+        self.start()
+        return True
 
     def stop(self) -> None:
+        self._wanted = False
+        self._end()
+
+    def _end(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
@@ -117,7 +130,7 @@ class MosquittoBroker:
                     return
             except OSError:
                 time.sleep(0.02)
-        self.stop()
+        self._end()
         raise self._failure(f"it accepted no connection within {START_TIMEOUT_S:.0f} s")
 
     def _failure(self, detail: str) -> BrokerFailed:

@@ -77,6 +77,10 @@ class BrokerHost(Protocol):
     def address(self) -> BrokerAddress: ...
 
     def start(self) -> None:
-        """Return once it accepts connections. Raises BrokerNotInstalled, BrokerPortInUse or BrokerFailed."""
+        """Return once it accepts connections. Raises BrokerNotInstalled, PortInUse or BrokerFailed."""
+
+    def revive(self) -> bool:
+        """Start it again if it ended by itself, and tell whether it had. Call it now and then from the thread that
+        called start(). Raises what start() raises; the next call tries again."""
 
     def stop(self) -> None: ...

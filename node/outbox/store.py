@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from typing import TextIO
 import msgspec
 
 from node.errors import OutboxInUse
+from node.file_lock import lock_beside
 from node.outbox.entry import Entry, Key
 from node.outbox.queue import Batch, Loss
 from node.outbox.ranges import Range, SeqRanges
@@ -157,15 +157,10 @@ class OutboxStore:
 
 
 def _lock(path: Path) -> TextIO:
-    """Hold `<path>.lock` until it is closed or this process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.with_name(f"{path.name}.lock").open("w")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock_beside(path)
     except OSError as error:
-        file.close()
         raise OutboxInUse(path=path) from error
-    return file
 
 
 def _written_bytes() -> int:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from edge_server.beacon import lan_addresses
@@ -232,6 +233,18 @@ def test_a_port_in_use_is_told_by_its_code(edge: Edge) -> None:
     assert "Traceback" not in edge.log
 
 
+def test_one_store_has_one_edge_server(edge: Edge, place: Place, mosquitto, eventually) -> None:
+    edge.start()
+    eventually(edge.ready)
+    other = place.edge("edge", mosquitto.address)  # the same state folder, another port
+    assert other.start().wait(20) == 53
+    assert "KF53" in edge.log
+    assert "Traceback" not in edge.log
+    edge.kill()
+    edge.start()
+    eventually(lambda: edge.log.count("connected to 127.0.0.1") == 2)
+
+
 def test_a_store_from_the_future_is_told_by_its_code_and_left_alone(edge: Edge) -> None:
     connection = open_store(edge.home / "edge.db").connection
     connection.execute("PRAGMA user_version = 999")
@@ -304,5 +317,19 @@ def test_nothing_listens_beyond_loopback_unless_asked(asked: bool, place: Place,
         address = lan_addresses()[0]
         assert reachable(address, edge.port) is asked
         assert reachable(address, broker_port) is asked
+    finally:
+        edge.kill()
+
+
+@pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")
+def test_its_own_broker_is_started_again_when_it_is_killed(place: Place, eventually) -> None:
+    edge = place.edge("own", None)
+    edge.start("--embed", "mosquitto", "--broker-port", str(place.free_port()))
+    try:
+        eventually(edge.ready)
+        (broker,) = psutil.Process(edge.process.pid).children()
+        broker.kill()
+        eventually(lambda: edge.log.count("connected to 127.0.0.1") == 2)
+        assert "it runs again" in edge.log
     finally:
         edge.kill()

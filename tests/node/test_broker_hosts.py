@@ -60,6 +60,40 @@ def test_without_mosquitto_auto_takes_amqtt_and_mosquitto_is_an_error(
 
 
 @needs_mosquitto
+def test_a_broker_that_ended_by_itself_is_started_again_and_its_clients_come_back(
+    running: MosquittoBroker, wait_until: Callable[..., None]
+) -> None:
+    client = PahoClient(running.address, "c")
+    client.start()
+    wait_until(lambda: client.connected)
+    assert not running.revive()
+    assert running.pid is not None
+    os.kill(running.pid, signal.SIGKILL)
+    wait_until(lambda: not client.connected)
+    wait_until(running.revive)
+    wait_until(lambda: client.connected)
+    client.stop()
+    running.stop()
+    assert not running.revive()
+
+
+@needs_mosquitto
+def test_a_broker_that_can_not_be_started_again_is_tried_again(
+    running: MosquittoBroker, wait_until: Callable[..., None]
+) -> None:
+    assert running.pid is not None
+    with socket.socket() as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        psutil.Process(running.pid).kill()
+        os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+        thief.bind(("127.0.0.1", running.address.port))
+        thief.listen()
+        with pytest.raises(PortInUse):
+            running.revive()
+    wait_until(running.revive)
+
+
+@needs_mosquitto
 def test_mosquitto_leaves_no_password_on_disk(running: MosquittoBroker, tmp_path: Path) -> None:
     files = [path for path in (tmp_path / "broker").iterdir() if path.is_file()]
     assert {path.name for path in files} == {"mosquitto.conf", "mosquitto.passwd", "mosquitto.log"}
@@ -73,7 +107,7 @@ def test_a_password_line_is_what_mosquitto_passwd_would_write() -> None:
     line = password_line("kinflow", "pw", b"123456789012")
     name, empty_and_fields = line.strip().split(":", 1)
     _, kind, rounds, salt, digest = empty_and_fields.split("$")
-    assert (name, kind, rounds, salt) == ("kinflow", "7", "20000", "MTIzNDU2Nzg5MDEy")
+    assert (name, kind, rounds, salt) == ("kinflow", "7", "1000", "MTIzNDU2Nzg5MDEy")
     assert len(digest) == 88
 
 
