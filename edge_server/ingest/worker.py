@@ -36,6 +36,7 @@ BATCH = 2_000
 LINGER_S = 0.01
 TICK_MS = 1_000
 PROBE_MS = 2_000
+REPLACE_EVERY_MS = 60_000
 
 log = structlog.get_logger("edge.ingest")
 
@@ -71,6 +72,7 @@ class IngestWorker:
         self._own: list[Arrival] = []
         self._unwritten: dict[DeviceId, Device | None] = {}
         self._probe_at_mono_ms: int | None = None
+        self._replace_again_mono_ms = 0
         self._ticked_at_mono_ms = 0
         self._stored = self._unstored = self._repeated = self._commits = 0
         self._second_edges: set[DeviceId] = set()
@@ -233,14 +235,17 @@ class IngestWorker:
         return self._probe_at_mono_ms is None or self._clock.monotonic_ms() >= self._probe_at_mono_ms
 
     def _failed(self, error: sqlite3.Error) -> None:
-        if is_damage(error):
+        now_mono_ms = self._clock.monotonic_ms()
+        # A disk that damages each fresh file as well is not to be filled with them.
+        if is_damage(error) and now_mono_ms >= self._replace_again_mono_ms:
+            self._replace_again_mono_ms = now_mono_ms + REPLACE_EVERY_MS
             aside = self._store.replace()
             self._memory = Memory(State(current=self._memory.ingest.current), self._memory.fleet)
             self._unwritten |= self._memory.fleet.devices
             self._raise("store-quarantined", StoreQuarantined(path=aside))
             return
         first = self._probe_at_mono_ms is None
-        self._probe_at_mono_ms = self._clock.monotonic_ms() + PROBE_MS
+        self._probe_at_mono_ms = now_mono_ms + PROBE_MS
         if first:
             log.error("the store can't be written", detail=str(error))
             alarm = self._raise("store-unwritable", StoreUnwritable(path=self._store.path, detail=str(error)))
