@@ -154,4 +154,5 @@ def _standing(state: LeaseState, heartbeat: Heartbeat, now_ms: int) -> LeaseStat
     if lease is not None and lease.edge == state.edge and lease.epoch == state.epoch:
         return replace(state, standing="holding", usurp=False)
     # Nobody steers, or this edge did before it was restarted, or somebody is to be relieved.
-    return replace(state, standing="asking", epoch=state.highest_epoch + 1)
+    epoch = state.highest_epoch + 1
+    return replace(state, standing="asking", epoch=epoch, sent_ms=state.sent_ms if epoch == state.epoch else None)

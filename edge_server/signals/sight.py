@@ -1,8 +1,9 @@
 """What the edge last saw of an approach, as vehicles on each lane with their uncertainty.
 
-Vehicles come from the lane's count; where there is none, from its queue length over 7.5 m a vehicle; where there is
-none either, from occupancy x area over 9 m2, the mean footprint of the simulated mix (80 % cars of 8 m2, buses, trucks,
-motorcycles). A lane that the observation does not name gets an equal share of the approach.
+Vehicles come from the lane's count; where there is none, from the larger of queue length over 7.5 m a vehicle and
+occupancy x area over 9 m2, the mean footprint of the simulated mix (80 % cars of 8 m2, buses, trucks, motorcycles). The
+larger, because vehicles that move off are no queue any more and still want their green. A lane that the observation
+does not name gets an equal share of the approach.
 
 An estimate is shrunk towards the prior by its uncertainty, which grows with age: what is not seen for long becomes the
 prior, without a step. This is the posterior mean of a normal prior and a normal measurement.
@@ -85,14 +86,15 @@ def vehicles(observation: Observation, approach: ApproachLayout) -> tuple[Vehicl
 
 
 def _figure(seen: Observation | LaneObservation, area_m2: float) -> Vehicles | None:
-    for estimate, unit in (
-        (seen.count, 1.0),
-        (seen.queue_m, VEHICLE_SPACING_M),
-        (seen.occupancy, FOOTPRINT_M2 / area_m2),
-    ):
-        if estimate is not None and estimate.value is not None:
-            return _vehicles(estimate, estimate.value, unit)
-    return None
+    """The count; else the larger of what stands and what covers the road, since moving vehicles are no queue."""
+    if seen.count is not None and seen.count.value is not None:
+        return _vehicles(seen.count, seen.count.value, 1.0)
+    found = [
+        _vehicles(estimate, estimate.value, unit)
+        for estimate, unit in ((seen.queue_m, VEHICLE_SPACING_M), (seen.occupancy, FOOTPRINT_M2 / area_m2))
+        if estimate is not None and estimate.value is not None
+    ]
+    return max(found, key=lambda one: one.mean, default=None)
 
 
 def _vehicles(estimate: Estimate, value: float, unit: float) -> Vehicles:

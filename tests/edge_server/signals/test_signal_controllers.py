@@ -75,13 +75,16 @@ def test_fixed_time_follows_the_plan_and_its_offset():
 
 
 def test_max_pressure_serves_the_longer_queues():
-    assert max_pressure.decide(LAYOUT, sights(e=1, w=1, n=6, s=5), view(), 0).stage == "ns"
-    assert max_pressure.decide(LAYOUT, sights(e=6, w=5, n=1, s=1), view((4, 8)), 0).stage == "ew"
+    assert max_pressure.decide(LAYOUT, sights(e=1, w=1, n=6, s=7), view(), 0).stage == "ns"
+    assert max_pressure.decide(LAYOUT, sights(e=7, w=6, n=1, s=1), view((4, 8)), 0).stage == "ew"
 
 
 def test_max_pressure_changes_only_for_more_than_a_change_loses():
-    assert max_pressure.decide(LAYOUT, sights(e=3, w=3, n=4, s=4), view(), 0).stage == "ew"
-    assert max_pressure.decide(LAYOUT, sights(e=3, w=3, n=4.1, s=4), view(), 0).stage == "ns"
+    # 4 s of change and 2 s of start-up: three vehicles on each of two lanes, times three.
+    assert max_pressure.decide(LAYOUT, sights(e=4, w=4, n=13, s=13), view(), 0).stage == "ew"
+    assert max_pressure.decide(LAYOUT, sights(e=4, w=4, n=13.1, s=13), view(), 0).stage == "ns"
+    # An empty lane has nothing to lose.
+    assert max_pressure.decide(LAYOUT, sights(e=0, w=0, n=1, s=0), view(), 0).stage == "ns"
 
 
 def test_max_pressure_sends_nobody_into_a_full_road():
