@@ -118,7 +118,7 @@ class StreamMalformed(KinflowError):
 class NoCamera(KinflowError):
     number = 73
     cause = "No camera was given."
-    advice = "Add --camera FILE_OR_URL, or a [[camera]] section to kinflow.toml."
+    advice = "Add --camera FILE_OR_URL, or an [[agent.cameras]] section to kinflow.toml."
 
 
 class PagePortTaken(KinflowError):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from agent.camera.opening import camera_id_from
+from agent.camera.opening import camera_id_from, check_source
 from agent.errors import CameraOptionsUneven, NoCamera
 from agent.settings import CameraSettings
-from agent.traffic.calibration import check_size, parse_points
+from agent.traffic.calibration import check_corners, check_size, parse_points
 from node.broker.address import parse_broker
 from node.broker.password import USERNAME, broker_password, has_broker_password
 from node.broker.port import BrokerAddress
@@ -53,7 +53,8 @@ class CameraFlags:
 
 
 def cameras_from_flags(flags: CameraFlags) -> tuple[CameraSettings, ...]:
-    """Raises CameraOptionsUneven (KF71), InvalidId (KF10), RoadSizeInvalid (KF67) or RoadPointsMalformed (KF68)."""
+    """Raises CameraOptionsUneven (KF71), InvalidId (KF10), SourceUnknown (KF61), or RoadPointsCollinear to
+    RoadPointsMalformed (KF64, KF65, KF67, KF68)."""
     sources = list(flags.sources or ())
     count = len(sources)
     ids = _each("--camera-id", flags.ids, count, shared=False)
@@ -67,6 +68,10 @@ def cameras_from_flags(flags: CameraFlags) -> tuple[CameraSettings, ...]:
     for number, source in enumerate(sources):
         width_m, length_m, road = widths[number], lengths[number], roads[number]
         check_size(1.0 if width_m is None else width_m, 1.0 if length_m is None else length_m)
+        check_source(source)
+        points = None if road is None else parse_points(road)
+        if points is not None:
+            check_corners(points)
         approach = approaches[number]
         found.append(
             CameraSettings(
@@ -75,7 +80,7 @@ def cameras_from_flags(flags: CameraFlags) -> tuple[CameraSettings, ...]:
                 ApproachId(slug(approach, "approach id") if approach else names[number]),
                 width_m,
                 length_m,
-                None if road is None else parse_points(road),
+                points,
                 lanes[number] or 0,
             )
         )

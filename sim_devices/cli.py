@@ -55,26 +55,18 @@ def run(
     home: Home = None,
 ) -> None:
     """Start everything as one group of processes; Ctrl-C stops all of it."""
-    from agent.camera.opening import open_camera  # noqa: PLC0415
-    from agent.traffic.calibration import check_size, parse_points  # noqa: PLC0415
     from node.clock import SystemClock  # noqa: PLC0415
     from node.file_lock import hold_state  # noqa: PLC0415
     from node.supervisor import Supervisor  # noqa: PLC0415
     from sim_devices.group import CityGroup, GroupOptions  # noqa: PLC0415
-    from sim_devices.own_camera import OwnCamera  # noqa: PLC0415
+    from sim_devices.own_camera import OwnCamera, checked  # noqa: PLC0415
 
     folder = (home or find_home()).resolve()
     settings = load(folder, flags={"edge.port": port, "broker.url": broker, "broker.kind": embed}).settings
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     own = None
     if camera is not None:
-        check_size(road_width, road_length)
-        if road is not None:
-            parse_points(road)
-        if "://" not in camera and not camera.startswith("picamera"):
-            open_camera(camera, SystemClock()).close()  # a file that can't be read is better known now
-            camera = str(Path(camera).resolve())
-        own = OwnCamera(camera, road_width, road_length, road)
+        own = checked(OwnCamera(camera, road_width, road_length, road), SystemClock())
     simulation = ["--weather", weather, "--level", level, "--emergency", emergency]
     _say("Preparing the simulated city.")
     with hold_state(folder / "city"):

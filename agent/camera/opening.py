@@ -16,6 +16,7 @@ from agent.errors import SourceUnknown
 from node.clock import Clock
 from protocol.ids import CameraId, is_slug
 
+_SCHEMES = ("rtsp", "rtsps", "http", "https", "file")
 _PI = re.compile(r"picamera(?::(\d))?\Z")
 _NO_SLUG = re.compile(r"[^a-z0-9]+")
 
@@ -23,20 +24,26 @@ _NO_SLUG = re.compile(r"[^a-z0-9]+")
 def open_camera(source: str, clock: Clock, live: bool = True) -> Camera:
     """Open a file, rtsp://…, http(s)://…, /dev/videoN or picamera[:N]. live: pace a file by its own timestamps and play
     it over and over. Raises SourceUnknown (KF61) and what the kind of source raises."""
-    scheme = source.partition("://")[0].lower() if "://" in source else ""
+    scheme = check_source(source)
     if scheme in ("rtsp", "rtsps"):
         return RtspCamera(source, clock)
     if scheme in ("http", "https"):
         return MjpegCamera(source, clock)
     if scheme == "file":
         return FileCamera(Path(source[len("file://") :]), clock, live)
-    if scheme or not source:
-        raise SourceUnknown(source=shown(source))
     if (found := _PI.match(source)) is not None:
         return PiCamera(int(found[1] or 0), clock)
     if source.startswith("/dev/"):
         return V4l2Camera(Path(source), clock)
     return FileCamera(Path(source), clock, live)
+
+
+def check_source(source: str) -> str:
+    """The scheme of a camera's address, "" for a path. Raises SourceUnknown (KF61) for one that nothing here opens."""
+    scheme = source.partition("://")[0].lower() if "://" in source else ""
+    if not source or (scheme and scheme not in _SCHEMES):
+        raise SourceUnknown(source=shown(source))
+    return scheme
 
 
 def camera_id_from(source: str) -> CameraId:

@@ -112,13 +112,18 @@ def calibrate(
     for x, y in points:
         if not (-0.5 <= x <= width_px + 0.5 and -0.5 <= y <= height_px + 0.5):
             raise RoadPointsOutside(x_px=x, y_px=y, width_px=width_px, height_px=height_px)
+    check_corners(points)
+    return Calibration(points, road_width_m, visible_length_m, picture, lanes or lanes_across(road_width_m), calibrated)
+
+
+def check_corners(points: Points) -> None:
+    """Raise RoadPointsCollinear (KF64) or RoadPointsCrossed (KF65) unless a rectangle on the ground can look so."""
     turns = _turns(points)
     if min(abs(turn) for turn in turns) < _FLATTEST_CORNER:
         raise RoadPointsCollinear()
     # Pixel rows grow downwards: near left, near right, far right, far left turns against the clock as seen.
     if not all(turn < 0 for turn in turns):
         raise RoadPointsCrossed()
-    return Calibration(points, road_width_m, visible_length_m, picture, lanes or lanes_across(road_width_m), calibrated)
 
 
 def check_size(road_width_m: float, visible_length_m: float) -> None:

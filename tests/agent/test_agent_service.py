@@ -201,6 +201,8 @@ def test_a_real_agent_stops_cleanly_and_keeps_what_it_learnt(tmp_path, clip):
         ([], 73),
         (["--camera", "x.mp4", "--road-width", "-1"], 67),
         (["--camera", "x.mp4", "--road", "1,2,3"], 68),
+        (["--camera", "x.mp4", "--road", "0,0,10,10,20,20,30,30"], 64),
+        (["--camera", "gopher://user:word@host/x"], 61),
         (["--camera", "a", "--camera", "b", "--approach", "n"], 71),
     ],
 )
@@ -210,6 +212,7 @@ def test_wrong_options_end_with_their_code(tmp_path, arguments, code):
     assert process.returncode == code
     assert f"KF{code}" in told
     assert "Traceback" not in told
+    assert "word" not in told
 
 
 def test_watch_prints_one_object_and_draws_a_video(tmp_path, clip):
