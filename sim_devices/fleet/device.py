@@ -15,9 +15,12 @@ from protocol.topics import ACK, ALARM, DEFAULT_PREFIX, OBSERVATION, PRESENCE
 from protocol.units import classify, index_from_occupancy
 from sim_devices.fleet import wire
 
-WINDOW = 200
+# A device of the fleet sends a few messages a second: fifty that wait mean that the edge server has too much to do.
+WINDOW = 50
 ALARM_EVERY = 50
-RESEND_AFTER_MS = 3_000
+# As patient as the outbox of a real device.
+RESEND_AFTER_MS = 5_000
+RESEND_LONGEST_MS = 20_000
 KEEPALIVE_S = 60
 _CAMERA = CameraId("camera")
 
@@ -26,7 +29,8 @@ _CAMERA = CameraId("camera")
 class _Pending:
     topic: str
     payload: bytes
-    sent_ms: int
+    due_ms: int
+    attempts: int = 0
 
 
 class SimDevice(asyncio.Protocol):
@@ -79,8 +83,9 @@ class SimDevice(asyncio.Protocol):
         """Once a second or so: send again what was not acknowledged, and keep the connection up."""
         now_ms = self._clock.monotonic_ms()
         for pending in self._pending.values():
-            if now_ms - pending.sent_ms >= RESEND_AFTER_MS:
-                pending.sent_ms = now_ms
+            if now_ms >= pending.due_ms:
+                pending.attempts += 1
+                pending.due_ms = now_ms + min(RESEND_AFTER_MS << min(pending.attempts, 16), RESEND_LONGEST_MS)
                 self.repeated += 1
                 self._write(wire.publish(pending.topic, pending.payload, self._next_id()))
 
@@ -140,7 +145,7 @@ class SimDevice(asyncio.Protocol):
         self._write(wire.publish(topic, encode(birth), self._next_id(), retained=True))
 
     def _send(self, seq: int, topic: str, payload: bytes) -> None:
-        self._pending[seq] = _Pending(topic, payload, self._clock.monotonic_ms())
+        self._pending[seq] = _Pending(topic, payload, self._clock.monotonic_ms() + RESEND_AFTER_MS)
         self._write(wire.publish(topic, payload, self._next_id()))
 
     def _write(self, data: bytes) -> None:
