@@ -40,10 +40,8 @@ def observation(
         speed_mps=reading.speed_mps,
         count=reading.count,
         lanes=tuple(
-            LaneObservation(
-                LaneId(f"{approach[:58]}-{number}"), lane.occupancy, lane.queue_m, lane.speed_mps, lane.count
-            )
-            for number, lane in enumerate(reading.lanes)
+            LaneObservation(LaneId(f"lane-{number}"), lane.occupancy, lane.queue_m, lane.speed_mps, lane.count)
+            for number, lane in enumerate(reading.lanes, start=1)
         ),
         emergency=emergency,
     )

@@ -33,7 +33,9 @@ Metres = Annotated[float, Meta(gt=0.0, le=2000.0)]
 
 class Lane(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One lane at the stop line, counted from the kerb. `to`: the approaches (or exits, any other id) it leads into;
-    `phases`: those that give it green (none on a road that is only watched)."""
+    `phases`: those that give it green (none on a road that is only watched). An agent calls the lanes that it sees
+    lane-1, lane-2, … from its picture's left (the kerb where traffic keeps right); other ids get no figures of their
+    own."""
 
     id: Annotated[LaneId, Slug]
     width_m: Metres = 3.5

@@ -187,6 +187,7 @@ def test_a_real_agent_stops_cleanly_and_keeps_what_it_learnt(tmp_path, clip):
         for line in process.stderr:
             if "runs" in line:
                 break
+        time.sleep(3.0)  # the first frames have come: let it look at them
         process.send_signal(signal.SIGTERM)
         _, rest = process.communicate(timeout=15)
     assert process.returncode == 0
