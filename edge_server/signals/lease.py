@@ -49,7 +49,8 @@ class Order:
 
 class LeaseState(Struct, frozen=True):
     """boot, counter, heard_ms: of the latest heartbeat, heard_ms on the edge's monotonic clock. epoch: the one that we
-    ask for or hold, None while we neither ask nor hold. holder: the other edge that steers. orders: the phases of our
+    ask for or hold, None while we neither ask nor hold. holder: who else steers, for left_ms more; twin: it goes by our
+    own id, and renews. orders: the phases of our
     latest orders by message id; answered: the latest that was answered. usurp: steer even though another edge does,
     because a person said so."""
 
@@ -61,6 +62,8 @@ class LeaseState(Struct, frozen=True):
     highest_epoch: int = 0
     epoch: int | None = None
     holder: DeviceId | None = None
+    left_ms: int = 0
+    twin: bool = False
     orders: Mapping[MessageId, frozenset[PhaseId]] = {}
     answered: MessageId | None = None
     sent_ms: int | None = None
@@ -143,15 +146,22 @@ def _answered(state: LeaseState, heartbeat: Heartbeat, now_ms: int) -> LeaseStat
 
 def _standing(state: LeaseState, heartbeat: Heartbeat, now_ms: int) -> LeaseState:
     lease = heartbeat.lease
-    other = lease.edge if lease is not None and lease.edge != state.edge else None
-    state = replace(state, holder=other)
+    ours = lease is not None and lease.edge == state.edge and lease.epoch == state.epoch
+    # A lease in our name that is not ours is of our time before a restart, which we take up again at once and once
+    # only; or of a twin that goes by the same id, which would do likewise for ever.
+    former = lease is not None and lease.edge == state.edge and not ours
+    former = former and (state.standing == "unheard" or state.epoch == heartbeat.highest_epoch + 1)
+    other = lease.edge if lease is not None and not ours and not former else None
+    left_ms = lease.remaining_ms if lease is not None and not ours else 0
+    renewed = state.twin or (state.holder == state.edge and left_ms > state.left_ms)
+    state = replace(state, holder=other, left_ms=left_ms, twin=other == state.edge and renewed)
     if state.standing == "barred" and now_ms < state.barred_until_ms:
         return state
     if heartbeat.control == "flash":
         return replace(state, standing="idle", epoch=None)
     if other is not None and not state.usurp:
         return replace(state, standing="standing-by", epoch=None)
-    if lease is not None and lease.edge == state.edge and lease.epoch == state.epoch:
+    if ours:
         return replace(state, standing="holding", usurp=False)
     # Nobody steers, or this edge did before it was restarted, or somebody is to be relieved.
     epoch = state.highest_epoch + 1

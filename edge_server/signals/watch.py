@@ -81,7 +81,7 @@ def faults(
     if watch.refusal in MISFITS or _overdue(watch.refused_ms, now_ms):
         refused = CommandRefused(intersection=place, refusal=watch.refusal)
         found.append(SignalFault("command-refused", place, "warning", refused))
-    if lease.standing == "standing-by":
+    if lease.standing == "standing-by" and (lease.holder != lease.edge or lease.twin):
         held = HeldByAnotherEdge(intersection=place, edge=lease.holder)
         found.append(SignalFault("held-by-another-edge", place, "warning", held))
     return {fault.alarm: fault for fault in found}

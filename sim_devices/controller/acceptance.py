@@ -18,9 +18,10 @@ REMEMBERED_EDGES = 16
 
 @dataclass(frozen=True)
 class Holder:
-    """Who steers, until when on the controller's own clock."""
+    """Who steers, until when on the controller's own clock. boot: two that go by one id are still two."""
 
     edge: DeviceId
+    boot: BootId
     until_ms: int
 
 
@@ -64,7 +65,8 @@ def _outranked(register: Register, command: SignalCommand) -> Refusal | None:
         return None
     if command.epoch < register.highest_epoch or register.holder is None:
         return "lower-epoch"
-    return None if command.source == register.holder.edge else "held-by-another"
+    same = (command.source, command.boot) == (register.holder.edge, register.holder.boot)
+    return None if same else "held-by-another"
 
 
 def taken(register: Register, command: SignalCommand, now_ms: int) -> Register:
@@ -73,5 +75,5 @@ def taken(register: Register, command: SignalCommand, now_ms: int) -> Register:
     while len(seqs) >= REMEMBERED_EDGES:
         del seqs[next(iter(seqs))]
     seqs[command.source, command.boot] = command.seq
-    holder = Holder(command.source, now_ms + command.lease_ms)
+    holder = Holder(command.source, command.boot, now_ms + command.lease_ms)
     return Register(command.epoch, holder, seqs)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.edge_server.signals.signal_sites import crossing, random_intersections
-from tests.sim_devices.controller.bench import Bench
+from tests.sim_devices.controller.bench import Bench, Edge
 
 HAPPENINGS = st.sampled_from(
     ["good", "lossy", "slow", "repeating", "cut", "restart-edge", "restart-other", "restart-controller", "call"]
@@ -114,6 +114,34 @@ def test_a_restarted_edge_takes_a_higher_epoch_at_once():
     bench.run(1)
     assert bench.control == "edge"
     assert bench.controller.register.highest_epoch == epoch + 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_edges_by_one_id_never_quarrel_and_say_so(seed):
+    bench = Bench(crossing(), seed=seed)
+    bench.run(10 if seed % 2 else 0)  # one joins later, or both begin at once
+    bench.edges["twin"] = Edge("edge-a", bench.intersection, bench.clock, bench.random)
+    bench.run(20)
+    epoch, taken = bench.controller.register.highest_epoch, len(bench.accepted)
+    assert epoch <= 3
+    bench.run(20)
+    assert bench.control == "edge"
+    assert bench.controller.register.highest_epoch == epoch
+    assert len({command.boot for _, command in bench.accepted[taken:]}) == 1
+    standings = {edge.junction.lease.standing: edge for edge in bench.edges.values()}
+    assert set(standings) == {"holding", "standing-by"}
+    assert standings["holding"].faults == {}
+    assert set(standings["standing-by"].faults) == {"held-by-another-edge"}
+    assert bench.wrong == []
+
+
+def test_the_time_before_a_restart_is_no_other_edge():
+    bench = Bench(crossing(), seed=3)
+    bench.run(10)
+    bench.restart_edge("edge-a")
+    for _ in range(50):
+        bench.run(0.1)
+        assert bench.edges["edge-a"].faults == {}
 
 
 def test_a_restarted_controller_keeps_its_epoch_and_refuses_what_was_meant_for_its_past():
