@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sqlite3
 import sys
 import traceback
 from collections.abc import Callable
@@ -31,8 +33,25 @@ def guarded(command: Callable[[], object], debug: bool = False) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except Exception as error:
-        return _other(error, debug)
+        known = _known(error)
+        if known is None:
+            return _other(error, debug)
+        _tell(f"{known.code}: {known.cause_text}", f"What to do: {known.advice_text}")
+        if _wants_traceback(debug):
+            traceback.print_exc()
+        return known.number
     return returned if isinstance(returned, int) and not isinstance(returned, bool) else 0
+
+
+def _known(error: Exception) -> KinflowError | None:
+    """A full disk, in our words: it may come from anywhere."""
+    from node.errors import DiskFull  # noqa: PLC0415 (only a fault pays for it)
+
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return DiskFull(detail=str(error))
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(detail=error.filename or error.strerror)
+    return None
 
 
 def _other(error: Exception, debug: bool) -> int:

@@ -135,3 +135,9 @@ class StateInUse(KinflowError):
     number = 53
     cause = "{path} is in use by another Kinflow process."
     advice = "Stop that process first, or give this one a state folder of its own with --home or KINFLOW_HOME."
+
+
+class DiskFull(KinflowError):
+    number = 50
+    cause = "There is no room left on the disk: {detail}."
+    advice = "Free some space, or put KINFLOW_HOME on a larger disk; `kinflow doctor` tells how much is free."

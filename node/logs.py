@@ -110,12 +110,17 @@ class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
         return line if line.startswith("{") else redact_text(line)
 
 
+class _KeptFile(logging.handlers.RotatingFileHandler):
+    """Standard error has each line already: a full disk costs the copy, and no traceback for every line of it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
 def _kept(path: Path, process: str) -> logging.Handler:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler: logging.Handler = logging.handlers.RotatingFileHandler(
-            path, maxBytes=KEPT_BYTES, backupCount=1, encoding="utf-8", delay=True
-        )
+        handler: logging.Handler = _KeptFile(path, maxBytes=KEPT_BYTES, backupCount=1, encoding="utf-8", delay=True)
     except OSError:
         # A full or read-only disk must not keep a process from starting; standard error still tells.
         return logging.NullHandler()

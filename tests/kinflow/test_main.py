@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -179,3 +180,23 @@ def test_a_reader_that_goes_away_is_no_fault(repository: Path) -> None:
         shell=True, cwd=repository, capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_by_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    def write() -> None:
+        Path("/dev/full").write_bytes(b"x")
+
+    def store() -> None:
+        connection = sqlite3.connect(":memory:")
+        try:
+            connection.execute("PRAGMA max_page_count = 1")
+            connection.execute("CREATE TABLE t (a)")
+        finally:
+            connection.close()
+
+    for fill in (write, store):
+        assert guarded(fill) == 50
+        told = capsys.readouterr().err
+        assert told.startswith("KF50: ")
+        assert "fault of its own" not in told

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -123,3 +124,17 @@ def test_no_secret_reaches_a_line(tmp_path: Path, secret: str, key: str, termina
     assert MARK not in stream.getvalue()
     assert MARK not in kept
     assert stream.getvalue().count("camera/stream") >= 6
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_costs_the_kept_copy_and_nothing_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "edge.jsonl").symlink_to("/dev/full")
+    stream = io.StringIO()
+    configure_logs("edge", tmp_path, stream=stream)
+    logging.getLogger("x").error("the store can't be written")
+    assert "the store can't be written" in stream.getvalue()
+    assert "Traceback" not in capfd.readouterr().err
+    for handler in logging.getLogger().handlers:
+        with contextlib.suppress(OSError):
+            handler.close()
