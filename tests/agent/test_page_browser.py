@@ -1,32 +1,19 @@
 """A person marks a road in a real browser."""
 
-import shutil
 import threading
 from contextlib import contextmanager
 
 import cv2
 import pytest
+from playwright.sync_api import expect
 
 from agent.options import CameraFlags, cameras_from_flags
 from agent.page.alone import serve_calibration
 from agent.settings import CameraFile
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(90),
-    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
 ]
 
 
@@ -58,23 +45,19 @@ def served(tmp_path, drawn_road):
 
 
 @contextmanager
-def opened(address, **options):
+def opened(browser, address, **options):
     """The page, and a list of everything that it must not do."""
     faults = []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(**options)
-        page.on(
-            "console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None
-        )
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        origin = address.partition("#")[0].rstrip("/")
-        page.on("request", lambda one: faults.append(one.url) if not one.url.startswith((origin, "blob:")) else None)
-        page.goto(address)
-        page.locator("#blank").wait_for(state="hidden")
-        page.locator("#overlay .handle").first.wait_for()
-        yield page, faults
-        browser.close()
+    page = browser.new_page(**options)
+    page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    origin = address.partition("#")[0].rstrip("/")
+    page.on("request", lambda one: faults.append(one.url) if not one.url.startswith((origin, "blob:")) else None)
+    page.goto(address)
+    page.locator("#blank").wait_for(state="hidden")
+    page.locator("#overlay .handle").first.wait_for()
+    yield page, faults
+    page.close()
 
 
 def click_corners(page, road):
@@ -84,9 +67,9 @@ def click_corners(page, road):
         page.mouse.click(box["x"] + x * box["width"] / 640, box["y"] + y * box["height"] / 360)
 
 
-def test_four_clicks_and_two_sizes_make_a_calibration(served):
+def test_four_clicks_and_two_sizes_make_a_calibration(browser, served):
     address, file, road = served
-    with opened(address, viewport={"width": 1280, "height": 900}) as (page, faults):
+    with opened(browser, address, viewport={"width": 1280, "height": 900}) as (page, faults):
         click_corners(page, road)
         page.get_by_label("Width, across all lanes").fill("10.5")
         page.get_by_label("Length, from the near").fill("60")
@@ -102,9 +85,9 @@ def test_four_clicks_and_two_sizes_make_a_calibration(served):
         assert abs(y - clicked_y) < 2
 
 
-def test_the_keyboard_alone_moves_corners_and_saves(served):
+def test_the_keyboard_alone_moves_corners_and_saves(browser, served):
     address, file, _ = served
-    with opened(address, viewport={"width": 1280, "height": 900}, color_scheme="dark") as (page, faults):
+    with opened(browser, address, viewport={"width": 1280, "height": 900}, color_scheme="dark") as (page, faults):
         handle = page.get_by_role("button", name="near left")
         before = handle.get_attribute("aria-label")
         handle.focus()
@@ -113,7 +96,7 @@ def test_the_keyboard_alone_moves_corners_and_saves(served):
         page.keyboard.press("ArrowUp")
         assert page.get_by_role("button", name="near left").get_attribute("aria-label") != before
         save = page.get_by_role("button", name="Save")
-        playwright.expect(save).to_be_enabled()
+        expect(save).to_be_enabled()
         save.focus()
         page.keyboard.press("Enter")
         page.get_by_text("Saved:").wait_for()
@@ -121,10 +104,10 @@ def test_the_keyboard_alone_moves_corners_and_saves(served):
     assert abs(file.load().points[0][0] - (0.12 * 640 + 30)) < 1
 
 
-def test_touch_at_phone_width_works_and_nothing_sticks_out(served):
+def test_touch_at_phone_width_works_and_nothing_sticks_out(browser, served):
     address, _, road = served
     options = {"viewport": {"width": 375, "height": 740}, "has_touch": True, "is_mobile": True}
-    with opened(address, **options) as (page, faults):
+    with opened(browser, address, **options) as (page, faults):
         page.get_by_role("button", name="Start over").tap()
         box = page.locator("#overlay").bounding_box()
         for x, y in road.corners:
@@ -135,9 +118,9 @@ def test_touch_at_phone_width_works_and_nothing_sticks_out(served):
         assert faults == []
 
 
-def test_impossible_corners_are_explained_and_can_not_be_saved(served):
+def test_impossible_corners_are_explained_and_can_not_be_saved(browser, served):
     address, file, _ = served
-    with opened(address) as (page, faults):
+    with opened(browser, address) as (page, faults):
         page.get_by_label("Width, across all lanes").fill("-3")
         page.get_by_text("must be more than 0").wait_for()
         assert page.get_by_role("button", name="Save").is_disabled()
@@ -146,11 +129,9 @@ def test_impossible_corners_are_explained_and_can_not_be_saved(served):
     assert file.load() is None
 
 
-def test_without_the_token_the_page_says_what_to_do(served):
+def test_without_the_token_the_page_says_what_to_do(browser, served):
     address, _, _ = served
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page()
-        page.goto(address.partition("#")[0])
-        page.get_by_text("kinflow agent page").wait_for()
-        browser.close()
+    page = browser.new_page()
+    page.goto(address.partition("#")[0])
+    page.get_by_text("kinflow agent page").wait_for()
+    page.close()

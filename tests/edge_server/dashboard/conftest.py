@@ -1,4 +1,4 @@
-"""The browser is started once; each test has an edge server, a context and a watch of its own."""
+"""Each test has an edge server, a context and a watch of its own."""
 
 from __future__ import annotations
 
@@ -9,18 +9,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from protocol.site import Site
-from tests.edge_server.dashboard.browser import CHROMIUM, DEADLINE_MS, DESK, Served, Watch, chromium
+from tests.edge_server.dashboard.browser import DEADLINE_MS, DESK, Served, Watch
 from tests.edge_server.gateway.demo_edge import DemoEdge
 
 OpenPage = Callable[..., Page]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}; set KINFLOW_CHROMIUM")
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
