@@ -73,7 +73,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    """A running Chromium. It ends with its module: as long as it runs, Playwright keeps an event loop on this thread, and
+    """A running Chromium. It ends with its module: while it runs, Playwright keeps an event loop on this thread, and
     neither asyncio.run() nor zeroconf works beside that."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 (few tests need it)
 
