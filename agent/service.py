@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from agent.camera.port import Frame
+from agent.errors import CameraStalled, CameraUnreachable
 from agent.lookout import Lookout
 from agent.page.camera_view import CameraView
 from agent.post import Alarms, observation, publish
@@ -28,6 +29,7 @@ from protocol.topics import CONFIG_COMMAND, HEALTH, PRESENCE, Address
 HEALTH_EVERY_MS = 30_000
 _FIRST_HEALTH_MS = 2_000
 _CHECK_EVERY_MS = 250
+FIRST_PICTURE_MS = 20_000
 RELEARN_ROAD = "relearn-road"
 _MB = 1_000_000
 
@@ -134,7 +136,8 @@ class AgentService:
         state, camera = lookout.watchdog.check(), lookout.settings.camera
         quiet = state in ("stalled", "failed")
         error = lookout.watchdog.error
-        self._alarms.set("camera-stalled", camera, quiet, error.code if error is not None else None)
+        silent = quiet and not self._may_be_starting(lookout)
+        self._alarms.set("camera-stalled", camera, silent, error.code if error is not None else None)
         fault = lookout.fault
         self._alarms.set("camera-calibration", camera, fault is not None, fault.code if fault is not None else None)
         view = lookout.quiet() if quiet else lookout.view
@@ -145,6 +148,11 @@ class AgentService:
         self._alarms.set("camera-frozen", camera, "frozen" in problems)
         if quiet:
             self._say(lookout, view)
+
+    def _may_be_starting(self, lookout: Lookout) -> bool:
+        """A camera on the network may be switched on together with this device and need longer."""
+        early = self._clock.monotonic_ms() - self._began_ms < FIRST_PICTURE_MS
+        return early and lookout.view is None and isinstance(lookout.watchdog.error, CameraUnreachable | CameraStalled)
 
     def _health(self, now_ms: int) -> Health:
         outbox = self._link.metrics.outbox

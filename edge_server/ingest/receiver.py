@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import structlog
+
 from edge_server.bus import Bus
 from edge_server.events import HeartbeatReceived
 from edge_server.ingest.core import Arrival
@@ -21,6 +23,9 @@ from protocol.topics import ALARM, DEFAULT_PREFIX, GAP, HEALTH, HEARTBEAT, OBSER
 HEARD: tuple[Topic[Any], ...] = (PRESENCE, HEARTBEAT, OBSERVATION, ALARM, HEALTH, VEHICLE, GAP)
 SAMPLE_BYTES = 1_000
 SAMPLES_A_MINUTE = 30
+LOG_EVERY = 1_000
+
+log = structlog.get_logger("edge.receiver")
 
 
 class Receiver:
@@ -68,6 +73,9 @@ class Receiver:
 
     def _reject(self, error: KinflowError, received: Received, now_ms: int) -> None:
         self.rejected[error.code] += 1
+        count = self.rejected[error.code]
+        if count % LOG_EVERY == 1:
+            log.warning("a message was set aside", code=error.code, cause=error.cause_text, so_far=count)
         minute, taken = self._sampling
         if minute != now_ms // 60_000:
             minute, taken = now_ms // 60_000, 0

@@ -31,7 +31,7 @@ REMEMBERED_ORDERS = 32
 
 # Refusals that no newer command would mend: the site and the controller differ.
 MISFITS = ("foreign-intersection", "unknown-phase", "conflicting-phases", "lease-too-long")
-USURPED = ("lower-epoch", "held-by-another")
+USURPED = ("lower-epoch", "epoch-too-high", "held-by-another")
 
 Standing = Literal["unheard", "idle", "asking", "holding", "standing-by", "barred"]
 

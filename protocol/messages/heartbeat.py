@@ -21,6 +21,7 @@ Refusal = Literal[
     "stale-heartbeat",
     "foreign-intersection",
     "lower-epoch",
+    "epoch-too-high",
     "held-by-another",
     "repeated",
     "unknown-phase",

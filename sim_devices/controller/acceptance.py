@@ -14,6 +14,9 @@ from sim_devices.controller.wiring import Wiring
 # A command that quotes a heartbeat older than this was too long on its way.
 FRESH_MS = 1_500
 REMEMBERED_EDGES = 16
+# An edge server asks for the next epoch or, after lost answers, one of the next few. Far above that is a mistake or
+# malice, and taking it could leave no epoch for anybody else.
+EPOCH_LEAP = 1_000
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ def _unservable(wiring: Wiring, command: SignalCommand) -> Refusal | None:
 def _outranked(register: Register, command: SignalCommand) -> Refusal | None:
     """A higher epoch is always newer. An equal one is for renewing the lease that it began, and dies with it: were a
     lapsed lease revived, an edge that saw it lapse could take a higher epoch while the reviver steers."""
+    if command.epoch > register.highest_epoch + EPOCH_LEAP:
+        return "epoch-too-high"
     if command.epoch > register.highest_epoch:
         return None
     if command.epoch < register.highest_epoch or register.holder is None:

@@ -60,6 +60,9 @@ def receive(state: State, one: SignalCommand) -> tuple[State, str | None]:
         ({"phases": (2, 4)}, "conflicting-phases"),
         ({"epoch": 3}, "lower-epoch"),
         ({"epoch": 4}, "lower-epoch"),
+        ({"epoch": 1_004}, None),
+        ({"epoch": 1_005}, "epoch-too-high"),
+        ({"epoch": (1 << 53) - 1}, "epoch-too-high"),
     ],
 )
 def test_a_first_command(changes, refusal):
