@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import signal
+import sqlite3
 import threading
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import cv2
 
@@ -13,7 +15,8 @@ from agent.options import AgentOptions
 from agent.page.server import PageServer
 from agent.service import AgentService
 from node.broker.paho_client import PahoClient
-from node.clock import SystemClock
+from node.clock import Clock, SystemClock
+from node.errors import OutboxDiskFull
 from node.identity import Identity
 from node.link import Link, death_will
 from node.outbox.outbox import Outbox
@@ -43,7 +46,7 @@ def run_agent(options: AgentOptions) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     client = PahoClient(options.broker, options.device, death_will(identity, options.prefix))
-    outbox = Outbox(identity.boot, clock, OutboxStore(options.home / f"outbox-{options.device}.db"))
+    outbox = open_outbox(identity, clock, options.home / f"outbox-{options.device}.db")
     link = Link(identity, client, outbox, options.prefix, birth=service.birth)
     page = None
     if options.page_port is not None:
@@ -58,6 +61,18 @@ def run_agent(options: AgentOptions) -> None:
             page.stop()
         link.stop(drain_s=DRAIN_S)
     log.info("stopped; %d threads were left to end by themselves", threading.active_count() - 1)
+
+
+def open_outbox(identity: Identity, clock: Clock, path: Path) -> Outbox:
+    """The outbox in its file. A disk that is full must not leave a road unwatched: without room the outbox lives in
+    memory, and its fault (KF44) is told as an alarm."""
+    try:
+        return Outbox(identity.boot, clock, OutboxStore(path))
+    except (sqlite3.OperationalError, OSError) as error:
+        outbox = Outbox(identity.boot, clock, None)
+        outbox.fault = OutboxDiskFull(path=path, detail=str(error))
+        log.error("%s", outbox.fault)
+        return outbox
 
 
 def _version() -> str:
