@@ -21,8 +21,12 @@ from node.identity import Identity
 from node.link import Link, death_will
 from node.outbox.outbox import Outbox
 from node.outbox.store import OutboxStore
+from node.service.heart import Heart
+from node.service.notify import find_manager
 
 DRAIN_S = 2.0
+# A picture takes a small board a second at most; a card that is wearing out may hold a write up for many.
+LOOP_LIMITS_S = {"looking": 20.0, "link": 60.0}
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,7 @@ def run_agent(options: AgentOptions) -> None:
     cv2.setNumThreads(1)
     options.home.mkdir(parents=True, exist_ok=True)
     clock = SystemClock()
+    heart = Heart(LOOP_LIMITS_S, find_manager(), clock)
     identity = Identity(options.device, clock)
     service = AgentService(
         options.cameras,
@@ -42,21 +47,24 @@ def run_agent(options: AgentOptions) -> None:
         software=_version(),
         name=options.name,
         fast=options.fast,
+        beat=heart.of("looking"),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     client = PahoClient(options.broker, options.device, death_will(identity, options.prefix))
     outbox = open_outbox(identity, clock, options.home / f"outbox-{options.device}.db")
-    link = Link(identity, client, outbox, options.prefix, birth=service.birth)
+    link = Link(identity, client, outbox, options.prefix, birth=service.birth, beat=heart.of("link"))
     page = None
     if options.page_port is not None:
         page = PageServer(service.views, options.home, options.page_port)
         page.start()
         log.info("the page is at %s", page.url)
     link.start()
+    heart.start()
     try:
         service.run(link)
     finally:
+        heart.stop()
         if page is not None:
             page.stop()
         link.stop(drain_s=DRAIN_S)

@@ -6,7 +6,7 @@ import logging
 import shutil
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 class AgentService:
     """One looking thread for all cameras, each camera read on a thread of its own.
 
-    run() owns the calling thread until `stop`. fast: see Lookout.
+    run() owns the calling thread until `stop`. fast: see Lookout. beat: called on each round of the looking thread.
     """
 
     def __init__(
@@ -52,8 +52,10 @@ class AgentService:
         software: str,
         name: str = "",
         fast: bool = False,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._home, self._clock, self._identity = home, clock, identity
+        self._beat = beat
         self._software, self._name, self._fast = software, name, fast
         self._arrived = threading.Condition()
         self.lookouts = [Lookout(one, home, clock, self._arrived, fast) for one in cameras]
@@ -82,6 +84,7 @@ class AgentService:
             lookout.watchdog.start()
         try:
             while not self._stopping:
+                self._beat()
                 for lookout, frame in self._wait():
                     view = lookout.look(frame)
                     if view is not None:

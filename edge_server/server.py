@@ -41,6 +41,8 @@ from node.file_lock import hold_state
 from node.identity import Identity
 from node.link import death_will
 from node.ports import LOOPBACK, check_port_free
+from node.service.heart import Heart
+from node.service.notify import find_manager
 from protocol.codec import encode
 from protocol.errors import KinflowError
 from protocol.ids import DeviceId
@@ -50,6 +52,8 @@ from protocol.topics import DEFAULT_PREFIX, PRESENCE, SIGNAL_COMMAND
 
 OPEN_FILES = 65_536
 BROKER_LOOK_S = 1.0
+# Writing waits for a disk; what steers may not wait for anything.
+LOOP_LIMITS_S = {"ingest": 60.0, "signals": 10.0, "gateway": 30.0, "broker": 60.0}
 
 log = structlog.get_logger("edge")
 
@@ -82,6 +86,8 @@ class EdgeServer:
     (KF53), StoreNewer (KF51), or what starting a broker raises."""
 
     def __init__(self, options: EdgeOptions, clock: Clock | None = None) -> None:
+        # Before anything is started: what names the service manager is not for our children.
+        self._heart = Heart(LOOP_LIMITS_S, find_manager(), clock)
         check_port_free(options.host, options.port)
         self._options = options
         self._identity = Identity(options.device, clock or SystemClock())
@@ -98,7 +104,16 @@ class EdgeServer:
         inbox = Inbox()
         receiver = Receiver(inbox, self.bus, self._identity.clock, options.prefix)
         acks = Acks(self._client, self._identity, options.prefix)
-        self._worker = IngestWorker(store, inbox, receiver, acks, self.bus, self._identity, limits=options.limits)
+        self._worker = IngestWorker(
+            store,
+            inbox,
+            receiver,
+            acks,
+            self.bus,
+            self._identity,
+            limits=options.limits,
+            beat=self._heart.of("ingest"),
+        )
         self._presence = Presence(self._identity, self._client, options.version, options.prefix)
         receiver.subscribe(self._client)
         self._client.watch(lambda connected: self.bus.publish(BrokerLink(connected=connected)))
@@ -140,8 +155,10 @@ class EdgeServer:
             report=self._report,
             commanded=self._commanded,
             path=options.site_path,
+            beat=self._heart.of("signals"),
         )
-        self._gateway = GatewayServer(Gateway(self.context, options.hosts), options.host, options.port)
+        gateway = Gateway(self.context, options.hosts, self._heart.of("gateway"))
+        self._gateway = GatewayServer(gateway, options.host, options.port)
         self._beacon = None
         if options.broker is None and not is_loopback(options.host):
             self._beacon = Beacon(options.device, options.host, options.broker_port, options.port)
@@ -154,11 +171,13 @@ class EdgeServer:
         self._client.start()
         if self._beacon is not None:
             self._beacon.start()
+        self._heart.start()
         log.info(
             "the edge server runs", device=self._options.device, url=f"http://{self._options.host}:{self._gateway.port}"
         )
 
     def stop(self) -> None:
+        self._heart.stop()
         if self._beacon is not None:
             self._beacon.stop()
         self._gateway.stop()
@@ -177,6 +196,7 @@ class EdgeServer:
         failing = False
         try:
             while not stopping.wait(BROKER_LOOK_S):
+                self._heart.beat("broker")
                 failing = self._revive_broker(failing)
         finally:
             self.stop()

@@ -52,7 +52,8 @@ def death_will(identity: Identity, prefix: str = DEFAULT_PREFIX) -> Will:
 
 
 class Link:
-    """Thread-safe. The client must have been made with death_will(identity, prefix).
+    """Thread-safe. The client must have been made with death_will(identity, prefix). beat: called each time that the
+    sender comes round.
 
     Handlers run one at a time on one thread of the link; a slow one delays the others and never the connection.
     """
@@ -65,12 +66,14 @@ class Link:
         prefix: str = DEFAULT_PREFIX,
         *,
         birth: Callable[[], Birth],
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._identity = identity
         self._client = client
         self._outbox = outbox
         self._prefix = prefix
         self._birth = birth
+        self._beat = beat
         self._stopping = threading.Event()
         self._inbox: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._on_connection: list[Callable[[bool], None]] = []
@@ -164,6 +167,7 @@ class Link:
 
     def _pump(self) -> None:
         while not self._stopping.is_set():
+            self._beat()
             try:
                 entries = self._outbox.take(CHUNK)
                 refused = self._send_in_order(entries)

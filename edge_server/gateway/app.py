@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -31,9 +31,13 @@ LOOK_EVERY_S = 1.0
 class Gateway:
     """`app` is what a server runs; `close` ends the streams, so that it can stop."""
 
-    def __init__(self, edge: EdgeContext, hosts: frozenset[str] = frozenset()) -> None:
-        """hosts: names besides loopback by which people call this server, without a port."""
+    def __init__(
+        self, edge: EdgeContext, hosts: frozenset[str] = frozenset(), beat: Callable[[], None] = lambda: None
+    ) -> None:
+        """hosts: names besides loopback by which people call this server, without a port. beat: called each second by
+        the loop that answers."""
         self._edge = edge
+        self._beat = beat
         self._watch = IngestWatch()
         self.feed = Feed(edge)
         # The documentation pages that FastAPI brings load scripts from elsewhere; the description itself stays.
@@ -61,6 +65,7 @@ class Gateway:
 
     async def _look(self) -> None:
         while True:
+            self._beat()
             self._watch = self._watch.look(self._edge.figures(), self._edge.clock.monotonic_ms())
             await asyncio.sleep(LOOK_EVERY_S)
 

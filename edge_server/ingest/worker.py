@@ -59,6 +59,7 @@ class IngestWorker:
         identity: Identity,
         *,
         limits: retention.Limits,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._inbox = inbox
@@ -68,6 +69,7 @@ class IngestWorker:
         self._identity = identity
         self._clock = identity.clock
         self._limits = limits
+        self._beat = beat
         self._memory = Memory(store.recall(), restored(identity.device, identity.boot, store.reader.devices()))
         self._own: list[Arrival] = []
         self._unwritten: dict[DeviceId, Device | None] = {}
@@ -119,6 +121,7 @@ class IngestWorker:
 
     def _run(self) -> None:
         while not self._stopping.is_set() or len(self._inbox):
+            self._beat()
             try:
                 self._step()
             except Exception:

@@ -36,6 +36,7 @@ class SignalService:
 
     send: hand a command to the link, now or never. commanded: hear of each command that was sent. record: keep a line
     of the decision log. report: tell people of a fault, or that it is over. path: the site file, for messages.
+    beat: called with each tick.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class SignalService:
         report: Callable[[SignalFault], None],
         commanded: Callable[[SignalCommand], None] = lambda _: None,
         path: str = "site.toml",
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._identity = identity
         self._send = send
         self._record = record
         self._report = report
         self._commanded = commanded
+        self._beat = beat
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -127,6 +130,7 @@ class SignalService:
 
     def _run(self) -> None:
         while not self._stopping.wait(TICK_MS / 1000):
+            self._beat()
             try:
                 self.tick()
             except Exception:

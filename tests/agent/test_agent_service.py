@@ -27,6 +27,7 @@ from protocol.codec import decode_addressed, encode
 from protocol.ids import new_message_id
 from protocol.messages import Alarm, Birth, ConfigCommand, Health, Observation
 from protocol.topics import CONFIG_COMMAND
+from tests.notify_socket import NotifySocket
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -194,6 +195,40 @@ def test_a_real_agent_stops_cleanly_and_keeps_what_it_learnt(tmp_path, clip):
     assert "Traceback" not in rest
     assert (home / "cameras" / "road.road.npz").is_file()
     assert (home / "agent-token").stat().st_mode & 0o077 == 0
+
+
+def agent_under(manager, tmp_path, clip, monkeypatch):
+    path, road = clip
+    for name, value in manager.environment(watchdog_s=0.6).items():
+        monkeypatch.setenv(name, value)
+    arguments = ["--camera", str(path), "--road-width", "10.5", "--road-length", "60", "--road", road]
+    return agent_process(tmp_path, *arguments, "--broker", "mqtt://127.0.0.1:9", "--port", "0")
+
+
+def test_a_service_manager_hears_when_the_agent_is_ready_lives_and_stops(tmp_path, clip, monkeypatch):
+    with NotifySocket(tmp_path / "notify") as manager, agent_under(manager, tmp_path, clip, monkeypatch) as process:
+        until(lambda: manager.count("WATCHDOG=1") > 3)
+        assert manager.heard[0] == "READY=1"
+        process.send_signal(signal.SIGTERM)
+        until(lambda: "STOPPING=1" in manager.heard)
+        process.communicate(timeout=15)
+    assert process.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_an_agent_whose_looking_hangs_feeds_no_watchdog(tmp_path, clip, monkeypatch):
+    with NotifySocket(tmp_path / "notify") as manager, agent_under(manager, tmp_path, clip, monkeypatch) as process:
+        until(lambda: manager.count("WATCHDOG=1") > 3)
+        # Reading a pipe that nobody writes to never ends: the looking thread waits for its calibration.
+        cameras = tmp_path / "home" / "cameras"
+        cameras.mkdir(exist_ok=True)
+        os.mkfifo(cameras / "road.toml")
+        until(lambda: "STATUS=hanging: looking" in manager.heard, seconds=60)
+        fed = manager.count("WATCHDOG=1")
+        time.sleep(3.0)  # five times as long as the watchdog waits
+        assert manager.count("WATCHDOG=1") == fed
+        assert process.poll() is None
 
 
 @pytest.mark.parametrize(

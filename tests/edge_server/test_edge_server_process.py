@@ -30,6 +30,7 @@ from node.outbox.outbox import Outbox
 from protocol.codec import decode, encode
 from protocol.messages import Ack, Birth
 from protocol.topics import ACK, ALARM, HEALTH, OBSERVATION, PRESENCE
+from tests.notify_socket import NotifySocket
 
 EDGE = [sys.executable, "-c", "from kinflow.main import main; main()", "edge", "run", "--id", "edge-test"]
 
@@ -333,3 +334,28 @@ def test_its_own_broker_is_started_again_when_it_is_killed(place: Place, eventua
         assert "it runs again" in edge.log
     finally:
         edge.kill()
+
+
+@pytest.mark.timeout(60)
+def test_a_service_manager_hears_when_the_edge_is_ready_lives_and_stops(
+    place: Place,
+    tmp_path: Path,
+    free_port: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Callable[..., None],
+) -> None:
+    """With a broker of its own, which is a child: only one process says that it is ready."""
+    with NotifySocket(tmp_path / "notify") as manager:
+        for name, value in manager.environment(watchdog_s=0.6).items():
+            monkeypatch.setenv(name, value)
+        edge = place.edge("watched", None)
+        process = edge.start("--broker-port", str(free_port()))
+        try:
+            eventually(lambda: manager.count("WATCHDOG=1") > 3)
+            assert manager.heard[0] == "READY=1"
+            assert manager.count("READY=1") == 1
+            process.send_signal(signal.SIGTERM)
+            eventually(lambda: "STOPPING=1" in manager.heard)
+            assert process.wait(20) == 0
+        finally:
+            edge.kill()

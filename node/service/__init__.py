@@ -1,0 +1,1 @@
+"""What a service manager wants to hear from a process."""
