@@ -141,3 +141,21 @@ class DiskFull(KinflowError):
     number = 50
     cause = "There is no room left on the disk: {detail}."
     advice = "Free some space, or put KINFLOW_HOME on a larger disk; `kinflow doctor` tells how much is free."
+
+
+class BundleMalformed(KinflowError):
+    number = 175
+    cause = "The bundle {path} can't be read: {detail}."
+    advice = "Fetch or make it again with `kinflow bundle`; nothing was installed."
+
+
+class BundleUnsafe(KinflowError):
+    number = 176
+    cause = "The bundle {path} is refused: {detail}."
+    advice = "Don't use it, and ask where it comes from: no bundle of ours is like that. Nothing was installed."
+
+
+class BundleDamaged(KinflowError):
+    number = 177
+    cause = "The bundle {path} is damaged: {file}: {detail}."
+    advice = "Copy or download it again; nothing was installed."
