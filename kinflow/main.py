@@ -73,6 +73,8 @@ def _exists(module: str) -> bool:
 
 
 def _call(name: str, mount: Mount, arguments: list[str]) -> object:
+    if mount.libraries:
+        _guard(mount.libraries)
     import typer.main  # noqa: PLC0415 (a tenth of a second that --help need not pay)
 
     target = getattr(importlib.import_module(mount.module), mount.attribute)
@@ -84,6 +86,14 @@ def _call(name: str, mount: Mount, arguments: list[str]) -> object:
         single.command()(target)
         command = typer.main.get_command(single)
     return command.main(args=arguments, prog_name=f"kinflow {name}", standalone_mode=False)
+
+
+def _guard(libraries: Sequence[str]) -> None:
+    """A library that was built for another processor would end this process without a word."""
+    from node.hardware.guard import ensure_loads  # noqa: PLC0415 (only commands that load such a library need it)
+    from node.home import find_home  # noqa: PLC0415
+
+    ensure_loads(libraries, home=find_home())
 
 
 def _refuse(text: str) -> int:

@@ -7,21 +7,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mount:
-    """`attribute` of `module` is a typer.Typer (a group of commands) or a plain function (one command)."""
+    """`attribute` of `module` is a typer.Typer (a group of commands) or a plain function (one command).
+
+    libraries: what importing `module` loads that not every processor runs, by its name in node/hardware/libraries.toml.
+    """
 
     module: str
     attribute: str
     summary: str
+    libraries: tuple[str, ...] = ()
+
+
+VISION = ("numpy", "opencv")
 
 
 MOUNTS = {
-    "agent": Mount("agent.cli", "app", "Watch cameras and tell what the road does: `agent run`."),
+    "agent": Mount("agent.cli", "app", "Watch cameras and tell what the road does: `agent run`.", VISION),
     "edge": Mount("edge_server.cli", "app", "Gather, decide, steer and show: `edge run`."),
     "city": Mount("sim_devices.cli", "app", "A simulated city with all of it in one process group: `city run`."),
-    "watch": Mount("agent.cli", "watch", "Measure one file or camera, and draw what is seen into a video."),
-    "calibrate": Mount("agent.cli", "calibrate", "Click a road's four corners in the browser."),
+    "watch": Mount("agent.cli", "watch", "Measure one file or camera, and draw what is seen into a video.", VISION),
+    "calibrate": Mount("agent.cli", "calibrate", "Click a road's four corners in the browser.", VISION),
     "site": Mount("node.site_cli", "app", "Judge a site file: `site check`."),
     "config": Mount("node.config.cli", "app", "Write, check and show the settings."),
+    "hardware": Mount("node.hardware.cli", "hardware", "Tell what this machine is, and what it can carry."),
     "doctor": Mount("node.doctor.cli", "doctor", "Check this installation, and say what to do."),
     "support-bundle": Mount("node.support_bundle", "support_bundle", "Gather what a helper needs, without secrets."),
     "bench": Mount("benchmarks.cli", "app", "Measure speed and size; figures as JSON."),

@@ -1,4 +1,5 @@
-"""Errors of what every tier's process needs. 30-39 config, doctor and set-up; 40-47 link; 48-54 the rest."""
+"""Errors of what every tier's process needs. 30-39 config, doctor and set-up; 40-47 link; 48-54 the rest;
+160-199 trust, update, install, hardware and time."""
 
 from __future__ import annotations
 
@@ -159,3 +160,39 @@ class BundleDamaged(KinflowError):
     number = 177
     cause = "The bundle {path} is damaged: {file}: {detail}."
     advice = "Copy or download it again; nothing was installed."
+
+
+class ProcessorLacks(KinflowError):
+    number = 188
+    cause = "{library} can't be loaded here: it needs {features}, which {model} does not have."
+    advice = "Use a newer board, or build that library for this processor; docs/errors/KF188.md says how."
+
+
+class LibraryIllegal(KinflowError):
+    number = 189
+    cause = "Loading {library} ends in an illegal instruction: it was built for another processor."
+    advice = "Install the version that constraints.txt names, from the bundle for this board, or use a newer board."
+
+
+class TooHot(KinflowError):
+    number = 190
+    cause = "{zone} is at {now_c} °C; from {warm_c} °C on this board slows down."
+    advice = "Give it air, shade or a heat sink; the figures become late before they become wrong."
+
+
+class Throttled(KinflowError):
+    number = 191
+    cause = "The processor is held back: {reasons}."
+    advice = "For under-voltage use the board's own power supply and a short cable; for heat see KF190."
+
+
+class WatchdogOff(KinflowError):
+    number = 192
+    cause = "Nobody feeds the hardware watchdog {device}: if this machine hangs, it stays hung."
+    advice = "Set RuntimeWatchdogSec=15s in /etc/systemd/system.conf.d/kinflow-watchdog.conf, and restart the machine."
+
+
+class BoardTooSmall(KinflowError):
+    number = 193
+    cause = "{what} does not run here: it needs {lacks}."
+    advice = "Choose a smaller one in [hardware] of kinflow.toml, or a board with more; `kinflow hardware` lists all."

@@ -56,6 +56,18 @@ class Agent(Struct, frozen=True, kw_only=True):
     cameras: tuple[Camera, ...] = ()
 
 
+class Hardware(Struct, frozen=True, kw_only=True):
+    """Wishes that override what probing finds; 0 and "" leave it to the probe."""
+
+    profile: SlugOrEmpty = ""
+    threads: Annotated[int, Meta(ge=0, le=256)] = 0
+    detector: SlugOrEmpty = ""
+    member: SlugOrEmpty = ""
+    memory_mb: Annotated[int, Meta(ge=0)] = 0
+    camera_width: Annotated[int, Meta(ge=0, le=7680)] = 0
+    camera_height: Annotated[int, Meta(ge=0, le=4320)] = 0
+
+
 class HomeAssistant(Struct, frozen=True, kw_only=True):
     enabled: bool = False
     prefix: TopicPrefix = "homeassistant"
@@ -70,5 +82,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     broker: Broker = Broker()
     edge: Edge = Edge()
     agent: Agent = Agent()
+    hardware: Hardware = Hardware()
     home_assistant: HomeAssistant = HomeAssistant()
     log: Log = Log()
