@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from edge_server.beacon import EVERYWHERE, Beacon
+from edge_server.beacon import Beacon
 from edge_server.bus import Bus
 from edge_server.context import EdgeContext
 from edge_server.events import BrokerLink, HeartbeatReceived, ObservationReceived
@@ -35,12 +35,13 @@ from node.broker.host import Kind, start_broker
 from node.broker.paho_client import PahoClient
 from node.broker.password import broker_password
 from node.broker.port import BrokerAddress, BrokerHost
+from node.broker.tls import BrokerTls
 from node.clock import Clock, SystemClock
 from node.config.load import is_loopback
 from node.file_lock import hold_state
 from node.identity import Identity
 from node.link import death_will
-from node.ports import LOOPBACK, check_port_free
+from node.ports import check_port_free
 from node.service.heart import Heart
 from node.service.notify import find_manager
 from protocol.codec import encode
@@ -60,9 +61,9 @@ log = structlog.get_logger("edge")
 
 @dataclass(frozen=True)
 class EdgeOptions:
-    """broker: one that runs already; None starts one of `embed` on broker_port, which listens beyond loopback, and is
-    advertised there, when `host` does. hosts: names besides loopback by which people call the dashboard.
-    home_assistant: its discovery prefix, "" for off."""
+    """broker: one that runs already; None starts one of `embed`, on loopback by broker_port. joined: its door for
+    devices that have joined, by TLS; without one nobody else comes in. hosts: names besides loopback by which people
+    call the dashboard. home_assistant: its discovery prefix, "" for off."""
 
     home: Path
     database: Path
@@ -76,6 +77,7 @@ class EdgeOptions:
     broker: BrokerAddress | None = None
     embed: Kind = "auto"
     broker_port: int = 1883
+    joined: BrokerTls | None = None
     prefix: str = DEFAULT_PREFIX
     home_assistant: str = ""
     limits: Limits = field(default_factory=Limits)
@@ -98,7 +100,8 @@ class EdgeServer:
         self._host = _start_host(options) if options.broker is None else None
         self._client = PahoClient(
             options.broker or self._host_address(),
-            f"{options.device}-{self._identity.boot[:8]}",
+            # No joined device goes by such a name, and so none can take this place on the broker.
+            f"{options.device}.{self._identity.boot[:8]}",
             death_will(self._identity, options.prefix),
         )
         inbox = Inbox()
@@ -160,8 +163,8 @@ class EdgeServer:
         gateway = Gateway(self.context, options.hosts, self._heart.of("gateway"))
         self._gateway = GatewayServer(gateway, options.host, options.port)
         self._beacon = None
-        if options.broker is None and not is_loopback(options.host):
-            self._beacon = Beacon(options.device, options.host, options.broker_port, options.port)
+        if self._host is not None and options.joined is not None and not is_loopback(options.joined.bind):
+            self._beacon = Beacon(options.device, options.host, options.joined.port, options.port)
 
     def start(self) -> None:
         self._worker.start()
@@ -200,6 +203,16 @@ class EdgeServer:
                 failing = self._revive_broker(failing)
         finally:
             self.stop()
+
+    def reload_broker(self) -> None:
+        """Let joined devices in, and keep revoked ones out, from now on. From any thread; see BrokerHost.reload."""
+        if self._host is not None:
+            self._host.reload()
+
+    def kick(self, device: DeviceId) -> None:
+        """End a joined device's connection. After reload_broker() it can't come back. From any thread."""
+        if self._host is not None:
+            self._host.kick(device)
 
     def _revive_broker(self, failing: bool) -> bool:
         """Whether it ended and could not be started again; told once. failing: what the last call returned."""
@@ -248,6 +261,5 @@ def _start_host(options: EdgeOptions) -> BrokerHost:
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    bind = LOOPBACK if is_loopback(options.host) else EVERYWHERE
     folder, password = options.home / "broker", broker_password(options.home)
-    return start_broker(options.embed, folder, options.broker_port, password, bind)
+    return start_broker(options.embed, folder, options.broker_port, password, options.joined)

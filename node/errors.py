@@ -196,3 +196,15 @@ class BoardTooSmall(KinflowError):
     number = 193
     cause = "{what} does not run here: it needs {lacks}."
     advice = "Choose a smaller one in [hardware] of kinflow.toml, or a board with more; `kinflow hardware` lists all."
+
+
+class BrokerNotForJoined(KinflowError):
+    number = 170
+    cause = "Joined devices can't come in: {detail}."
+    advice = "Run `sudo apt install mosquitto` and start the edge server again; amqtt serves this machine alone."
+
+
+class BrokerTrustUnusable(KinflowError):
+    number = 171
+    cause = "The broker can't use {path} of the edge's authority: {detail}."
+    advice = "Restore the authority's folder from a backup; what held before still holds until the broker is restarted."

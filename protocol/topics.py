@@ -21,6 +21,7 @@ from protocol.messages import (
     SignalCommand,
     VehiclePosition,
 )
+from protocol.messages.presence import Role
 
 DEFAULT_PREFIX = "kinflow"
 
@@ -29,13 +30,15 @@ T = TypeVar("T", bound=Message)
 # How the outbox treats a message: alarm (on disk before it is sent, never dropped), state (the latest wins), telemetry
 # (bounded, thinned from the oldest), live (no outbox: sent now or never).
 Delivery = Literal["alarm", "state", "telemetry", "live"]
+DEVICE_ROLES: tuple[Role, ...] = ("agent", "controller", "vehicle")
 
 
 @dataclass(frozen=True)
 class Topic(Generic[T]):
     """One kind of topic: `{prefix}/1/{device}/{leaf}`, where `device` is whom the topic belongs to.
 
-    `writer` says who may publish there: the device itself, or the edge server that it belongs to.
+    `writer` says who may publish there: the device itself, or the edge server that it belongs to. `roles`: the devices
+    that have such a topic. A broker lets nobody do more (node/broker/acl.py).
     """
 
     leaf: str
@@ -43,6 +46,7 @@ class Topic(Generic[T]):
     delivery: Delivery
     writer: Literal["device", "edge", "both"] = "device"
     retained: bool = False
+    roles: tuple[Role, ...] = DEVICE_ROLES
 
     @property
     def qos(self) -> int:
@@ -61,13 +65,15 @@ class Topic(Generic[T]):
 
 PRESENCE: Topic[Birth | Death] = Topic("presence", (Birth, Death), "live", retained=True)
 ALARM: Topic[Alarm] = Topic("alarm", (Alarm,), "alarm")
-OBSERVATION: Topic[Observation] = Topic("observation/{item}", (Observation,), "telemetry")
+OBSERVATION: Topic[Observation] = Topic("observation/{item}", (Observation,), "telemetry", roles=("agent",))
 HEALTH: Topic[Health] = Topic("health", (Health,), "state")
-VEHICLE: Topic[VehiclePosition] = Topic("vehicle", (VehiclePosition,), "state")
+VEHICLE: Topic[VehiclePosition] = Topic("vehicle", (VehiclePosition,), "state", roles=("vehicle",))
 GAP: Topic[Gap] = Topic("gap", (Gap,), "telemetry")
 ACK: Topic[Ack] = Topic("ack", (Ack,), "live", writer="edge")
-HEARTBEAT: Topic[Heartbeat] = Topic("heartbeat", (Heartbeat,), "live")
-SIGNAL_COMMAND: Topic[SignalCommand] = Topic("signal-command", (SignalCommand,), "live", writer="edge")
+HEARTBEAT: Topic[Heartbeat] = Topic("heartbeat", (Heartbeat,), "live", roles=("controller",))
+SIGNAL_COMMAND: Topic[SignalCommand] = Topic(
+    "signal-command", (SignalCommand,), "live", writer="edge", roles=("controller",)
+)
 CONFIG_COMMAND: Topic[ConfigCommand] = Topic(
     "config-command/{item}", (ConfigCommand,), "live", writer="both", retained=True
 )

@@ -1,4 +1,4 @@
-"""amqtt inside this process, where mosquitto is not installed: own thread and event loop, loopback unless asked."""
+"""amqtt inside this process, where mosquitto is not installed: own thread and event loop, on loopback alone."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from node.broker.password import USERNAME
 from node.broker.port import BrokerAddress
 from node.errors import BrokerFailed
 from node.ports import LOOPBACK, check_port_free
+from protocol.ids import DeviceId
 
 START_TIMEOUT_S = 10.0
 
@@ -58,10 +59,9 @@ class _TidyBroker(Broker):  # type: ignore[misc]
 class AmqttBroker:
     """Speaks MQTT 3.1.1 only, and keeps nothing on disk; `folder` is taken for the shape that all hosts share."""
 
-    def __init__(self, folder: Path, port: int, password: str, bind: str = LOOPBACK) -> None:
+    def __init__(self, folder: Path, port: int, password: str) -> None:
         del folder
         self._port = port
-        self._bind = bind
         self._password = password
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -72,7 +72,7 @@ class AmqttBroker:
         return BrokerAddress(port=self._port, username=USERNAME, password=self._password)
 
     def start(self) -> None:
-        check_port_free(self._bind, self._port)
+        check_port_free(LOOPBACK, self._port)
         for name in ("amqtt", "transitions"):
             logging.getLogger(name).setLevel(logging.ERROR)
         started = threading.Event()
@@ -91,6 +91,12 @@ class AmqttBroker:
             return False
         self.start()
         return True
+
+    def reload(self) -> None:
+        """Nobody joins here."""
+
+    def kick(self, device: DeviceId) -> None:
+        """Nobody joins here."""
 
     def stop(self) -> None:
         thread, self._thread = self._thread, None
@@ -115,7 +121,7 @@ class AmqttBroker:
 
     def _settings(self) -> dict[str, Any]:
         return {
-            "listeners": {"default": {"type": "tcp", "bind": f"{self._bind}:{self._port}"}},
+            "listeners": {"default": {"type": "tcp", "bind": f"{LOOPBACK}:{self._port}"}},
             "plugins": {
                 f"{__name__}.{SharedPassword.__name__}": {"username": USERNAME, "password": self._password},
             },

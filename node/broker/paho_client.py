@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable, Sequence
 from random import Random, SystemRandom
 from typing import Any
 
@@ -24,9 +25,13 @@ from protocol.errors import KinflowError
 WINDOW = 1000
 KEEPALIVE_S = 5
 CONNECT_TIMEOUT_S = 5.0
+# Where there is a choice, a host that does not answer must not keep a device from the one that does.
+CONNECT_TIMEOUT_OF_SEVERAL_S = 1.5
 STEADY_S = 5.0
 HEARERS_KEPT = 20_000
 DRAIN_S = 1.0
+
+Tls = Callable[[], ssl.SSLContext]
 
 log = logging.getLogger(__name__)
 
@@ -34,27 +39,33 @@ log = logging.getLogger(__name__)
 class PahoClient:
     """One MQTT 3.1.1 connection with a clean session, kept up by its own thread.
 
+    addresses: one broker, or several that serve alike. It keeps to the one that works, and when that is lost tries it
+    again and then the others in turn, without a pause until all have been tried. tls: asked at each connection, so that
+    a certificate that was renewed is used; None for what the system trusts.
+
     Each connection gets a fresh paho client: whatever the old one still held dies with it, so nothing that was handed
     over before a cut is sent after it. A cut is noticed within two keep-alive times.
     """
 
     def __init__(
         self,
-        address: BrokerAddress,
+        addresses: BrokerAddress | Sequence[BrokerAddress],
         client_id: str,
         will: Will | None = None,
         *,
         window: int = WINDOW,
         keepalive_s: int = KEEPALIVE_S,
-        tls: ssl.SSLContext | None = None,
+        tls: Tls | None = None,
         random: Random | None = None,
     ) -> None:
-        self._address = address
+        self._addresses = (addresses,) if isinstance(addresses, BrokerAddress) else tuple(addresses)
+        self._at = 0
+        self._connect_timeout_s = CONNECT_TIMEOUT_S if len(self._addresses) == 1 else CONNECT_TIMEOUT_OF_SEVERAL_S
         self._client_id = client_id
         self._will = will
         self._window = window
         self._keepalive_s = keepalive_s
-        self._tls = tls
+        self._tls = tls or ssl.create_default_context
         self._random = random or SystemRandom()
         self._lock = threading.Lock()
         self._subscriptions: dict[str, tuple[int, list[OnMessage]]] = {}
@@ -123,37 +134,56 @@ class PahoClient:
             self._handed += 1
             return live.publish(topic, payload, qos, retained).rc == paho.MQTT_ERR_SUCCESS
 
+    @property
+    def _address(self) -> BrokerAddress:
+        return self._addresses[self._at]
+
     def _run(self) -> None:
-        attempt = 0
+        attempt = in_vain = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            self._connect_once()
+            was_live = self._connect_once()
             # A connection that lasts resets the back-off; one that is thrown out again and again does not.
             attempt = 1 if time.monotonic() - began > STEADY_S + CONNECT_TIMEOUT_S else attempt + 1
-            self._stopping.wait(backoff_s(attempt, self._random))
+            in_vain = 0 if was_live else in_vain + 1
+            if in_vain:
+                self._at = (self._at + 1) % len(self._addresses)
+            if in_vain % len(self._addresses) == 0:
+                self._stopping.wait(backoff_s(attempt, self._random))
 
-    def _connect_once(self) -> None:
-        """One connection from its beginning to its end."""
+    def _connect_once(self) -> bool:
+        """One connection from its beginning to its end; whether it could be used."""
         ended = threading.Event()
-        client = self._fresh_client()
-        client.on_disconnect = lambda *_: ended.set()
-        self._current = client
+        client: paho.Client | None = None
         try:
+            client = self._fresh_client()
+            client.on_disconnect = lambda *_: ended.set()
+            self._current = client
             client.connect(self._address.host, self._address.port, keepalive=self._keepalive_s)
             self._tune(client.socket())
             client.loop_start()
             if self._stopping.is_set():  # stop() may have come too early for its own disconnect()
                 client.disconnect()
             ended.wait()
+            if self._live is not client and self._error is None:
+                # By TLS 1.3 a client learns that it was refused once it believes to be in.
+                self._fail(self._unreachable("it hung up before it answered"))
         except (OSError, ValueError) as error:
-            self._fail(BrokerUnreachable(host=self._address.host, port=self._address.port, detail=str(error)))
+            self._fail(self._unreachable(str(error)))
+        except KinflowError as error:
+            self._fail(error)
         finally:
-            client.loop_stop()
+            if client is not None:
+                client.loop_stop()
             self._current = None
             with self._lock:
                 was_live, self._live = self._live is not None, None
             if was_live:
                 self._tell(False)
+        return was_live
+
+    def _unreachable(self, detail: str) -> BrokerUnreachable:
+        return BrokerUnreachable(host=self._address.host, port=self._address.port, detail=detail)
 
     def _fresh_client(self) -> paho.Client:
         client = paho.Client(
@@ -163,13 +193,13 @@ class PahoClient:
             protocol=paho.MQTTv311,
             reconnect_on_failure=False,
         )
-        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.connect_timeout = self._connect_timeout_s
         client.max_inflight_messages_set(self._window)
         client.max_queued_messages_set(self._window)
         if self._address.username is not None:
             client.username_pw_set(self._address.username, self._address.password)
         if self._address.tls:
-            client.tls_set_context(self._tls or ssl.create_default_context())
+            client.tls_set_context(self._tls())
         if self._will is not None:
             client.will_set(self._will.topic, self._will.payload, qos=1, retain=True)
         client.on_connect = self._on_connect
@@ -180,6 +210,8 @@ class PahoClient:
 
     @staticmethod
     def _tune(wire: Any) -> None:
+        if wire is None:
+            raise ConnectionResetError("it hung up at once")
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # Bytes that a dead link holds back are given up, rather than delivered when it heals.

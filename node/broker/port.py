@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from protocol.errors import KinflowError
+from protocol.ids import DeviceId
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class BrokerClient(Protocol):
 
 
 class BrokerHost(Protocol):
-    """A broker that Kinflow runs itself, for the one user `kinflow`."""
+    """A broker that Kinflow runs itself: for the one user `kinflow` on loopback, and for joined devices by TLS."""
 
     @property
     def address(self) -> BrokerAddress: ...
@@ -82,5 +83,12 @@ class BrokerHost(Protocol):
     def revive(self) -> bool:
         """Start it again if it ended by itself, and tell whether it had. Call it now and then from the thread that
         called start(). Raises what start() raises; the next call tries again."""
+
+    def reload(self) -> None:
+        """Read again who may enter by TLS, and hold to it from now on. From any thread. Raises BrokerTrustUnusable,
+        BrokerFailed or BrokerUnreachable."""
+
+    def kick(self, device: DeviceId) -> None:
+        """End a device's connection by TLS. From any thread. Raises BrokerUnreachable."""
 
     def stop(self) -> None: ...

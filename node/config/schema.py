@@ -27,6 +27,7 @@ class Broker(Struct, frozen=True, kw_only=True):
     url: str = ""
     kind: Literal["auto", "mosquitto", "amqtt"] = "auto"
     port: Port = 1883
+    tls_port: Port = 8883
     prefix: TopicPrefix = "kinflow"
 
 

@@ -217,7 +217,7 @@ def test_tls_is_used_and_the_certificate_is_checked(
     with subprocess.Popen([find_mosquitto() or "", "-c", str(configuration)], stderr=subprocess.DEVNULL) as process:
         try:
             address = BrokerAddress(port=port, tls=True)
-            trusting = PahoClient(address, "a", tls=ssl.create_default_context(cafile=certificate))
+            trusting = PahoClient(address, "a", tls=lambda: ssl.create_default_context(cafile=certificate))
             trusting.start()
             wait_until(lambda: trusting.connected)
             trusting.stop()
