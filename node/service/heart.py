@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 
 class Heart:
-    """loops: within how many seconds each loop must come round again. A process without a manager has a heart too, whose
-    beats are noted and told to nobody.
+    """loops: within how many seconds each loop must come round again. A process without a manager has a heart too,
+    whose beats are noted and told to nobody.
 
     READY=1 is sent once every loop has come round for the first time; WATCHDOG=1 from then on while none is late. A
     loop that hangs is named once in the log and in the unit's status; the manager then ends the process within its own
