@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import threading
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -78,6 +79,25 @@ def token(home: Home = None) -> None:
     from edge_server.gateway.auth import load_or_make_token  # noqa: PLC0415
 
     typer.echo(load_or_make_token(home or find_home()))
+
+
+@app.command()
+def routes(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As docs/routes.md.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List every route of the gateway, and what it needs."""
+    from edge_server.gateway.bare import bare_gateway  # noqa: PLC0415
+    from edge_server.gateway.route_table import markdown as page  # noqa: PLC0415
+
+    table = bare_gateway(_version()).routes
+    if markdown:
+        typer.echo(page(table), nl=False)
+    elif as_json:
+        typer.echo(json.dumps({"routes": [asdict(line) for line in table.lines()]}))
+    else:
+        for line in table.lines():
+            typer.echo(f"{line.needs or 'undeclared':<10}{line.method:<7}{line.path}")
 
 
 @app.command()

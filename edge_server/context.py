@@ -12,6 +12,8 @@ from protocol.ids import DeviceId, MessageId
 from protocol.site import Site
 
 if TYPE_CHECKING:
+    from starlette.types import Scope
+
     from edge_server.fleet.device import Device
     from edge_server.ingest.figures import IngestFigures
     from edge_server.store.reader import StoreReader
@@ -23,8 +25,8 @@ class EdgeContext:
     """read and write are safe from any thread. devices: the registry as it is now. site: empty when none was given.
 
     remove_device forgets a device and clears its registration on the broker. configure asks a device to do something
-    (device, name, arguments) and returns the command's id; raises DeviceNotAsked (KF81). bind_host: where the door
-    listens.
+    (device, name, arguments) and returns the command's id; raises DeviceNotAsked (KF81). device_of: the joined device
+    that a request (ASGI scope, body) proves to come from, or None. bind_host: where the door listens.
     """
 
     version: str
@@ -40,5 +42,6 @@ class EdgeContext:
     broker_connected: Callable[[], bool]
     remove_device: Callable[[DeviceId], None]
     configure: Callable[[DeviceId, str, Mapping[str, str]], MessageId]
+    device_of: Callable[[Scope, bytes], str | None] | None = None
     bind_host: str = "127.0.0.1"
     port: int = 8800

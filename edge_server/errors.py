@@ -1,4 +1,4 @@
-"""What can go wrong in the edge server, for a person to read. Numbers 75 to 94."""
+"""What can go wrong in the edge server, for a person to read. Numbers 75 to 94 and 200 to 229."""
 
 from __future__ import annotations
 
@@ -105,3 +105,15 @@ class DeviceNotAsked(KinflowError):
     number = 81
     cause = "The broker can't be reached, so {device!r} was not asked."
     advice = "Ask again when the dashboard says that the broker is back."
+
+
+class RouteUndeclared(KinflowError):
+    number = 205
+    cause = "The route {path} does not say who may use it, so nobody may."
+    advice = "This is a fault of Kinflow's: report it. Whoever writes the route declares it with `need(...)`."
+
+
+class RoleTooLow(KinflowError):
+    number = 206
+    cause = "This needs the role {needs}, and you are {role}."
+    advice = "Ask an admin: `kinflow edge user set-role NAME --role ROLE`, or a token of a higher role."

@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from edge_server.accounts.need import need
 from edge_server.context import EdgeContext
 from edge_server.errors import NotKnown, RequestInvalid
 from edge_server.gateway.corrections import corrections_api
@@ -21,6 +22,7 @@ from edge_server.gateway.guard import Door, Guard, error_body
 from edge_server.gateway.health import IngestWatch
 from edge_server.gateway.login import login
 from edge_server.gateway.metrics import CONTENT_TYPE, exposition
+from edge_server.gateway.route_table import RouteTable
 from edge_server.gateway.routes import api
 from protocol.errors import KinflowError
 
@@ -42,10 +44,17 @@ class Gateway:
         self.feed = Feed(edge)
         # The documentation pages that FastAPI brings load scripts from elsewhere; the description itself stays.
         self.inner = FastAPI(
-            title="Kinflow edge server", version=edge.version, docs_url=None, redoc_url=None, lifespan=self._lifespan
+            title="Kinflow edge server",
+            version=edge.version,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            lifespan=self._lifespan,
         )
         self._add_routes()
-        self.app = Guard(self.inner, Door(edge.token, frozenset(host.lower() for host in hosts)))
+        door = Door(edge.token, frozenset(host.lower() for host in hosts), edge.device_of)
+        self.routes = RouteTable(self.inner)
+        self.app = Guard(self.inner, door, self.routes)
 
     def close(self) -> None:
         self.feed.close()
@@ -79,22 +88,32 @@ class Gateway:
         inner.add_exception_handler(HTTPException, _http_error)
 
         @inner.get("/metrics", tags=["health"], response_class=Response)
+        @need("viewer")
         async def metrics() -> Response:
             """Prometheus's text format."""
             body = exposition(self._edge.figures(), self.feed.state(), self.feed.readers)
             return Response(body, media_type=CONTENT_TYPE)
 
         @inner.get("/healthz", tags=["health"], response_class=JSONResponse)
+        @need("public")
         async def healthz() -> JSONResponse:
             """200 while the server does its work, else 503 and what is wrong."""
             problems = self._watch.problems(self._edge.figures(), self._edge.clock.monotonic_ms())
             return JSONResponse({"ok": not problems, "problems": problems}, 503 if problems else 200)
 
         @inner.get("/", include_in_schema=False)
+        @need("viewer")
         async def page() -> FileResponse:
+            """The dashboard. Who is not let in yet is sent to /login."""
             return FileResponse(DASHBOARD / "index.html", media_type="text/html")
 
-        inner.mount("/static", StaticFiles(directory=DASHBOARD), name="static")
+        @inner.get("/openapi.json", include_in_schema=False)
+        @need("viewer")
+        async def description() -> JSONResponse:
+            """This API, described as OpenAPI 3.1."""
+            return JSONResponse(inner.openapi())
+
+        inner.mount("/static", need("viewer")(StaticFiles(directory=DASHBOARD)), name="static")
 
 
 def _answer(error: KinflowError, status: int) -> JSONResponse:

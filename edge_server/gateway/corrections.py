@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from fastapi.concurrency import run_in_threadpool
 
+from edge_server.accounts.need import need
 from edge_server.context import EdgeContext
 from edge_server.errors import NotKnown
 from edge_server.gateway.feed import Feed
@@ -22,11 +23,13 @@ def corrections_api(edge: EdgeContext, feed: Feed) -> APIRouter:
     router = APIRouter(prefix="/api/v1/corrections", tags=["corrections"])
 
     @router.get("")
+    @need("viewer")
     def corrections(limit: Limit = 1_000) -> list[CorrectionView]:
         """What people said was wrong, newest first."""
         return [correction_view(row) for row in edge.read.corrections(limit)]
 
     @router.post("", status_code=201)
+    @need("operator")
     async def correct(said: CorrectionRequest) -> CorrectionView:
         """Keep that an alarm was false, or that a class was wrong. Nothing learns from it yet."""
         row = await run_in_threadpool(edge.write.add_correction, _correction(said, edge, feed))
@@ -35,6 +38,7 @@ def corrections_api(edge: EdgeContext, feed: Feed) -> APIRouter:
         return correction_view(row)
 
     @router.delete("/{number}", status_code=204)
+    @need("operator")
     async def withdraw(number: Annotated[int, Path(ge=1, lt=1 << 62)]) -> None:
         """Delete a correction for good."""
         if not await run_in_threadpool(edge.write.delete_correction, number):

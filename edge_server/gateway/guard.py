@@ -1,4 +1,4 @@
-"""The one gate in front of every route, static files included: Host, Origin, size, token, and the safety headers.
+"""The one gate in front of every route, static files included: Host, Origin, size, who asks, and the safety headers.
 
 It is plain ASGI and wraps the whole application, so that a route that somebody adds later is closed by default.
 """
@@ -6,12 +6,23 @@ It is plain ASGI and wraps the whole application, so that a route that somebody 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edge_server.errors import HostRefused, OriginRefused, RequestTooLarge, TokenMissing
+from edge_server.accounts.caller import Caller
+from edge_server.accounts.need import Need
+from edge_server.errors import (
+    HostRefused,
+    OriginRefused,
+    RequestTooLarge,
+    RoleTooLow,
+    RouteUndeclared,
+    TokenMissing,
+)
 from edge_server.gateway import auth
+from edge_server.gateway.route_table import RouteTable
 from protocol.errors import KinflowError
 
 LIMIT_BYTES = 64 * 1024
@@ -19,7 +30,14 @@ LOGIN = "/login"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAFE = frozenset({"GET", "HEAD"})
 _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
-_STATUS: dict[type[KinflowError], int] = {HostRefused: 421, OriginRefused: 403, RequestTooLarge: 413, TokenMissing: 401}
+_STATUS: dict[type[KinflowError], int] = {
+    HostRefused: 421,
+    OriginRefused: 403,
+    RequestTooLarge: 413,
+    TokenMissing: 401,
+    RoleTooLow: 403,
+    RouteUndeclared: 403,
+}
 
 SAFETY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (
@@ -35,18 +53,24 @@ SAFETY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 
 
+DeviceOf = Callable[[Scope, bytes], str | None]
+
+
 @dataclass(frozen=True)
 class Door:
-    """Who is let in. hosts: the names besides loopback by which this server is called, lower-case, without a port."""
+    """Who is let in. hosts: the names besides loopback by which this server is called, lower-case, without a port.
+    device_of: the joined device that a request (its scope and its body) proves to come from, or None."""
 
     token: str = field(repr=False)
     hosts: frozenset[str] = frozenset()
+    device_of: DeviceOf | None = None
 
 
 class Guard:
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, door: Door, routes: RouteTable) -> None:
         self._app = app
         self._door = door
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -59,15 +83,19 @@ class Guard:
         safe_send = _with_safety_headers(send)
         try:
             host = self._check_host(scope, headers)
-            self._check_origin(scope, headers)
+            needs = self._routes.need_of(scope)
+            if needs is None:
+                raise RouteUndeclared(path=scope["path"][:80])
+            self._check_origin(scope, headers, needs)
             _check_length(headers)
-            if self._is_let_in(headers) or scope["path"] == LOGIN:
-                body = receive if scope["method"] in _SAFE else await _read_body(receive)
-                await self._app(scope, body, safe_send)
-            elif _is_page(scope):
+            body = b"" if scope["method"] in _SAFE else await _read_body(receive)
+            caller = self._device(scope, body) if needs == "device" else self._caller(headers)
+            if caller is None and _is_page(scope):
                 await self._page_without_token(scope, receive, safe_send, headers, host)
-            else:
-                raise TokenMissing
+                return
+            _check_need(caller, needs)
+            scope.setdefault("state", {})["caller"] = caller
+            await self._app(scope, receive if scope["method"] in _SAFE else _replay(body, receive), safe_send)
         except KinflowError as error:
             await _refuse(safe_send, error)
 
@@ -81,8 +109,9 @@ class Guard:
             raise HostRefused(host=host[:80])
         return host
 
-    def _check_origin(self, scope: Scope, headers: _Headers) -> None:
-        """Only our own pages may ask. A change that rests on a cookie must prove that it comes from one."""
+    def _check_origin(self, scope: Scope, headers: _Headers, needs: Need) -> None:
+        """Only our own pages may ask. A change that may rest on a cookie must prove that it comes from one; what needs
+        none, or a device's signature, rests on none."""
         own = f"{scope.get('scheme', 'http')}://{headers.one(b'host')}"
         origins = headers.all(b"origin")
         if any(origin != own for origin in origins):
@@ -90,14 +119,21 @@ class Guard:
         navigation = scope["method"] in _SAFE and headers.one(b"sec-fetch-mode") == "navigate"
         if headers.one(b"sec-fetch-site") in {"cross-site", "same-site"} and not navigation:
             raise OriginRefused(origin="another site")
-        if scope["method"] not in _SAFE and not origins and headers.one(b"authorization") is None:
+        by_cookie = needs not in {"public", "device"} and headers.one(b"authorization") is None
+        if scope["method"] not in _SAFE and not origins and by_cookie:
             raise OriginRefused(origin="none")
 
-    def _is_let_in(self, headers: _Headers) -> bool:
+    def _device(self, scope: Scope, body: bytes) -> Caller | None:
+        name = self._door.device_of(scope, body) if self._door.device_of else None
+        return Caller(name, "device") if name else None
+
+    def _caller(self, headers: _Headers) -> Caller | None:
         given = auth.bearer(headers.one(b"authorization"))
         if given is None:
             given = auth.cookie(headers.all(b"cookie"))
-        return given is not None and auth.same(given, self._door.token)
+        if given is not None and auth.same(given, self._door.token):
+            return Caller("root", "root", "admin")
+        return None
 
     async def _page_without_token(
         self, scope: Scope, receive: Receive, send: Send, headers: _Headers, host: str
@@ -114,6 +150,15 @@ class Guard:
             return
         await send({"type": "http.response.start", "status": 303, "headers": [(b"location", LOGIN.encode())]})
         await send({"type": "http.response.body", "body": b""})
+
+
+def _check_need(caller: Caller | None, needs: Need) -> None:
+    if needs == "public":
+        return
+    if caller is None:
+        raise TokenMissing
+    if not caller.may(needs):
+        raise RoleTooLow(role=caller.role or caller.way, needs=needs)
 
 
 class _Headers:
@@ -145,7 +190,7 @@ def _check_length(headers: _Headers) -> None:
         raise RequestTooLarge(limit_bytes=LIMIT_BYTES)
 
 
-async def _read_body(receive: Receive) -> Receive:
+async def _read_body(receive: Receive) -> bytes:
     """Read a change whole and count what really comes: a chunked request names no length."""
     body = b""
     more = True
@@ -155,6 +200,10 @@ async def _read_body(receive: Receive) -> Receive:
         more = message.get("more_body", False)
         if len(body) > LIMIT_BYTES:
             raise RequestTooLarge(limit_bytes=LIMIT_BYTES)
+    return body
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
     whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from edge_server.accounts.need import need
 from edge_server.gateway import auth
 from edge_server.gateway.guard import LOGIN
 
@@ -45,11 +46,15 @@ def login(token: str) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get(LOGIN)
+    @need("public")
     async def page() -> Response:
+        """The page that asks who you are."""
         return _page()
 
     @router.post(LOGIN)
+    @need("public")
     async def enter(request: Request) -> Response:
+        """Take what that page asked for."""
         fields = parse_qs((await request.body()).decode("utf-8", "replace"))
         given = fields.get("token", [""])[0].strip()
         if not auth.same(given, token):

@@ -1,0 +1,41 @@
+"""The gateway's application without an edge server behind it, for its description: it is looked at and never run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edge_server.bus import Bus
+from edge_server.context import EdgeContext
+from edge_server.gateway.app import Gateway
+from edge_server.ingest.figures import IngestFigures
+from edge_server.store.reader import StoreReader
+from edge_server.store.writer import StoreWriter
+from node.clock import SystemClock
+from protocol.ids import DeviceId, SiteId
+from protocol.site import Site
+
+
+def bare_gateway(version: str = "0") -> Gateway:
+    """Every route that a running edge server has. A route that is called all the same raises."""
+    bus = Bus()
+    context = EdgeContext(
+        version=version,
+        device=DeviceId("edge"),
+        site=Site(id=SiteId("site")),
+        clock=SystemClock(),
+        token="",
+        bus=bus,
+        read=StoreReader(Path("none")),
+        write=StoreWriter(_nowhere, bus),
+        devices=dict,
+        figures=IngestFigures,
+        broker_connected=lambda: False,
+        remove_device=_nowhere,
+        configure=_nowhere,
+    )
+    return Gateway(context)
+
+
+def _nowhere(*_: object) -> Any:
+    raise RuntimeError("this application is described, not run")
