@@ -29,6 +29,7 @@ MOUNTS = {
     "calibrate": Mount("agent.cli", "calibrate", "Click a road's four corners in the browser.", VISION),
     "site": Mount("node.site_cli", "app", "Judge a site file: `site check`."),
     "config": Mount("node.config.cli", "app", "Write, check and show the settings."),
+    "firmware": Mount("firmware_configs.cli", "app", "Make boot files for boards that join by themselves."),
     "hardware": Mount("node.hardware.cli", "hardware", "Tell what this machine is, and what it can carry."),
     "doctor": Mount("node.doctor.cli", "doctor", "Check this installation, and say what to do."),
     "support-bundle": Mount("node.support_bundle", "support_bundle", "Gather what a helper needs, without secrets."),
