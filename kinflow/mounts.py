@@ -31,6 +31,10 @@ MOUNTS = {
     "config": Mount("node.config.cli", "app", "Write, check and show the settings."),
     "firmware": Mount("firmware_configs.cli", "app", "Make boot files for boards that join by themselves."),
     "hardware": Mount("node.hardware.cli", "hardware", "Tell what this machine is, and what it can carry."),
+    "update": Mount("node.update.cli", "app", "Look for a new version, install it, or go back."),
+    "self-test": Mount(
+        "node.update.self_test", "self_test", "Does this version work on this machine? Asked by updates."
+    ),
     "doctor": Mount("node.doctor.cli", "doctor", "Check this installation, and say what to do."),
     "support-bundle": Mount("node.support_bundle", "support_bundle", "Gather what a helper needs, without secrets."),
     "bench": Mount("benchmarks.cli", "app", "Measure speed and size; figures as JSON."),

@@ -208,3 +208,45 @@ class BrokerTrustUnusable(KinflowError):
     number = 171
     cause = "The broker can't use {path} of the edge's authority: {detail}."
     advice = "Restore the authority's folder from a backup; what held before still holds until the broker is restarted."
+
+
+class UpdateUntrusted(KinflowError):
+    number = 178
+    cause = "What {source} offers is not signed by whom this device trusts: {detail}."
+    advice = "Nothing was installed. Ask who runs the source; never put another root of trust in place because of this."
+
+
+class UpdateExpired(KinflowError):
+    number = 179
+    cause = "What {source} offers is out of date: {detail}."
+    advice = "Check this machine's clock, then whether the source is still kept up; nothing was installed."
+
+
+class UpdateOlder(KinflowError):
+    number = 180
+    cause = "{source} offers something older than what is known here: {detail}."
+    advice = "Wait for a source that is up to date, or ask who runs it; nothing was installed."
+
+
+class UpdateUnreachable(KinflowError):
+    number = 181
+    cause = "{source} could not be read: {detail}."
+    advice = "Check the address, the network or the USB folder; the version that runs goes on."
+
+
+class VersionUnfit(KinflowError):
+    number = 182
+    cause = "Version {version} does not work on this machine: {detail}."
+    advice = "The version that runs goes on. Report it with a support bundle; a newer release may work."
+
+
+class UpdateNotPossible(KinflowError):
+    number = 183
+    cause = "This machine can't be updated like this: {detail}."
+    advice = "docs/updates.md says what an update needs; install.sh sets all of it up."
+
+
+class UpdateBusy(KinflowError):
+    number = 184
+    cause = "An update is under way already: {detail}."
+    advice = "Wait until `kinflow update status` says that it is over."

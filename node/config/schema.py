@@ -69,6 +69,17 @@ class Hardware(Struct, frozen=True, kw_only=True):
     camera_height: Annotated[int, Meta(ge=0, le=4320)] = 0
 
 
+class Update(Struct, frozen=True, kw_only=True):
+    """gate_s: how long all that worked before must work under a new version before it stays. trial_s: how long it may
+    take to come to that."""
+
+    source: Annotated[str, Meta(max_length=500)] = ""
+    automatic: bool = False
+    gate_s: Annotated[float, Meta(ge=1.0, le=86_400.0)] = 120.0
+    trial_s: Annotated[float, Meta(ge=5.0, le=86_400.0)] = 300.0
+    keep_previous: bool = False
+
+
 class HomeAssistant(Struct, frozen=True, kw_only=True):
     enabled: bool = False
     prefix: TopicPrefix = "homeassistant"
@@ -84,5 +95,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     edge: Edge = Edge()
     agent: Agent = Agent()
     hardware: Hardware = Hardware()
+    update: Update = Update()
     home_assistant: HomeAssistant = HomeAssistant()
     log: Log = Log()
