@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from agent.watch import Summary
 from agent.watch import watch as measure
 from node.clock import SystemClock
 from node.config.load import load
+from node.hardware.here import picture_here
 from node.home import find_home
 from node.logs import configure_logs
 from protocol.errors import KinflowError
@@ -73,6 +75,8 @@ def run(
     settings = load(folder, flags=flags, file=config).settings
     given = CameraFlags(camera, camera_id, approach, road_width, road_length, road, lanes)
     cameras = cameras_from_flags(given) if camera else cameras_from_settings(settings)
+    picture = picture_here(settings.hardware)
+    cameras = tuple(replace(one, picture_px=picture) for one in cameras)
     configure_logs("agent", folder, settings.log.level)
     run_agent(
         AgentOptions(

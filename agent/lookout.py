@@ -43,7 +43,7 @@ class Lookout:
         self.watchdog = Watchdog(
             settings.camera,
             settings.source,
-            lambda: open_camera(settings.source, clock, live=not fast),
+            lambda: open_camera(settings.source, clock, not fast, settings.picture_px),
             self.newest,
             clock,
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.camera.opening import PICTURE_PX
 from agent.errors import CameraFileUnreadable
 from agent.traffic.calibration import Calibration, Points, calibrate, propose
 from protocol.ids import ApproachId, CameraId, slug
@@ -17,7 +18,8 @@ DEFAULT_WIDTH_M, DEFAULT_LENGTH_M = 7.0, 40.0
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """points: None where nobody has said where the road lies; a saved calibration (see CameraFile) beats them all."""
+    """points: None where nobody has said where the road lies; a saved calibration (see CameraFile) beats them all.
+    picture_px: width and height to ask a camera of this machine for."""
 
     camera: CameraId
     source: str
@@ -26,6 +28,7 @@ class CameraSettings:
     visible_length_m: float | None = None
     points: Points | None = None
     lanes: int = 0
+    picture_px: tuple[int, int] = PICTURE_PX
 
     def calibration(self, picture: tuple[int, int]) -> Calibration:
         """What the settings alone say. Raises KF64 to KF67."""

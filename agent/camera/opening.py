@@ -16,14 +16,16 @@ from agent.errors import SourceUnknown
 from node.clock import Clock
 from protocol.ids import CameraId, is_slug
 
+PICTURE_PX = (640, 360)
 _SCHEMES = ("rtsp", "rtsps", "http", "https", "file")
 _PI = re.compile(r"picamera(?::(\d))?\Z")
 _NO_SLUG = re.compile(r"[^a-z0-9]+")
 
 
-def open_camera(source: str, clock: Clock, live: bool = True) -> Camera:
+def open_camera(source: str, clock: Clock, live: bool = True, picture: tuple[int, int] = PICTURE_PX) -> Camera:
     """Open a file, rtsp://…, http(s)://…, /dev/videoN or picamera[:N]. live: pace a file by its own timestamps and play
-    it over and over. Raises SourceUnknown (KF61) and what the kind of source raises."""
+    it over and over. picture: width and height to ask a camera of this machine for. Raises SourceUnknown (KF61) and
+    what the kind of source raises."""
     scheme = check_source(source)
     if scheme in ("rtsp", "rtsps"):
         return RtspCamera(source, clock)
@@ -32,9 +34,9 @@ def open_camera(source: str, clock: Clock, live: bool = True) -> Camera:
     if scheme == "file":
         return FileCamera(Path(source[len("file://") :]), clock, live)
     if (found := _PI.match(source)) is not None:
-        return PiCamera(int(found[1] or 0), clock)
+        return PiCamera(int(found[1] or 0), clock, width_px=picture[0], height_px=picture[1])
     if source.startswith("/dev/"):
-        return V4l2Camera(Path(source), clock)
+        return V4l2Camera(Path(source), clock, *picture)
     return FileCamera(Path(source), clock, live)
 
 

@@ -82,7 +82,7 @@ def fit(
         threads=wishes.threads or max(1, hardware.processor.cores - profile.spare_cores),
         detector=detector.name if detector else None,
         member=member.name if member else None,
-        camera=(wishes.camera_width or profile.camera[0], wishes.camera_height or profile.camera[1]),
+        camera=picture_of(profile, wishes),
         unit_memory_mb=_unit_memory_mb(hardware, profile),
         warm_c=profile.warm_c,
         hot_c=profile.hot_c,
@@ -90,6 +90,11 @@ def fit(
         refused=(*no_detector, *no_member),
         notes=notes,
     )
+
+
+def picture_of(profile: Known, wishes: Wishes) -> tuple[int, int]:
+    """Width and height, in pixels, to ask a camera of this machine for."""
+    return wishes.camera_width or profile.camera[0], wishes.camera_height or profile.camera[1]
 
 
 def free_for_models_mb(hardware: Hardware, profile: Known) -> int:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.camera.opening import open_camera
 from agent.camera.picamera import PiCamera
 from agent.errors import CameraMissing, CameraStalled, CameraUnreachable, PiCameraToolMissing
 from node.clock import ManualClock
@@ -69,3 +70,15 @@ def test_a_program_that_dies_or_falls_silent_is_noticed(tool):
     with pytest.raises(CameraStalled):
         camera.read()
     camera.close()
+
+
+def test_the_program_is_asked_for_the_size_of_the_settings(tool, tmp_path, monkeypatch):
+    tool(count=1, end=f"open({str(tmp_path / 'called')!r}, 'w').write(' '.join(sys.argv))")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    camera = open_camera("picamera:1", ManualClock(), picture=(1280, 720))
+    camera.read()
+    with pytest.raises(CameraUnreachable):
+        camera.read()
+    camera.close()
+    assert "--camera 1" in (tmp_path / "called").read_text()
+    assert "--width 1280 --height 720" in (tmp_path / "called").read_text()

@@ -14,6 +14,7 @@ from node.errors import BoardTooSmall, ConfigValueInvalid
 from node.hardware.fit import fit, free_for_models_mb
 from node.hardware.found import Board as BoardName
 from node.hardware.found import Builds, Hardware, Memory, Processor
+from node.hardware.here import picture_here
 from node.hardware.profile import profiles, sizes
 
 Board = Callable[..., Hardware]
@@ -146,3 +147,10 @@ def test_more_memory_never_runs_less(machine: Hardware, more: int) -> None:
         return names.index(detector) if detector else -1
 
     assert rank(msgspec.structs.replace(machine, memory=larger)) >= rank(machine)
+
+
+def test_the_picture_of_this_machines_cameras() -> None:
+    assert picture_here(Wishes()) == (640, 360)
+    assert picture_here(Wishes(profile="pi5", camera_width=1280, camera_height=720)) == (1280, 720)
+    with pytest.raises(ConfigValueInvalid):
+        picture_here(Wishes(profile="pi9"))
