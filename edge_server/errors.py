@@ -117,3 +117,21 @@ class RoleTooLow(KinflowError):
     number = 206
     cause = "This needs the role {needs}, and you are {role}."
     advice = "Ask an admin: `kinflow edge user set-role NAME --role ROLE`, or a token of a higher role."
+
+
+class PairFileUnusable(KinflowError):
+    number = 220
+    cause = "The pair's file {path} can't be used: {detail}."
+    advice = "Make the pair anew with `kinflow edge pair invite` and `join`, or delete the file to run alone."
+
+
+class PeerLost(KinflowError):
+    number = 221
+    cause = "The other edge server of the pair, {edge}, can't be reached: {detail}."
+    advice = "This one serves alone meanwhile. Look after the other machine and the network between the two."
+
+
+class Shedding(KinflowError):
+    number = 222
+    cause = "More observations come than can be stored: {shed} were not taken in."
+    advice = "Devices thin and resend them; alarms are all taken. Have fewer devices here, or a faster machine or disk."

@@ -20,7 +20,12 @@ class Presence:
         self._topic = PRESENCE.of(identity.device, prefix=prefix)
         self._leaving = False
         client.subscribe(PRESENCE.every(prefix), PRESENCE.qos, self._hear)
-        client.watch(lambda connected: self._announce() if connected else None)
+        client.watch(self.connected)
+
+    def connected(self, connected: bool) -> None:
+        """A broker was reached, or lost."""
+        if connected:
+            self._announce()
 
     def farewell(self) -> None:
         self._leaving = True

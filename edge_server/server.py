@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -22,6 +22,8 @@ from edge_server.ingest.acks import Acks
 from edge_server.ingest.inbox import Inbox
 from edge_server.ingest.receiver import Receiver
 from edge_server.ingest.worker import IngestWorker
+from edge_server.pair.link import PairLink
+from edge_server.pair.peer import Peer, load_peer
 from edge_server.presence import Presence
 from edge_server.signals.events import SignalCommanded
 from edge_server.signals.fault import SignalFault
@@ -31,10 +33,11 @@ from edge_server.store.retention import Limits
 from edge_server.store.rows import SignalEntry
 from edge_server.store.store import Store
 from edge_server.store.writer import StoreWriter
+from node.broker.acl import Member
 from node.broker.host import Kind, start_broker
 from node.broker.paho_client import PahoClient
 from node.broker.password import broker_password
-from node.broker.port import BrokerAddress, BrokerHost
+from node.broker.port import BrokerAddress, BrokerClient, BrokerHost
 from node.broker.tls import BrokerTls
 from node.clock import Clock, SystemClock
 from node.config.load import is_loopback
@@ -97,13 +100,20 @@ class EdgeServer:
         self._lock = hold_state(options.database)
         store = Store(options.database)
         self.bus = Bus()
+        peer = load_peer(options.home) if options.joined is not None and options.broker is None else None
+        if options.joined is not None and peer is not None:
+            options = replace(options, joined=_with_peer(options.joined, peer))
         self._host = _start_host(options) if options.broker is None else None
-        self._client = PahoClient(
+        self._client: BrokerClient = PahoClient(
             options.broker or self._host_address(),
             # No joined device goes by such a name, and so none can take this place on the broker.
             f"{options.device}.{self._identity.boot[:8]}",
             death_will(self._identity, options.prefix),
         )
+        own_client, self._pair = self._client, None
+        if options.joined is not None and peer is not None:
+            self._pair = PairLink(peer, self._identity, own_client, options.joined, options.prefix)
+            self._client = self._pair.lines
         inbox = Inbox()
         receiver = Receiver(inbox, self.bus, self._identity.clock, options.prefix)
         acks = Acks(self._client, self._identity, options.prefix)
@@ -115,14 +125,17 @@ class EdgeServer:
             self.bus,
             self._identity,
             limits=options.limits,
+            peer=peer.edge if peer is not None else None,
             beat=self._heart.of("ingest"),
         )
         self._presence = Presence(self._identity, self._client, options.version, options.prefix)
+        if self._pair is not None:
+            self._pair.lines.watch_peer(self._presence.connected)
         receiver.subscribe(self._client)
         self._client.watch(lambda connected: self.bus.publish(BrokerLink(connected=connected)))
         if options.home_assistant:
             HomeAssistant(
-                self._client,
+                own_client,
                 lambda: self._worker.devices,
                 self._identity.clock,
                 options.device,
@@ -158,6 +171,8 @@ class EdgeServer:
             report=self._report,
             commanded=self._commanded,
             path=options.site_path,
+            peer=peer.edge if peer is not None else None,
+            defers=self._pair.defers if self._pair is not None else lambda: False,
             beat=self._heart.of("signals"),
         )
         gateway = Gateway(self.context, options.hosts, self._heart.of("gateway"))
@@ -201,6 +216,8 @@ class EdgeServer:
             while not stopping.wait(BROKER_LOOK_S):
                 self._heart.beat("broker")
                 failing = self._revive_broker(failing)
+                if self._pair is not None and (alarm := self._pair.look()) is not None:
+                    self._worker.report(alarm)
         finally:
             self.stop()
 
@@ -253,6 +270,11 @@ class EdgeServer:
 
     def _remove_device(self, device: DeviceId) -> None:
         self._client.publish(PRESENCE.of(device, prefix=self._options.prefix), b"", PRESENCE.qos, retained=True)
+
+
+def _with_peer(joined: BrokerTls, peer: Peer) -> BrokerTls:
+    """The door, open to the other edge server of the pair too."""
+    return replace(joined, members=lambda: (*joined.members(), Member(peer.edge, "edge")))
 
 
 def _start_host(options: EdgeOptions) -> BrokerHost:

@@ -15,12 +15,14 @@ SILENT_AFTER_MS = 30_000
 
 
 class Fleet(Struct, frozen=True):
-    """own: this edge server. heard_mono_ms: when each device was last heard of, by our monotonic clock."""
+    """own: this edge server. peer: the other one of a pair. heard_mono_ms: when each device was last heard of, by our
+    monotonic clock."""
 
     own: DeviceId
     own_boot: BootId
     devices: Mapping[DeviceId, Device] = {}
     heard_mono_ms: Mapping[DeviceId, int] = {}
+    peer: DeviceId | None = None
 
 
 class Joined(Struct, frozen=True):
@@ -85,7 +87,7 @@ def presence(
     fleet = replace(_with(fleet, born), heard_mono_ms={**fleet.heard_mono_ms, born.device: received_mono_ms})
     again = device is not None and device.boot == born.boot and (device.state, device.reason) != ("offline", "will")
     changes: list[Change] = [Joined(born, again)]
-    if born.role == "edge":
+    if born.role == "edge" and born.device != fleet.peer:
         changes.append(SecondEdge(born.device, same_id=False))
     return fleet, changes
 
@@ -132,10 +134,10 @@ def remove(fleet: Fleet, device: DeviceId) -> tuple[Fleet, list[Change]]:
     return replace(fleet, devices=devices, heard_mono_ms=heard_mono_ms), [Removed(device)]
 
 
-def restored(own: DeviceId, own_boot: BootId, devices: list[Device]) -> Fleet:
+def restored(own: DeviceId, own_boot: BootId, devices: list[Device], peer: DeviceId | None = None) -> Fleet:
     """The fleet as the store knew it: offline, each of them, until the broker says otherwise."""
     offline = {one.device: replace(one, state="offline", reason="not heard since our start") for one in devices}
-    return Fleet(own, own_boot, offline)
+    return Fleet(own, own_boot, offline, peer=peer)
 
 
 def cameras_of(fleet: Fleet) -> dict[ApproachId, list[tuple[DeviceId, CameraId]]]:

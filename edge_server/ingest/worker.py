@@ -59,6 +59,7 @@ class IngestWorker:
         identity: Identity,
         *,
         limits: retention.Limits,
+        peer: DeviceId | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
@@ -70,7 +71,7 @@ class IngestWorker:
         self._clock = identity.clock
         self._limits = limits
         self._beat = beat
-        self._memory = Memory(store.recall(), restored(identity.device, identity.boot, store.reader.devices()))
+        self._memory = Memory(store.recall(), restored(identity.device, identity.boot, store.reader.devices(), peer))
         self._own: list[Arrival] = []
         self._unwritten: dict[DeviceId, Device | None] = {}
         self._probe_at_mono_ms: int | None = None

@@ -41,12 +41,16 @@ Effect = leases.Order | SignalFault | Record
 
 
 class Junction:
-    """decide: the controller of this intersection. since_ms: the edge's monotonic clock when it began."""
+    """decide: the controller of this intersection. since_ms: the edge's monotonic clock when it began. peer: the other
+    edge server of a pair, which may steer without a word."""
 
-    def __init__(self, layout: Layout, decide: Decide, edge: DeviceId, since_ms: int) -> None:
+    def __init__(
+        self, layout: Layout, decide: Decide, edge: DeviceId, since_ms: int, peer: DeviceId | None = None
+    ) -> None:
         self.layout = layout
         self._decide = decide
         self._lease = leases.LeaseState(edge)
+        self._peer = peer
         self._watch = Watch(since_ms)
         self._memory = Memory()
         self._view: View | None = None
@@ -57,8 +61,10 @@ class Junction:
     def lease(self) -> leases.LeaseState:
         return self._lease
 
-    def hear(self, heartbeat: Heartbeat, sights: Sights, now_ms: int) -> list[Effect]:
-        """A heartbeat of this intersection's controller came in."""
+    def hear(self, heartbeat: Heartbeat, sights: Sights, now_ms: int, *, defers: bool = False) -> list[Effect]:
+        """A heartbeat of this intersection's controller came in. defers: let the first edge server of our pair go
+        first."""
+        self._lease = leases.defer(self._lease, defers)
         if not leases.is_news(self._lease, heartbeat):
             return []
         effects: list[Effect] = []
@@ -107,7 +113,7 @@ class Junction:
             return Proposal(self.layout.control, None, f"failed: {type(error).__name__}: {error}")
 
     def _fault_changes(self, now_ms: int) -> list[Effect]:
-        current = watch.faults(self.layout, self._watch, self._lease, self._view, now_ms)
+        current = watch.faults(self.layout, self._watch, self._lease, self._view, now_ms, peer=self._peer)
         if current.keys() == self._faults.keys():
             return []
         over = [fault.over() for slug, fault in self._faults.items() if slug not in current]

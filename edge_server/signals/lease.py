@@ -29,6 +29,9 @@ BARRED_MS = 30_000
 # More than fit into the time that a command stays fresh, at 20 a second.
 REMEMBERED_ORDERS = 32
 
+# How much longer than the first edge server of a pair the second one waits before it asks, while the first one lives.
+DEFER_MS = 2_000
+
 # Refusals that no newer command would mend: the site and the controller differ.
 MISFITS = ("foreign-intersection", "unknown-phase", "conflicting-phases", "lease-too-long")
 USURPED = ("lower-epoch", "epoch-too-high", "held-by-another")
@@ -52,7 +55,8 @@ class LeaseState(Struct, frozen=True):
     ask for or hold, None while we neither ask nor hold. holder: who else steers, for left_ms more; twin: it goes by our
     own id, and renews. orders: the phases of our
     latest orders by message id; answered: the latest that was answered. usurp: steer even though another edge does,
-    because a person said so."""
+    because a person said so. defers: the first edge server of our pair lives and may steer; free_ms: since when nobody
+    has steered, as far as we know."""
 
     edge: DeviceId
     standing: Standing = "unheard"
@@ -70,6 +74,8 @@ class LeaseState(Struct, frozen=True):
     sent_phases: tuple[PhaseId, ...] = ()
     barred_until_ms: int = 0
     usurp: bool = False
+    defers: bool = False
+    free_ms: int | None = None
 
 
 def is_news(state: LeaseState, heartbeat: Heartbeat) -> bool:
@@ -126,6 +132,11 @@ def take_over(state: LeaseState) -> LeaseState:
     return replace(state, usurp=True)
 
 
+def defer(state: LeaseState, defers: bool) -> LeaseState:
+    """Whether the first edge server of our pair is to be let go first."""
+    return state if state.defers == defers else replace(state, defers=defers)
+
+
 def answer(state: LeaseState, heartbeat: Heartbeat) -> CommandOutcome | None:
     """What became of one of our orders, the first time that a heartbeat says so."""
     outcome = heartbeat.last_command
@@ -155,6 +166,7 @@ def _standing(state: LeaseState, heartbeat: Heartbeat, now_ms: int) -> LeaseStat
     left_ms = lease.remaining_ms if lease is not None and not ours else 0
     renewed = state.twin or (state.holder == state.edge and left_ms > state.left_ms)
     state = replace(state, holder=other, left_ms=left_ms, twin=other == state.edge and renewed)
+    state = replace(state, free_ms=None if lease is not None else state.free_ms or state.heard_ms)
     if state.standing == "barred" and now_ms < state.barred_until_ms:
         return state
     if heartbeat.control == "flash":
@@ -163,6 +175,9 @@ def _standing(state: LeaseState, heartbeat: Heartbeat, now_ms: int) -> LeaseStat
         return replace(state, standing="standing-by", epoch=None)
     if ours:
         return replace(state, standing="holding", usurp=False)
+    free_for_ms = state.heard_ms - (state.free_ms or state.heard_ms)
+    if state.defers and free_for_ms < DEFER_MS and not (former or state.usurp or state.standing == "asking"):
+        return replace(state, standing="standing-by", epoch=None)
     # Nobody steers, or this edge did before it was restarted, or somebody is to be relieved.
     epoch = state.highest_epoch + 1
     return replace(state, standing="asking", epoch=epoch, sent_ms=state.sent_ms if epoch == state.epoch else None)

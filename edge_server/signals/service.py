@@ -35,7 +35,8 @@ class SignalService:
     """Safe from any thread. A site with a fault is not steered at all: that is said once, as KF16.
 
     send: hand a command to the link, now or never. commanded: hear of each command that was sent. record: keep a line
-    of the decision log. report: tell people of a fault, or that it is over. path: the site file, for messages.
+    of the decision log. report: tell people of a fault, or that it is over. path: the site file, for messages. peer:
+    the other edge server of a pair; defers: whether it is to be let go first.
     beat: called with each tick.
     """
 
@@ -49,6 +50,8 @@ class SignalService:
         report: Callable[[SignalFault], None],
         commanded: Callable[[SignalCommand], None] = lambda _: None,
         path: str = "site.toml",
+        peer: DeviceId | None = None,
+        defers: Callable[[], bool] = lambda: False,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._identity = identity
@@ -56,6 +59,8 @@ class SignalService:
         self._record = record
         self._report = report
         self._commanded = commanded
+        self._peer = peer
+        self._defers = defers
         self._beat = beat
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -75,7 +80,7 @@ class SignalService:
         now_ms = self._identity.clock.monotonic_ms()
         for intersection, layout in layouts(site).items():
             decide = controller(layout.control)
-            self._junctions[intersection] = Junction(layout, decide, self._identity.device, now_ms)
+            self._junctions[intersection] = Junction(layout, decide, self._identity.device, now_ms, self._peer)
             self._approaches.update(layout.downstream)
             self._watching.update((approach.id, intersection) for approach in layout.approaches)
         self._sights = {approach: Sight(now_ms) for approach in self._approaches}
@@ -105,7 +110,7 @@ class SignalService:
             log.warning("heartbeat of no controller here", source=heartbeat.source, of=heartbeat.intersection)
             return
         with self._lock:
-            self._carry_out(junction, junction.hear(heartbeat, self._sights, heard_ms))
+            self._carry_out(junction, junction.hear(heartbeat, self._sights, heard_ms, defers=self._defers()))
 
     def tick(self) -> None:
         """Decide everywhere: what is called every 500 ms."""

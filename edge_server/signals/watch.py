@@ -18,6 +18,7 @@ from edge_server.signals.fault import SignalFault
 from edge_server.signals.layout import Layout
 from edge_server.signals.lease import HEARTBEAT_MAX_AGE_MS, MISFITS, USURPED, LeaseState, answer
 from edge_server.signals.view import View
+from protocol.ids import DeviceId
 from protocol.messages import Heartbeat
 
 SILENT_AFTER_MS = 3_000
@@ -62,9 +63,9 @@ def heard(watch: Watch, layout: Layout, before: LeaseState, view: View) -> Watch
 
 
 def faults(
-    layout: Layout, watch: Watch, lease: LeaseState, view: View | None, now_ms: int
+    layout: Layout, watch: Watch, lease: LeaseState, view: View | None, now_ms: int, *, peer: DeviceId | None = None
 ) -> Mapping[str, SignalFault]:
-    """Everything that is wrong now, by the alarm's slug."""
+    """Everything that is wrong now, by the alarm's slug. That the other edge server of a pair steers is not wrong."""
     place = layout.intersection
     found: list[SignalFault] = []
     if now_ms - (view.heard_ms if view is not None else watch.since_ms) > SILENT_AFTER_MS:
@@ -81,7 +82,8 @@ def faults(
     if watch.refusal in MISFITS or _overdue(watch.refused_ms, now_ms):
         refused = CommandRefused(intersection=place, refusal=watch.refusal)
         found.append(SignalFault("command-refused", place, "warning", refused))
-    if lease.standing == "standing-by" and (lease.holder != lease.edge or lease.twin):
+    foreign = lease.holder is not None and lease.holder != peer and (lease.holder != lease.edge or lease.twin)
+    if lease.standing == "standing-by" and foreign:
         held = HeldByAnotherEdge(intersection=place, edge=lease.holder)
         found.append(SignalFault("held-by-another-edge", place, "warning", held))
     return {fault.alarm: fault for fault in found}
