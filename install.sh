@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Set Kinflow up in this clone, and start it. Everything lands in .venv/ and .kinflow/ beside this file; packages of
-# the system are installed by apt after asking once. Services of the system are never touched.
+# Set Kinflow up. `run` and `test` stay in this clone: everything lands in .venv/ and .kinflow/ beside this file, and
+# services of the system are never touched. `agent`, `edge` and `cloud` make services of this machine; what they do
+# stands in firmware_configs/system/. Packages of the system are installed by apt after asking once.
 
 set -euo pipefail
 
@@ -25,7 +26,7 @@ main() {
             --yes | -y) YES=yes ;;
             --purge) PURGE=yes ;;
             --help | -h) usage && exit 0 ;;
-            run | test | uninstall) command=$1 && shift && break ;;
+            run | test | uninstall | agent | edge | cloud) command=$1 && shift && break ;;
             *) usage >&2 && exit 2 ;;
         esac
         shift
@@ -36,7 +37,7 @@ main() {
         case $1 in
             --dry-run) DRY_RUN=yes ;;
             --no-apt) NO_APT=yes ;;
-            --yes) YES=yes ;;
+            --yes | -y) YES=yes ;;
             --purge) if [[ $command == uninstall ]]; then PURGE=yes; else rest+=("$1"); fi ;;
             --) shift && rest+=("$@") && break ;;
             *) rest+=("$1") ;;
@@ -47,9 +48,10 @@ main() {
     case $command in
         run) start_city "${rest[@]}" ;;
         test) run_tests "${rest[@]}" ;;
-        uninstall)
-            ((${#rest[@]} == 0)) || { usage >&2 && exit 2; }
-            uninstall
+        uninstall) choose_uninstall "${rest[@]}" ;;
+        agent | edge | cloud)
+            load_system_parts
+            install_tier "$command" "${rest[@]}"
             ;;
         *) usage >&2 && exit 2 ;;
     esac
@@ -63,6 +65,16 @@ Usage: ./install.sh [OPTIONS] COMMAND [ARGUMENTS]
                      the arguments go to `kinflow city run`, --help among them
   test [ARGUMENTS]   set up what is missing, run every check; the arguments go to pytest
   uninstall          remove .venv; with --purge the data in .kinflow as well, after asking
+
+Services of this machine (docs/install.md):
+
+  agent|edge|cloud   install as a service, or bring the one that is there to this version
+      --from PLACE       a bundle: its folder, its .tar, or the USB folder that holds it; needs no network
+      --edge HOST --join CODE    join that edge server (agent)
+      --camera SOURCE    the first camera (agent); else the one that is plainly there
+      --broker URL       a broker that runs already (agent)
+      --prefix FOLDER    where programs go, /opt/kinflow unless set
+  uninstall agent|edge|cloud|all    remove services and programs; the data stays, --purge removes it after asking
 
   --dry-run          print what would be run, change nothing
   --no-apt           print the apt commands instead of running them
@@ -106,6 +118,36 @@ uninstall() {
     else
         say "Your data stays in $home."
     fi
+}
+
+# Without a word: this clone's environment, or where there is no clone, the services.
+choose_uninstall() {
+    if (($# == 0)) && [[ -f $ROOT/pyproject.toml ]]; then
+        uninstall
+        return
+    fi
+    if (($# == 0)); then set -- all; fi
+    local one
+    for one in "$@"; do
+        case $one in agent | edge | cloud | all) ;; *) usage >&2 && exit 2 ;; esac
+    done
+    load_system_parts
+    uninstall_tiers "$@"
+}
+
+# In a clone they lie in firmware_configs/; in a bundle and beside the installed launcher, next to this file.
+load_system_parts() {
+    SYSTEM_PARTS=$ROOT/firmware_configs/system
+    if [[ -f $ROOT/system/system.sh ]]; then SYSTEM_PARTS=$ROOT/system; fi
+    if [[ ! -f $SYSTEM_PARTS/system.sh ]]; then
+        fail 241 'This install.sh is alone: neither a clone nor a bundle of Kinflow lies beside it.' \
+            'Run the one in a bundle or in a clone, or use the one line that your edge shows.'
+    fi
+    local part
+    for part in system source python services; do
+        # shellcheck source=/dev/null
+        source "$SYSTEM_PARTS/$part.sh"
+    done
 }
 
 # --- set-up -----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""Errors of what is made for boards and servers. 230-239 boot files, 240-249 bundles and installation."""
+"""Errors of what is made for boards and servers. 230-239 boot files, 240-249 bundles and installation.
+
+Some are told by install.sh alone, which runs before there is a Python: they stand here so that they have a page.
+"""
 
 from __future__ import annotations
 
@@ -45,3 +48,63 @@ class BundleUnfit(KinflowError):
     number = 236
     cause = "The bundle {path} does not fit this board: {detail}."
     advice = "Make the right one with `kinflow bundle --arch {architecture}`, or leave --bundle out."
+
+
+class NotRoot(KinflowError):
+    number = 240
+    cause = "Services of the machine are installed by root, and this is not root."
+    advice = "Run it as root, or with sudo: sudo ./install.sh {command}"
+
+
+class NothingToInstall(KinflowError):
+    number = 241
+    cause = "There is no bundle for {arch} in {path}."
+    advice = "Name a bundle with --from FOLDER (kinflow bundle makes one), or use the one line that your edge shows."
+
+
+class BundleBroken(KinflowError):
+    number = 242
+    cause = "The bundle {path} is damaged: {detail}."
+    advice = "Copy it again, or make it anew with kinflow bundle."
+
+
+class WrongMachine(KinflowError):
+    number = 243
+    cause = "The bundle {path} is for {arch}, this machine is {machine}."
+    advice = "Make one with kinflow bundle --arch {machine}."
+
+
+class WrongPython(KinflowError):
+    number = 244
+    cause = "The bundle has wheels for Python {pythons}; this machine has {found}."
+    advice = "Make one with kinflow bundle --arch {machine} --python {found}."
+
+
+class JoinFailed(KinflowError):
+    number = 245
+    cause = "This device could not join the edge {host}."
+    advice = "Check the address and the code, then run the same command again: all else is done."
+
+
+class ServiceNotStarted(KinflowError):
+    number = 246
+    cause = "{unit} did not start."
+    advice = "journalctl -u {unit} tells why; correct the cause and run the same command again."
+
+
+class WheelsMissing(KinflowError):
+    number = 247
+    cause = "The packages for {arch} and Python {python} could not be fetched: {detail}."
+    advice = "Check the network and pip's settings, then run it again; what was fetched is kept in pip's cache."
+
+
+class LibraryNotBuilt(KinflowError):
+    number = 248
+    cause = "llama.cpp for {variant} could not be built: {detail}."
+    advice = "{remedy}"
+
+
+class BundleNotMade(KinflowError):
+    number = 249
+    cause = "The bundle could not be made: {detail}."
+    advice = "Run kinflow bundle from a clone of Kinflow, with an --out folder that you may write to."

@@ -37,5 +37,8 @@ MOUNTS = {
     ),
     "doctor": Mount("node.doctor.cli", "doctor", "Check this installation, and say what to do."),
     "support-bundle": Mount("node.support_bundle", "support_bundle", "Gather what a helper needs, without secrets."),
+    "bundle": Mount(
+        "firmware_configs.bundle.cli", "bundle", "Gather all that one kind of machine needs, to carry there."
+    ),
     "bench": Mount("benchmarks.cli", "app", "Measure speed and size; figures as JSON."),
 }

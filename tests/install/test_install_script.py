@@ -127,7 +127,7 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
-@pytest.mark.parametrize("arguments", [[], ["agent"], ["--frob", "run"], ["uninstall", "now"]])
+@pytest.mark.parametrize("arguments", [[], ["agents"], ["--frob", "run"], ["uninstall", "now"]])
 def test_a_wrong_call_prints_the_usage_and_ends_with_2(machine: Machine, arguments: list[str]) -> None:
     done = machine.run(*arguments)
     assert done.returncode == 2

@@ -1,0 +1,191 @@
+"""llama-cpp-python as wheels that a device need not compile: cross-compiled here, once for each kind of processor.
+
+Built without OpenMP: llama.cpp then uses threads of its own, and a bare system needs no libgomp1, which a bundle could
+not bring. Kept in the user's cache, under a name that changes with the recipe.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import platform
+import shutil
+import sys
+import tarfile
+import tempfile
+import zipfile
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from pathlib import Path
+
+from firmware_configs.bundle.target import Target, Variant
+from firmware_configs.bundle.tool import ToolFailed, pip, run
+from firmware_configs.errors import LibraryNotBuilt
+
+VERSION = "0.3.36"
+COMMON = ("-DGGML_NATIVE=OFF", "-DGGML_OPENMP=OFF", "-DLLAVA_BUILD=OFF", "-DLLAMA_CURL=OFF")
+# What Debian 12's compiler asks of the C library: counted in the finished libraries, and checked on each build.
+GLIBC_MINOR = 34
+SOURCE_SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
+
+Say = Callable[[str], None]
+
+
+def wheels_of(target: Target, cache: Path, say: Say) -> dict[str, Path]:
+    """The wheel of each variant, from the cache or built: minutes each. Raises LibraryNotBuilt (KF248)."""
+    cross = target.machine != platform.machine()
+    folder = cache / "llama" / f"{VERSION}-{_recipe(target)}"
+    found = {one.name: _cached(folder / one.name) for one in target.variants}
+    missing = [one for one in target.variants if found[one.name] is None]
+    if missing:
+        _require_compiler(target, missing[0], cross)
+        with tempfile.TemporaryDirectory(prefix="kinflow-llama-") as name:
+            work = Path(name)
+            tree = _source(work, missing[0])
+            # The variants differ in a few files of one library: the second build takes over what the first has made.
+            for one in missing:
+                say(f"building llama.cpp for {one.name}; this takes some minutes, once")
+                found[one.name] = _build(one, target, tree, folder / one.name, cross=cross)
+    return {name: wheel for name, wheel in found.items() if wheel is not None}
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kinflow"
+
+
+def _recipe(target: Target) -> str:
+    text = repr((VERSION, COMMON, target.variants, GLIBC_MINOR))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _cached(folder: Path) -> Path | None:
+    return next(iter(sorted(folder.glob("*.whl"))), None)
+
+
+def _require_compiler(target: Target, variant: Variant, cross: bool) -> None:
+    compiler = f"{target.compiler}g++" if cross else "g++"
+    if shutil.which(compiler) is None:
+        package = f"g++-{target.compiler.rstrip('-')}" if cross else "g++"
+        raise LibraryNotBuilt(
+            variant=variant.name,
+            detail=f"{compiler} is not installed",
+            remedy=f"Install it (sudo apt-get install {package}), or leave llama.cpp out with --no-llama.",
+        )
+
+
+def _source(work: Path, variant: Variant) -> Path:
+    try:
+        # Asking a source archive for its metadata would begin to build it.
+        command = pip("download", "--quiet", "--no-deps", "--no-binary", "llama-cpp-python", "-d", str(work))
+        run([*command, f"llama-cpp-python=={VERSION}"])
+        archive = next(work.glob("*.tar.gz"))
+        with archive.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != SOURCE_SHA256:
+                raise OSError(f"{archive.name} is not the source that Kinflow was tried with")
+        with tarfile.open(archive) as tar:
+            tar.extractall(work, filter="data")
+    except (ToolFailed, StopIteration, OSError, tarfile.TarError) as error:
+        raise _not_built(variant, error) from error
+    return work / archive.name.removesuffix(".tar.gz")
+
+
+def _build(variant: Variant, target: Target, tree: Path, into: Path, *, cross: bool) -> Path:
+    work, flags = tree.parent, [*COMMON, *variant.flags]
+    if cross:
+        toolchain = work / "toolchain.cmake"
+        toolchain.write_text(
+            "set(CMAKE_SYSTEM_NAME Linux)\n"
+            f"set(CMAKE_SYSTEM_PROCESSOR {target.machine})\n"
+            f"set(CMAKE_C_COMPILER {target.compiler}gcc)\n"
+            f"set(CMAKE_CXX_COMPILER {target.compiler}g++)\n"
+            f"set(CMAKE_STRIP {target.compiler}strip)\n"
+            "set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)\n"
+            "set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)\n"
+            "set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)\n"
+        )
+        flags.append(f"-DCMAKE_TOOLCHAIN_FILE={toolchain}")
+    raw = work / "raw" / variant.name
+    settings = {
+        "build-dir": str(work / "build"),
+        "cmake.build-type": "Release",
+        "install.strip": "true",
+    }
+    options = [word for key, value in settings.items() for word in ("--config-settings", f"{key}={value}")]
+    command = pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(raw), *options, str(tree))
+    environment = {key: value for key, value in os.environ.items() if key not in ("CFLAGS", "CXXFLAGS", "LDFLAGS")}
+    environment |= {"CMAKE_ARGS": " ".join(flags), "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 1)}
+    try:
+        run(command, environment=environment)
+        return _packed(next(raw.glob("*.whl")), target, into)
+    except (ToolFailed, StopIteration, OSError) as error:
+        raise _not_built(variant, error) from error
+
+
+def _not_built(variant: Variant, error: Exception) -> LibraryNotBuilt:
+    return LibraryNotBuilt(
+        variant=variant.name,
+        detail=error,
+        remedy="Correct the cause and run it again, or leave it out with --no-llama.",
+    )
+
+
+def _packed(wheel: Path, target: Target, into: Path) -> Path:
+    """The wheel under its true platform, without what CMake installs beside the package (headers, a second copy)."""
+    tag = f"py3-none-manylinux_2_{GLIBC_MINOR}_{target.machine}"
+    into.mkdir(parents=True, exist_ok=True)
+    name = f"llama_cpp_python-{VERSION}-{tag}.whl"
+    part = into / f".{name}.part"
+    record: list[tuple[str, str, str]] = []
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as new:
+        for info in sorted(old.infolist(), key=lambda one: one.filename):
+            if not info.filename.startswith(("llama_cpp/", "llama_cpp_python-")) or info.is_dir():
+                continue
+            data = old.read(info)
+            folder, _, last = info.filename.rpartition("/")
+            if folder.endswith(".dist-info") and last == "RECORD":
+                continue
+            if folder.endswith(".dist-info") and last == "WHEEL":
+                lines = [line for line in data.decode().splitlines() if not line.startswith("Tag: ")]
+                data = "\n".join([*lines, f"Tag: {tag}", ""]).encode()
+            _require_old_library(info.filename, data)
+            digest = urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+            record.append((info.filename, f"sha256={digest}", str(len(data))))
+            _write(new, info.filename, data, info.external_attr)
+        path = f"llama_cpp_python-{VERSION}.dist-info/RECORD"
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([*record, (path, "", "")])
+        _write(new, path, text.getvalue().encode(), 0o644 << 16)
+    part.replace(into / name)
+    return into / name
+
+
+def _write(archive: zipfile.ZipFile, name: str, data: bytes, attributes: int) -> None:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = attributes
+    info.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(info, data)
+
+
+def _require_old_library(name: str, data: bytes) -> None:
+    """A library names each version of the C library whose symbols it uses: a newer one would not load on the oldest
+    system, whatever the wheel's tag says."""
+    if not data.startswith(b"\x7fELF"):
+        return
+    newer = [minor for minor in range(GLIBC_MINOR + 1, 60) if f"\0GLIBC_2.{minor}\0".encode() in data]
+    if newer:
+        raise OSError(f"{name} needs glibc 2.{newer[-1]}; build it on an older system (Debian 12)")
+
+
+def main() -> None:
+    """Build and keep the wheels of each target named on the command line: what CI does ahead of a release."""
+    from firmware_configs.bundle.target import TARGETS  # noqa: PLC0415
+
+    for name in sys.argv[1:] or TARGETS:
+        for variant, wheel in wheels_of(TARGETS[name], cache_folder(), print).items():
+            print(f"{variant}: {wheel}")
+
+
+if __name__ == "__main__":
+    main()

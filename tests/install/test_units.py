@@ -1,0 +1,73 @@
+"""The systemd units: each is hardened as far as its work allows, by systemd's own judgement."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+WORST = 2.5
+VALUES = {
+    "BIN": "/opt/kinflow/bin",
+    "PREFIX": "/opt/kinflow",
+    "HOME": "/var/lib/kinflow",
+    "STATE": "kinflow",
+    "USER": "kinflow",
+    "GROUPS": "video render",
+    "SYSTEMCTL": "/usr/bin/systemctl",
+}
+SERVICES = ("agent", "edge", "cloud", "update", "restart")
+
+
+def rendered(repository: Path, unit: str) -> str:
+    text = (repository / "firmware_configs" / "system" / "units" / unit).read_text()
+    return re.sub(r"@([A-Z]+)@", lambda found: VALUES[found[1]], text)
+
+
+def systemd_version() -> int:
+    """0 without one."""
+    if shutil.which("systemd-analyze") is None:
+        return 0
+    said = subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.match(r"systemd (\d+)", said)
+    return int(found[1]) if found else 0
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_exposure_is_low(tmp_path: Path, repository: Path, service: str) -> None:
+    if systemd_version() < 250:
+        pytest.skip("needs systemd-analyze of systemd 250 or newer")
+    unit = tmp_path / f"kinflow-{service}.service"
+    unit.write_text(rendered(repository, unit.name))
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
+        capture_output=True,
+        text=True,
+        timeout=25,
+        check=False,
+    )
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found, done.stderr
+    assert float(found[1]) <= WORST
+
+
+@pytest.mark.parametrize("tier", ["agent", "edge", "cloud"])
+def test_what_a_service_owes_its_manager(repository: Path, tier: str) -> None:
+    lines = rendered(repository, f"kinflow-{tier}.service").splitlines()
+    wanted = {"Type=notify", "NotifyAccess=main", "Restart=always", "NoNewPrivileges=yes", "ProtectSystem=strict"}
+    wanted |= {"CapabilityBoundingSet=", "AmbientCapabilities=", "User=kinflow", "StartLimitIntervalSec=0"}
+    assert wanted <= set(lines)
+    names = {line.partition("=")[0] for line in lines}
+    assert {"WatchdogSec", "MemoryMax", "CPUWeight", "LogRateLimitBurst", "SystemCallFilter"} <= names
+
+
+def test_every_placeholder_is_filled(repository: Path) -> None:
+    """By install.sh as well: what it does not know would stay in the unit."""
+    script = (repository / "firmware_configs" / "system" / "services.sh").read_text()
+    for unit in (repository / "firmware_configs" / "system" / "units").iterdir():
+        for name in re.findall(r"@([A-Z]+)@", unit.read_text()):
+            assert name in VALUES
+            assert f"s|@{name}@|" in script
