@@ -1,1 +1,1 @@
-"""The larger tiers above the edge server. Nothing is here yet but this name: every tier works without the one above."""
+"""The larger tiers above the edge servers. Every tier works without the one above: nothing here may be waited for."""

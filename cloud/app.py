@@ -1,0 +1,199 @@
+"""The cloud's application: what edges report, what people read, what edges mirror."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from cloud.edge_view import EdgeView, view
+from cloud.errors import (
+    CloudRequestInvalid,
+    CloudUnknown,
+    PageTokenMissing,
+    SignerForeign,
+    SignerUnknown,
+    StatusStale,
+)
+from cloud.metrics import CONTENT_TYPE, exposition
+from cloud.store import CloudStore
+from node.clock import Clock
+from protocol.edge_status import LIMIT_BYTES, decode_status
+from protocol.errors import KinflowError, MessageMalformed, MessageTooLarge, MessageVersionUnknown
+
+BEAT_S = 2.0
+PAGE = Path(__file__).parent / "page"
+# Who gets in without the page's token: what proves itself, what is signed, and what tells nothing.
+OPEN = ("/healthz", "/releases/", "/static/", "/api/v1/trust/")
+_STATUS: dict[type[KinflowError], int] = {
+    SignerUnknown: 401,
+    PageTokenMissing: 401,
+    SignerForeign: 403,
+    StatusStale: 409,
+    CloudUnknown: 404,
+    CloudRequestInvalid: 422,
+    MessageMalformed: 422,
+    MessageVersionUnknown: 422,
+    MessageTooLarge: 413,
+}
+_SAFETY_HEADERS = {
+    "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+
+# The edge that a request (its scope and its body) proves to come from, or None.
+EdgeOf = Callable[[Scope, bytes], str | None]
+
+
+@dataclass(frozen=True)
+class CloudContext:
+    """releases: the folder of signed releases that edges mirror, None without one. trust: routes for joining.
+    beat: called every few seconds while requests are answered."""
+
+    version: str
+    clock: Clock
+    store: CloudStore
+    edge_of: EdgeOf
+    token: str = field(repr=False)
+    releases: Path | None = None
+    trust: APIRouter | None = None
+    beat: Callable[[], None] = lambda: None
+
+
+def cloud_app(cloud: CloudContext) -> FastAPI:
+    # The documentation pages that FastAPI brings load scripts from elsewhere; the description itself stays.
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        beating = asyncio.create_task(_beat(cloud.beat))
+        yield
+        beating.cancel()
+
+    app = FastAPI(title="Kinflow cloud", version=cloud.version, docs_url=None, redoc_url=None, lifespan=lifespan)
+
+    @app.middleware("http")
+    async def door(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        try:
+            _check(request, cloud.token)
+            answer = await go_on(request)
+        except KinflowError as error:
+            answer = _answer(error)
+        answer.headers.update(_SAFETY_HEADERS)
+        return answer
+
+    def views() -> list[EdgeView]:
+        now_ms = cloud.clock.wall_ms()
+        return [view(row, now_ms) for row in cloud.store.edges()]
+
+    @app.post("/api/v1/edges/{edge}/status", status_code=204, response_class=Response)
+    async def report(edge: str, request: Request) -> Response:
+        """An edge server's status (protocol/edge_status.py), signed by it. Sending one again does no harm."""
+        body = await _body(request)
+        signer = cloud.edge_of(request.scope, body)
+        if signer is None:
+            raise SignerUnknown
+        status = decode_status(body)
+        if not signer == edge == status.edge:
+            raise SignerForeign(signer=signer[:80], edge=status.edge if signer == edge else edge[:80])
+        verdict = await asyncio.to_thread(cloud.store.receive, status, cloud.clock.wall_ms())
+        if verdict == "refused":
+            raise SignerUnknown
+        if verdict == "stale":
+            raise StatusStale(edge=edge)
+        return Response(status_code=204)
+
+    @app.get("/api/v1/edges")
+    def edges() -> Response:
+        """Every edge server that has joined, with the latest that it said."""
+        return Response(msgspec.json.encode({"edges": views()}), media_type="application/json")
+
+    @app.get("/api/v1/edges/{edge}")
+    def one(edge: str) -> Response:
+        for found in views():
+            if found.edge == edge:
+                return Response(msgspec.json.encode(found), media_type="application/json")
+        raise CloudUnknown(what=f"edge {edge[:80]!r}")
+
+    @app.get("/healthz")
+    def healthz() -> JSONResponse:
+        """200 while the store answers."""
+        try:
+            cloud.store.edges()
+        except Exception as error:
+            return JSONResponse({"ok": False, "problems": [f"the store: {type(error).__name__}"]}, 503)
+        return JSONResponse({"ok": True, "problems": []})
+
+    @app.get("/metrics", response_class=Response)
+    def metrics() -> Response:
+        """Prometheus's text format."""
+        return Response(exposition(views()), media_type=CONTENT_TYPE)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html", media_type="text/html")
+
+    app.mount("/static", StaticFiles(directory=PAGE), name="static")
+    if cloud.releases is not None and cloud.releases.is_dir():
+        app.mount("/releases", StaticFiles(directory=cloud.releases), name="releases")
+    if cloud.trust is not None:
+        app.include_router(cloud.trust)
+    app.add_exception_handler(KinflowError, _kinflow_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    return app
+
+
+async def _beat(beat: Callable[[], None]) -> None:
+    while True:
+        beat()
+        await asyncio.sleep(BEAT_S)
+
+
+def _check(request: Request, token: str) -> None:
+    path = request.url.path
+    reports = request.method == "POST" and path.startswith("/api/v1/edges/")
+    if path == "/" or path.startswith(OPEN) or reports:
+        return
+    given = request.headers.get("authorization", "")
+    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        raise PageTokenMissing
+
+
+async def _body(request: Request) -> bytes:
+    """Never more than the limit, whatever the headers claim."""
+    whole = bytearray()
+    async for part in request.stream():
+        whole += part
+        if len(whole) > LIMIT_BYTES:
+            raise MessageTooLarge(topic="status", size_bytes=len(whole), limit_bytes=LIMIT_BYTES)
+    return bytes(whole)
+
+
+def _answer(error: KinflowError) -> JSONResponse:
+    body = {"code": error.code, "cause": error.cause_text, "advice": error.advice_text}
+    return JSONResponse({"error": body}, _STATUS.get(type(error), 503))
+
+
+async def _kinflow_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, KinflowError)
+    return _answer(error)
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return _answer(CloudUnknown(what=f"page {request.url.path[:80]!r}"))
+    answer = _answer(CloudRequestInvalid(detail=str(error.detail)))
+    answer.status_code = error.status_code
+    return answer
