@@ -250,3 +250,63 @@ class UpdateBusy(KinflowError):
     number = 184
     cause = "An update is under way already: {detail}."
     advice = "Wait until `kinflow update status` says that it is over."
+
+
+class JoinCodeMistyped(KinflowError):
+    number = 160
+    cause = "That is no join code: {detail}."
+    advice = "Type it as the edge server shows it, 30 letters and digits in six groups; O is 0, and I and L are 1."
+
+
+class EdgeNotPinned(KinflowError):
+    number = 161
+    cause = "The edge server at {host} is not the one that made this code."
+    advice = "Check --edge. If the address is right, somebody else answers there: nothing was sent to it."
+
+
+class EdgeRefused(KinflowError):
+    number = 162
+    cause = "The edge server refused ({refusal}): {detail}"
+    advice = "{remedy}"
+
+
+class EdgeNotReached(KinflowError):
+    number = 163
+    cause = "The edge server at {host} could not be asked: {detail}."
+    advice = "Check its address, and that it runs there with edge.allow_lan = true. A joining goes on where it stood."
+
+
+class CredentialsUnusable(KinflowError):
+    number = 164
+    cause = "The keys or certificates in {path} can't be used: {detail}."
+    advice = "Restore them from a backup. A device can join anew with `kinflow join`; a lost root can't be remade."
+
+
+class CsrRefused(KinflowError):
+    number = 165
+    cause = "The certificate request was refused: {detail}."
+    advice = "Run `kinflow join` again: it makes a new key and a new request."
+
+
+class JoinCodeRefused(KinflowError):
+    number = 166
+    cause = "The join code was refused: {detail}."
+    advice = "Make a new one on the edge server: `kinflow edge code`, or its page, under Devices joining."
+
+
+class JoinCodeUsed(KinflowError):
+    number = 167
+    cause = "The join code has been used before, by {device!r}."
+    advice = "If that was not you, somebody else has joined: see `kinflow edge devices`, and revoke what is not yours."
+
+
+class DeviceIdTaken(KinflowError):
+    number = 168
+    cause = "The id {device!r} belongs to a device that has joined."
+    advice = "Choose another id; or take that one's place, by a code that `kinflow edge replace {device}` makes."
+
+
+class SignatureRefused(KinflowError):
+    number = 169
+    cause = "The device's signed request was refused: {detail}."
+    advice = "The device tries again by itself. One that was revoked, or away too long, must join anew with a new code."
