@@ -81,6 +81,27 @@ def token(home: Home = None) -> None:
     typer.echo(load_or_make_token(home or find_home()))
 
 
+@app.command(name="install-line")
+def install_line(
+    code: Annotated[str, typer.Option(help="A join code; `kinflow edge code` makes one.")] = "CODE",
+    host: Annotated[str | None, typer.Option(help="How devices call this machine; else its first address.")] = None,
+    home: Home = None,
+) -> None:
+    """Print the one line that installs a device from this edge server, with the key that it pins."""
+    from edge_server.beacon import lan_addresses  # noqa: PLC0415
+    from edge_server.bundles.one_line import line, pin  # noqa: PLC0415
+    from node.errors import NotServedYet  # noqa: PLC0415
+
+    folder = home or find_home()
+    try:
+        pinned = pin(folder / "authority" / "server.pem")
+    except (OSError, ValueError) as error:
+        raise NotServedYet(detail=str(error)) from error
+    typer.echo(
+        line(host or next(iter(lan_addresses()), socket.gethostname()), load(folder).settings.edge.port, pinned, code)
+    )
+
+
 @app.command()
 def routes(
     markdown: Annotated[bool, typer.Option("--markdown", help="As docs/routes.md.")] = False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_server.bus import Bus
@@ -27,6 +28,7 @@ class EdgeContext:
     remove_device forgets a device and clears its registration on the broker. configure asks a device to do something
     (device, name, arguments) and returns the command's id; raises DeviceNotAsked (KF81). device_of: the joined device
     that a request (ASGI scope, body) proves to come from, or None. bind_host: where the door listens.
+    bundles: the folder of those that devices install from, None for none.
     """
 
     version: str
@@ -45,3 +47,4 @@ class EdgeContext:
     device_of: Callable[[Scope, bytes], str | None] | None = None
     bind_host: str = "127.0.0.1"
     port: int = 8800
+    bundles: Path | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from edge_server.beacon import Beacon
+from edge_server.bundles import shelf
 from edge_server.bus import Bus
 from edge_server.context import EdgeContext
 from edge_server.events import BrokerLink, HeartbeatReceived, ObservationReceived
@@ -162,6 +163,7 @@ class EdgeServer:
             configure=desk.ask,
             bind_host=options.host,
             port=options.port,
+            bundles=options.home / shelf.FOLDER,
         )
         self._signals = SignalService(
             options.site,

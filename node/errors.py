@@ -310,3 +310,11 @@ class SignatureRefused(KinflowError):
     number = 169
     cause = "The device's signed request was refused: {detail}."
     advice = "The device tries again by itself. One that was revoked, or away too long, must join anew with a new code."
+
+
+class NotServedYet(KinflowError):
+    number = 185
+    cause = "This edge server has no certificate that a device could be told to look for: {detail}."
+    advice = (
+        "Let it listen beyond this machine ([edge] allow_lan and host in kinflow.toml), start it once, and ask again."
+    )

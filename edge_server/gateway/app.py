@@ -14,6 +14,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from edge_server.accounts.need import need
+from edge_server.bundles.routes import bundles_api
+from edge_server.bundles.shelf import Shelf
 from edge_server.context import EdgeContext
 from edge_server.errors import NotKnown, RequestInvalid
 from edge_server.gateway.corrections import corrections_api
@@ -82,6 +84,7 @@ class Gateway:
         inner = self.inner
         inner.include_router(api(self._edge, self.feed))
         inner.include_router(corrections_api(self._edge, self.feed))
+        inner.include_router(bundles_api(Shelf(self._edge.bundles)))
         inner.include_router(login(self._edge.token))
         inner.add_exception_handler(KinflowError, _kinflow_error)
         inner.add_exception_handler(RequestValidationError, _invalid)

@@ -41,7 +41,9 @@ if [ -z "$UNDER" ] && [ "\$(id -u)" = 0 ]; then
     cd "\$KINFLOW_HOME" || exit 37
     exec setpriv --reuid $SERVICE_USER --regid $SERVICE_USER --init-groups -- "\$0" "\$@"
 fi
-exec "$CURRENT/bin/kinflow" "\$@"
+# While a new version is on trial it is not \`current\` alone that decides (select_version.py).
+folder=\$("$PYTHON" -I "$PREFIX/bin/system/select_version.py" "$PREFIX" "\$KINFLOW_HOME" "\$@") || folder=$CURRENT
+exec "\$folder/bin/kinflow" "\$@"
 TEXT
     # For uninstalling without the folder that this was installed from.
     if [[ $SYSTEM_PARTS != "$PREFIX/bin/system" ]] && ! same "$SYSTEM_PARTS" "$PREFIX/bin/system"; then

@@ -64,6 +64,22 @@ find_bundle() {
     check_bundle
 }
 
+# An edge server hands the bundles of the stick that it came from to its own devices: those of its own version.
+keep_bundles() {
+    if [[ $TIER != edge || $SOURCE != bundle ]]; then return; fi
+    local tar beside=${FROM:-$(dirname -- "$FOLDER")}
+    if [[ -f $beside ]]; then beside=$(dirname -- "$beside"); fi
+    for tar in "$beside/kinflow-$VERSION-"{arm64,x86_64}.tar; do
+        if [[ ! -f $tar ]] || cmp -s -- "$tar" "$STATE/bundles/${tar##*/}"; then continue; fi
+        say "  Keeping ${tar##*/} for devices."
+        if [[ $DRY_RUN == yes ]]; then continue; fi
+        # Read by root, who may read the stick; written by the owner.
+        # shellcheck disable=SC2016 # the inner shell expands it
+        as_service sh -c 'mkdir -p "$1" && cat > "$1/$2.part" && mv -f -T "$1/$2.part" "$1/$2"' \
+            sh "$STATE/bundles" "${tar##*/}" < "$tar" || say "  ${tar##*/} could not be kept; copy it to $STATE/bundles."
+    done
+}
+
 unpack_bundle() {
     UNPACKED=$(mktemp -d "${TMPDIR:-/var/tmp}/kinflow-bundle.XXXXXX")
     # shellcheck disable=SC2064 # the folder's name is known now

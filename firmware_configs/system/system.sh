@@ -38,6 +38,7 @@ install_tier() {
     switch_version
     write_launcher
     write_settings
+    keep_bundles
     write_units
     join_edge
     step 'Start'

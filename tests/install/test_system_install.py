@@ -173,6 +173,10 @@ def test_a_usb_folder_with_several_bundles(ground: Ground, tmp_path: Path, repos
     done = ground.run("--dry-run", "agent", "--from", str(usb))
     assert done.returncode == 0, done.stderr
     assert "Kinflow 9.10.0 from" in done.stdout
+    # An edge server takes those of its own version along for its devices, and nothing is left half copied.
+    assert ground.run("edge", "--from", str(usb)).returncode == 0
+    kept = [one.name for one in (ground.state / "bundles").iterdir()]
+    assert kept == [f"kinflow-9.10.0-{HERE}.tar"]
 
 
 @pytest.mark.parametrize("command", [("agent",), ("edge",), ("cloud",), ("uninstall", "all")])
