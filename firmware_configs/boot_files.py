@@ -38,7 +38,9 @@ def boot_files(order: Order) -> Mapping[str, bytes]:
     if "cloud-init" in ways:
         seed = "" if order.board.on_card else "seed/"
         found[f"{seed}user-data"] = user_data(order, plan)
-        found[f"{seed}network-config"] = network_config(order)
+        # Without one, cloud-init asks for an address on the first cable by itself, on whatever a system renders with.
+        if order.wifi or order.board.on_card:
+            found[f"{seed}network-config"] = network_config(order)
         found[f"{seed}meta-data"] = meta_data(order)
     if "firstrun" in ways:
         found["firstrun.sh"] = firstrun(order, plan)

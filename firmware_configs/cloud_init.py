@@ -58,10 +58,10 @@ def network_config(order: Order) -> str:
 
 def network(order: Order) -> dict[str, Value]:
     """Netplan, version 2: the cable by DHCP, and the Wi-Fi where there is one. Neither holds up the boot."""
-    found: dict[str, Value] = {
-        "version": 2,
-        "ethernets": {"cable": {"match": {"name": "e*"}, "dhcp4": True, "optional": True}},
-    }
+    by_dhcp: dict[str, Value] = {"dhcp4": True, "optional": True}
+    # A Raspberry Pi has one socket of a known name. Other machines' names are matched, which takes Netplan.
+    cable = {"eth0": by_dhcp} if order.board.on_card else {"cable": {"match": {"name": "e*"}, **by_dhcp}}
+    found: dict[str, Value] = {"version": 2, "ethernets": cable}
     if order.wifi:
         found["wifis"] = {
             "wlan0": {

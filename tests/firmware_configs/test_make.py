@@ -188,6 +188,26 @@ def test_the_network_is_what_netplan_takes(full: Callable[[str], Order], name: s
     assert network["wifis"]["wlan0"]["regulatory-domain"] == "CH"
 
 
+@pytest.mark.parametrize("name", ["pi5", "pi4", "zero2w"])
+def test_cloud_init_itself_reads_the_network(full: Make, tmp_path: Path, name: str) -> None:
+    tool = shutil.which("cloud-init")
+    if tool is None:
+        pytest.skip("cloud-init is not installed: it was not asked about the network (apt-get install cloud-init)")
+    (tmp_path / "network-config").write_bytes(boot_files(full(name))["network-config"])
+    command = [tool, "devel", "net-convert", "--network-data", tmp_path / "network-config", "--kind", "yaml"]
+    out = ["--output-kind", "netplan", "--directory", tmp_path, "--distro", "ubuntu"]
+    done = subprocess.run([*command, *out], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    (written,) = (tmp_path / "etc" / "netplan").iterdir()
+    network = yaml.safe_load(written.read_text())["network"]
+    assert network["ethernets"]["eth0"]["dhcp4"] is True
+    assert network["wifis"]["wlan0"]["access-points"]["My Net"]["password"] == PSK
+
+
+def test_a_pc_by_cable_is_left_to_cloud_init(order: Make) -> None:
+    assert "seed/network-config" not in boot_files(order("x86"))
+
+
 def test_each_card_is_a_new_instance(order: Make) -> None:
     ids = {boot_files(order(made_at_s=at))["meta-data"] for at in (1_795_000_000, 1_795_000_001)}
     assert len(ids) == 2
@@ -380,6 +400,22 @@ def test_an_edge_server_needs_no_other(tmp_path: Path) -> None:
     assert done == 0
     assert (tmp_path / "out" / "seed" / "user-data").is_file()
     assert (tmp_path / "out" / "autoinstall" / "user-data").is_file()
+
+
+def test_systemd_reads_the_units(order: Make, tmp_path: Path) -> None:
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("systemd-analyze is not installed: it was not asked about the units")
+    units = []
+    for one in card(order()).files:
+        if one.path.endswith(".service"):
+            # Their programs are not on this machine.
+            path = tmp_path / Path(one.path).name
+            path.write_text(one.content.replace("/usr/local/lib/kinflow/", "/bin/true "))
+            units.append(path)
+    done = subprocess.run([tool, "verify", *units], capture_output=True, text=True, timeout=60, check=False)
+    assert len(units) == 2
+    assert not [line for line in done.stderr.splitlines() if "kinflow" in line], done.stderr
 
 
 def test_every_board_has_a_hardware_profile() -> None:
