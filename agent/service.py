@@ -19,9 +19,11 @@ from agent.post import Alarms, observation, publish
 from agent.settings import CameraSettings
 from agent.traffic.pipeline import View
 from agent.traffic.publishing import due
+from agent.updating import UPDATE, UpdateDesk
 from node.clock import Clock
 from node.identity import Identity
 from node.link import Link
+from node.update.health import HealthFile, running_version
 from protocol.messages import Birth, CameraInfo, ConfigCommand, Health, Message
 from protocol.messages.config_command import ConfigStatus
 from protocol.topics import CONFIG_COMMAND, HEALTH, PRESENCE, Address
@@ -66,6 +68,8 @@ class AgentService:
         self._process = psutil.Process()
         self._written_at_start = _written_bytes(self._process)
         self._announced: tuple[CameraInfo, ...] = ()
+        self._updates = UpdateDesk(home, clock)
+        self._health_file = HealthFile(home, "agent", running_version(), identity.boot, clock)
         self._commands: deque[tuple[ConfigCommand, str, bool]] = deque()
 
     def birth(self) -> Birth:
@@ -131,6 +135,9 @@ class AgentService:
             if tuple(one.info() for one in self.lookouts) != self._announced and self._link.connected:
                 self._link.send_live(PRESENCE, self._identity.device, self.birth())
             self._obey()
+            self._tell_update()
+            states = {one.settings.camera: one.watchdog.state for one in self.lookouts}
+            self._health_file.tell(self._link.connected, states)
         if now_ms >= self._health_due_ms:
             self._health_due_ms = now_ms + HEALTH_EVERY_MS
             self._link.send(HEALTH, self._health(now_ms))
@@ -169,6 +176,7 @@ class AgentService:
             outbox_messages=outbox.queued + outbox.in_flight,
             temperature_c=_temperature(),
             cameras=tuple(one.watchdog.health() for one in self.lookouts),
+            update=self._updates.state(),
         )
 
     # Commands come on the link's thread and are carried out on the looking thread, which owns the pipelines.
@@ -180,6 +188,9 @@ class AgentService:
     def _obey(self) -> None:
         while self._commands:
             command, item, retained = self._commands.popleft()
+            if command.name == UPDATE:
+                self._obey_update(command, item, retained)
+                continue
             if command.status == "executing" and retained:
                 self._answer(command, item, "failed", "the device was restarted while it carried this out")
             if command.status != "init":
@@ -195,6 +206,25 @@ class AgentService:
                 for lookout in chosen:
                     lookout.relearn()
                 self._answer(command, item, "successful")
+
+    def _obey_update(self, command: ConfigCommand, item: str, retained: bool) -> None:
+        """The updater carries it out; it outlives this process, and `_tell_update` tells how it ended."""
+        if self._updates.knows(command):
+            if command.status == "init":
+                self._answer(command, item, "executing")
+        elif command.status == "init":
+            refusal = self._updates.take(command, item)
+            self._answer(command, item, "executing" if refusal is None else "failed", refusal or "")
+        elif command.status == "executing" and retained:
+            self._answer(command, item, "failed", "interrupted: this device knows nothing of it any more")
+
+    def _tell_update(self) -> None:
+        ended = self._updates.ended()
+        if ended is not None and self._link.connected:
+            command, item, status, reason = ended
+            self._answer(command, item, status, reason)
+            self._updates.answered()
+            self._health_due_ms = self._clock.monotonic_ms()
 
     def _answer(self, command: ConfigCommand, item: str, status: ConfigStatus, reason: str = "") -> None:
         answer = ConfigCommand(

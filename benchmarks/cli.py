@@ -88,6 +88,20 @@ def agent(
     show(measure(broker.value, live_s=seconds), as_json)
 
 
+@app.command()
+def update(
+    kills: Annotated[int, typer.Option(min=0, max=10_000, help="kill -9 at random moments of an update.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of the moments.")] = 1,
+    bad: Annotated[bool, typer.Option("--bad/--no-bad", help="Try bad releases as well.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Updates that are killed at random moments, and bad releases: does a working version always come up?"""
+    from benchmarks.update import measure  # noqa: PLC0415
+
+    with told():
+        show(measure(kills, seed, bad), as_json)
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """What kept a bench from running is for a person to read."""

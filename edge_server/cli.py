@@ -172,6 +172,8 @@ def _options(home: Path, settings: Settings) -> EdgeOptions:
         broker_port=settings.broker.port,
         prefix=settings.broker.prefix,
         home_assistant=settings.home_assistant.prefix if settings.home_assistant.enabled else "",
+        update_source=settings.update.source,
+        serve_bytes_s=settings.update.serve_kbytes_s * 1000,
         limits=Limits(observations_days=days, events_days=days, signal_log_days=days, gaps_days=days),
     )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edge_server.ingest.figures import IngestFigures
     from edge_server.store.reader import StoreReader
     from edge_server.store.writer import StoreWriter
+    from edge_server.updates.service import UpdateService
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class EdgeContext:
     (device, name, arguments) and returns the command's id; raises DeviceNotAsked (KF81). device_of: the joined device
     that a request (ASGI scope, body) proves to come from, or None. bind_host: where the door listens.
     bundles: the folder of those that devices install from, None for none.
+    updates: the mirror and the rollout; serve_bytes_s: how fast the mirror is handed on, 0 for any speed.
     """
 
     version: str
@@ -45,6 +47,8 @@ class EdgeContext:
     remove_device: Callable[[DeviceId], None]
     configure: Callable[[DeviceId, str, Mapping[str, str]], MessageId]
     device_of: Callable[[Scope, bytes], str | None] | None = None
+    updates: UpdateService | None = None
+    serve_bytes_s: int = 0
     bind_host: str = "127.0.0.1"
     port: int = 8800
     bundles: Path | None = None

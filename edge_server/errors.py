@@ -135,3 +135,9 @@ class Shedding(KinflowError):
     number = 222
     cause = "More observations come than can be stored: {shed} were not taken in."
     advice = "Devices thin and resend them; alarms are all taken. Have fewer devices here, or a faster machine or disk."
+
+
+class RolloutRefused(KinflowError):
+    number = 215
+    cause = "That roll-out can't be: {detail}."
+    advice = "GET /api/v1/updates tells what is here and what is under way; nothing was changed."

@@ -31,9 +31,10 @@ from edge_server.signals.fault import SignalFault
 from edge_server.signals.junction import Record
 from edge_server.signals.service import SignalService
 from edge_server.store.retention import Limits
-from edge_server.store.rows import SignalEntry
+from edge_server.store.rows import LogEntry, SignalEntry
 from edge_server.store.store import Store
 from edge_server.store.writer import StoreWriter
+from edge_server.updates.setting_up import update_service
 from node.broker.acl import Member
 from node.broker.host import Kind, start_broker
 from node.broker.paho_client import PahoClient
@@ -48,6 +49,7 @@ from node.link import death_will
 from node.ports import check_port_free
 from node.service.heart import Heart
 from node.service.notify import find_manager
+from node.update.health import HealthFile, running_version
 from protocol.codec import encode
 from protocol.errors import KinflowError
 from protocol.ids import DeviceId
@@ -67,7 +69,8 @@ log = structlog.get_logger("edge")
 class EdgeOptions:
     """broker: one that runs already; None starts one of `embed`, on loopback by broker_port. joined: its door for
     devices that have joined, by TLS; without one nobody else comes in. hosts: names besides loopback by which people
-    call the dashboard. home_assistant: its discovery prefix, "" for off."""
+    call the dashboard. home_assistant: its discovery prefix, "" for off. update_source: where the mirror of
+    updates is filled from, "" for nowhere; serve_bytes_s: how fast it is handed on, 0 for any speed."""
 
     home: Path
     database: Path
@@ -84,6 +87,8 @@ class EdgeOptions:
     joined: BrokerTls | None = None
     prefix: str = DEFAULT_PREFIX
     home_assistant: str = ""
+    update_source: str = ""
+    serve_bytes_s: int = 0
     limits: Limits = field(default_factory=Limits)
 
 
@@ -98,6 +103,9 @@ class EdgeServer:
         self._options = options
         self._identity = Identity(options.device, clock or SystemClock())
         options.home.mkdir(parents=True, exist_ok=True)
+        self._health_file = HealthFile(
+            options.home, "edge", running_version(), self._identity.boot, self._identity.clock
+        )
         self._lock = hold_state(options.database)
         store = Store(options.database)
         self.bus = Bus()
@@ -147,6 +155,15 @@ class EdgeServer:
         write = StoreWriter(self._worker.submit, self.bus)
         desk = ConfigDesk(self._client, self._identity, write.append_event, options.prefix)
         desk.attach()
+        self._updates = update_service(
+            options.home,
+            options.update_source,
+            lambda: self._worker.devices,
+            desk.ask,
+            self._identity.clock,
+            lambda text, bad: write.append_event(self._update_entry(text, bad)),
+        )
+        desk.watch(self._updates.heard)
         self.context = EdgeContext(
             version=options.version,
             device=options.device,
@@ -161,6 +178,8 @@ class EdgeServer:
             broker_connected=lambda: self._client.connected,
             remove_device=self._remove_device,
             configure=desk.ask,
+            updates=self._updates,
+            serve_bytes_s=options.serve_bytes_s,
             bind_host=options.host,
             port=options.port,
             bundles=options.home / shelf.FOLDER,
@@ -189,6 +208,7 @@ class EdgeServer:
         self._signals.start()
         self._gateway.start()
         self._client.start()
+        self._updates.start()
         if self._beacon is not None:
             self._beacon.start()
         self._heart.start()
@@ -201,6 +221,7 @@ class EdgeServer:
         if self._beacon is not None:
             self._beacon.stop()
         self._gateway.stop()
+        self._updates.stop()
         self._signals.stop()
         self._worker.stop()
         self._presence.farewell()
@@ -217,6 +238,7 @@ class EdgeServer:
         try:
             while not stopping.wait(BROKER_LOOK_S):
                 self._heart.beat("broker")
+                self._health_file.tell(self._client.connected)
                 failing = self._revive_broker(failing)
                 if self._pair is not None and (alarm := self._pair.look()) is not None:
                     self._worker.report(alarm)
@@ -269,6 +291,16 @@ class EdgeServer:
 
     def _report(self, fault: SignalFault) -> None:
         self._worker.report(fault.message(self._identity.accounted()))
+
+    def _update_entry(self, text: str, bad: bool) -> LogEntry:
+        return LogEntry(
+            at_ms=self._identity.clock.wall_ms(),
+            kind="update",
+            severity="warning" if bad else "info",
+            device=self._options.device,
+            subject="updates",
+            text=text[:500],
+        )
 
     def _remove_device(self, device: DeviceId) -> None:
         self._client.publish(PRESENCE.of(device, prefix=self._options.prefix), b"", PRESENCE.qos, retained=True)

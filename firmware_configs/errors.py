@@ -108,3 +108,9 @@ class BundleNotMade(KinflowError):
     number = 249
     cause = "The bundle could not be made: {detail}."
     advice = "Run kinflow bundle from a clone of Kinflow, with an --out folder that you may write to."
+
+
+class ReleaseRefused(KinflowError):
+    number = 239
+    cause = "That can't be released: {detail}."
+    advice = "docs/releasing.md walks through it; nothing was published."

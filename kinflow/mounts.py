@@ -40,5 +40,6 @@ MOUNTS = {
     "bundle": Mount(
         "firmware_configs.bundle.cli", "bundle", "Gather all that one kind of machine needs, to carry there."
     ),
+    "release": Mount("firmware_configs.release.cli", "app", "Sign and publish releases, for maintainers."),
     "bench": Mount("benchmarks.cli", "app", "Measure speed and size; figures as JSON."),
 }

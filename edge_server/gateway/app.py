@@ -17,7 +17,7 @@ from edge_server.accounts.need import need
 from edge_server.bundles.routes import bundles_api
 from edge_server.bundles.shelf import Shelf
 from edge_server.context import EdgeContext
-from edge_server.errors import NotKnown, RequestInvalid
+from edge_server.errors import NotKnown, RequestInvalid, RolloutRefused
 from edge_server.gateway.corrections import corrections_api
 from edge_server.gateway.feed import Feed
 from edge_server.gateway.guard import Door, Guard, error_body
@@ -26,10 +26,13 @@ from edge_server.gateway.login import login
 from edge_server.gateway.metrics import CONTENT_TYPE, exposition
 from edge_server.gateway.route_table import RouteTable
 from edge_server.gateway.routes import api
+from edge_server.updates.routes import updates_api
+from edge_server.updates.serving import Throttle
 from protocol.errors import KinflowError
 
 DASHBOARD = Path(__file__).parent.parent / "dashboard"
 LOOK_EVERY_S = 1.0
+_STATUS: dict[type[KinflowError], int] = {NotKnown: 404, RolloutRefused: 409}
 
 
 class Gateway:
@@ -85,6 +88,8 @@ class Gateway:
         inner.include_router(api(self._edge, self.feed))
         inner.include_router(corrections_api(self._edge, self.feed))
         inner.include_router(bundles_api(Shelf(self._edge.bundles)))
+        if self._edge.updates is not None:
+            inner.include_router(updates_api(self._edge.updates, Throttle(self._edge.serve_bytes_s)))
         inner.include_router(login(self._edge.token))
         inner.add_exception_handler(KinflowError, _kinflow_error)
         inner.add_exception_handler(RequestValidationError, _invalid)
@@ -125,7 +130,7 @@ def _answer(error: KinflowError, status: int) -> JSONResponse:
 
 async def _kinflow_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, KinflowError)
-    return _answer(error, 404 if isinstance(error, NotKnown) else 503)
+    return _answer(error, _STATUS.get(type(error), 503))
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

@@ -11,6 +11,9 @@ from edge_server.gateway.app import Gateway
 from edge_server.ingest.figures import IngestFigures
 from edge_server.store.reader import StoreReader
 from edge_server.store.writer import StoreWriter
+from edge_server.updates.mirror import Mirror
+from edge_server.updates.rollout_store import RolloutStore
+from edge_server.updates.service import UpdateService
 from node.clock import SystemClock
 from protocol.ids import DeviceId, SiteId
 from protocol.site import Site
@@ -33,6 +36,15 @@ def bare_gateway(version: str = "0") -> Gateway:
         broker_connected=lambda: False,
         remove_device=_nowhere,
         configure=_nowhere,
+        updates=UpdateService(
+            RolloutStore(Path(":memory:")),
+            Mirror(Path("none"), _nowhere),
+            None,
+            dict,
+            _nowhere,
+            SystemClock(),
+            _nowhere,
+        ),
     )
     return Gateway(context)
 

@@ -28,6 +28,11 @@ class ConfigDesk:
         self._identity = identity
         self._log = log
         self._prefix = prefix
+        self._watchers: list[Callable[[ConfigCommand], None]] = []
+
+    def watch(self, watcher: Callable[[ConfigCommand], None]) -> None:
+        """Call back, on the client's thread, with the end of each command."""
+        self._watchers.append(watcher)
 
     def attach(self) -> None:
         """Listen for what devices answer."""
@@ -59,6 +64,8 @@ class ConfigDesk:
         if said.status in {"successful", "failed"}:
             reason = f": {said.reason}" if said.reason else ""
             self._tell(said, f"{address.device} {said.status}: {said.name}{_words(said)}{reason}")
+            for watcher in self._watchers:
+                watcher(said)
             self._client.publish(received.topic, b"", CONFIG_COMMAND.qos, retained=True)
 
     def _tell(self, said: ConfigCommand, text: str) -> None:

@@ -78,6 +78,7 @@ class Update(Struct, frozen=True, kw_only=True):
     gate_s: Annotated[float, Meta(ge=1.0, le=86_400.0)] = 120.0
     trial_s: Annotated[float, Meta(ge=5.0, le=86_400.0)] = 300.0
     keep_previous: bool = False
+    serve_kbytes_s: Annotated[int, Meta(ge=0, le=10_000_000)] = 4_000
 
 
 class HomeAssistant(Struct, frozen=True, kw_only=True):

@@ -49,7 +49,7 @@ def describe_root(data: bytes) -> str:
     """Its version, its end and its keys, for people to compare. Raises UpdateUntrusted (KF178) when it is none."""
     try:
         root = Metadata[Root].from_bytes(data)
-        root.verify_delegate(Root.type, root)
+        root.signed.verify_delegate(Root.type, root.signed_bytes, root.signatures)
     except (RepositoryError, ValueError, KeyError, TypeError) as error:
         raise UpdateUntrusted(source="this root", detail=str(error)[:200]) from error
     role = root.signed.roles[Root.type]

@@ -42,17 +42,19 @@ Schemas = dict[str, Schema]
 
 
 def note(home: Path) -> Schemas:
-    """The schemas of all SQLite files of a home, by the file's name. What can't be read is left out: its own program
-    deals with it."""
+    """The schemas of all SQLite files of a home, by the file's path below it. What can't be read is left out: its own
+    program deals with it."""
     found = {}
     for path in stores(home):
         with contextlib.suppress(sqlite3.Error), _opened(path, "ro") as connection:
-            found[path.name] = schema_of(connection)
+            found[str(path.relative_to(home))] = schema_of(connection)
     return found
 
 
 def stores(home: Path) -> list[Path]:
-    return sorted(path for path in home.glob("*.db") if path.is_file() and not path.is_symlink())
+    """Of the home and of the folders in it; what a broker keeps is its own."""
+    found = {*home.glob("*.db"), *home.glob("*/*.db")}
+    return sorted(path for path in found if path.is_file() and not path.is_symlink() and path.parent.name != "broker")
 
 
 def save(path: Path, schemas: Schemas) -> None:
@@ -73,7 +75,7 @@ def step_down(home: Path, schemas: Schemas) -> tuple[list[str], list[str]]:
     done, left = [], []
     for name, schema in sorted(schemas.items()):
         path = home / name
-        if path.parent != home or not path.is_file():
+        if ".." in path.parts or not path.is_file():
             continue
         try:
             with lock_beside(path), _opened(path, "rw") as connection:

@@ -5,7 +5,7 @@ from protocol.messages.alarm import Alarm
 from protocol.messages.base import Estimate, Message
 from protocol.messages.config_command import ConfigCommand
 from protocol.messages.gap import Gap
-from protocol.messages.health import CameraHealth, Health
+from protocol.messages.health import CameraHealth, Health, UpdateOutcome, UpdateState
 from protocol.messages.heartbeat import CommandOutcome, Heartbeat, Lease, PhaseState
 from protocol.messages.observation import LaneObservation, Observation, Quality
 from protocol.messages.presence import Birth, CameraInfo, Death
@@ -32,5 +32,7 @@ __all__ = [
     "PhaseState",
     "Quality",
     "SignalCommand",
+    "UpdateOutcome",
+    "UpdateState",
     "VehiclePosition",
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from protocol.ids import SLUG_PATTERN, CameraId
-from protocol.messages.base import Finite, Message, Text
+from protocol.messages.base import Finite, Message, Millis, Text
 
 
 class CameraHealth(Struct, frozen=True):
@@ -18,8 +18,28 @@ class CameraHealth(Struct, frozen=True):
     detail: Text = ""
 
 
+class UpdateOutcome(Struct, frozen=True, kw_only=True):
+    """How the last update ended. code: a slug for programs (docs/updates.md lists them), None when it was committed."""
+
+    version: Annotated[str, Meta(max_length=64)]
+    result: Literal["committed", "rolled-back", "refused"]
+    at_ms: Millis
+    code: Annotated[str, Meta(max_length=64)] | None = None
+    text: Text = ""
+
+
+class UpdateState(Struct, frozen=True, kw_only=True):
+    """version: the one that is known to work here. phase: `idle`, or how far an update to `target` is."""
+
+    version: Annotated[str, Meta(max_length=64)]
+    phase: Annotated[str, Meta(pattern=SLUG_PATTERN)]
+    target: Annotated[str, Meta(max_length=64)] | None = None
+    last: UpdateOutcome | None = None
+
+
 class Health(Message, frozen=True, kw_only=True, tag="health"):
-    """A device's state of health; the latest wins. disk_written_mb counts what this process wrote since its start."""
+    """A device's state of health; the latest wins. disk_written_mb counts what this process wrote since its start.
+    update: None where a device has never been updated."""
 
     uptime_s: Finite
     rss_mb: Finite
@@ -29,3 +49,4 @@ class Health(Message, frozen=True, kw_only=True, tag="health"):
     outbox_messages: int = 0
     temperature_c: Finite | None = None
     cameras: tuple[CameraHealth, ...] = ()
+    update: UpdateState | None = None

@@ -1,0 +1,1 @@
+"""New versions for the devices of a site: mirrored and handed on unchanged, and rolled out in stages."""
