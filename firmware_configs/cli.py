@@ -16,7 +16,7 @@ from firmware_configs.board import Board, board, boards
 from firmware_configs.boot_files import README, write
 from firmware_configs.errors import BundleUnfit, EdgeNameInvalid, JoinCodeMalformed
 from firmware_configs.join_code import join_code
-from firmware_configs.order import Camera, Order, Tier, edge_name, ssh_keys
+from firmware_configs.order import Camera, Order, Tier, edge_name, login_name, ssh_keys
 from firmware_configs.wifi import Wifi, wifi
 from node.errors import BundleMalformed
 from node.home import find_home
@@ -47,7 +47,7 @@ def make(
     ] = "",
     country: Annotated[str, typer.Option("--country", help="Whose radio rules hold: CH, GB, US.")] = "",
     ssh_key: Annotated[list[Path] | None, typer.Option("--ssh-key", help="A public key that may log in.")] = None,
-    user: Annotated[str, typer.Option("--user", help="Who logs in by that key.")] = "operator",
+    user: Annotated[str, typer.Option("--user", help="Who logs in by that key.")] = "kinflow-admin",
     tier: Annotated[Tier, typer.Option("--tier", help="agent or edge.")] = "agent",
     camera: Annotated[list[str] | None, typer.Option("--camera", help="As `kinflow agent run` takes it.")] = None,
     ca: Annotated[Path | None, typer.Option("--ca", help="The edge's authority; else this machine's own.")] = None,
@@ -71,7 +71,7 @@ def make(
         device=device_id(device) if device else None,
         wifi=_wifi(wifi_name, country),
         ssh_keys=ssh_keys(ssh_key or ()),
-        user=device_id(user),
+        user=login_name(user),
         cameras=tuple(Camera(f"camera-{number}", one) for number, one in enumerate(camera or (), start=1)),
         authority=_authority(ca),
         bundle_sha256=_judged(bundle, chosen) if bundle else "",

@@ -50,6 +50,12 @@ class BundleUnfit(KinflowError):
     advice = "Make the right one with `kinflow bundle --arch {architecture}`, or leave --bundle out."
 
 
+class LoginNameInvalid(KinflowError):
+    number = 237
+    cause = "Nobody can log in as {name!r}: {detail}."
+    advice = "Choose another name with --user, or leave it out."
+
+
 class NotRoot(KinflowError):
     number = 240
     cause = "Services of the machine are installed by root, and this is not root."

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from firmware_configs.board import Board
-from firmware_configs.errors import EdgeNameInvalid, SshKeyInvalid
+from firmware_configs.errors import EdgeNameInvalid, LoginNameInvalid, SshKeyInvalid
 from firmware_configs.wifi import Wifi
 from protocol.ids import DeviceId
 
@@ -20,6 +20,62 @@ _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63
 _KEY = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
     r" [A-Za-z0-9+/]{40,}={0,3}( [^\x00-\x1f]*)?"
+)
+
+# Users and groups that Debian's base system has, and our own service's: a person's login needs a name of its own.
+_TAKEN = frozenset(
+    [
+        "root",
+        "daemon",
+        "bin",
+        "sys",
+        "sync",
+        "games",
+        "man",
+        "lp",
+        "mail",
+        "news",
+        "uucp",
+        "proxy",
+        "www-data",
+        "backup",
+        "list",
+        "irc",
+        "nobody",
+        "adm",
+        "tty",
+        "disk",
+        "kmem",
+        "dialout",
+        "fax",
+        "voice",
+        "cdrom",
+        "floppy",
+        "tape",
+        "sudo",
+        "audio",
+        "dip",
+        "operator",
+        "src",
+        "shadow",
+        "utmp",
+        "video",
+        "sasl",
+        "plugdev",
+        "staff",
+        "users",
+        "nogroup",
+        "input",
+        "render",
+        "netdev",
+        "gpio",
+        "i2c",
+        "spi",
+        "ssh",
+        "sshd",
+        "messagebus",
+        "kinflow",
+    ]
 )
 
 
@@ -46,7 +102,7 @@ class Order:
     device: DeviceId | None = None
     wifi: Wifi | None = None
     ssh_keys: tuple[str, ...] = ()
-    user: str = "operator"
+    user: str = "kinflow-admin"
     cameras: tuple[Camera, ...] = ()
     authority: str = ""
     bundle_sha256: str = ""
@@ -68,6 +124,15 @@ def edge_name(text: str) -> str:
         raise EdgeNameInvalid(edge=text[:80], detail="it is neither a host name nor an address")
     # An edge server announces itself as NAME.local; a bare name is that one.
     return text if "." in text else f"{text}.local"
+
+
+def login_name(text: str) -> str:
+    """Raises LoginNameInvalid (KF237)."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", text):
+        raise LoginNameInvalid(name=text[:40], detail="it has lower-case letters, digits and hyphens, at most 32")
+    if text in _TAKEN:
+        raise LoginNameInvalid(name=text, detail="the system has a user or a group of that name")
+    return text
 
 
 def ssh_keys(files: Sequence[Path]) -> tuple[str, ...]:

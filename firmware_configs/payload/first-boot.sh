@@ -19,7 +19,7 @@ say() { printf 'kinflow: %s\n' "$*"; }
 
 # The code and the camera's address may hold secrets: they are read, and never said.
 read_conf() {
-    TIER='' EDGE='' EDGE_PORT='' MADE_AT='' BUNDLE_SHA256='' JOIN=''
+    TIER='' EDGE='' EDGE_PORT='' MADE_AT='' BUNDLE_SHA256='' EDGE_PIN='' JOIN=''
     # shellcheck source=/dev/null
     . "$CONF"
     if [ -f "$SETTINGS/join-code" ]; then JOIN=$(cat "$SETTINGS/join-code"); fi
@@ -91,8 +91,11 @@ fetch_bundle() {
     fi
     case $(uname -m) in aarch64 | arm64) architecture=arm64 ;; *) architecture=x86_64 ;; esac
     case $EDGE in *:*) host="[$EDGE]" ;; *) host=$EDGE ;; esac
-    authority=''
-    if [ -f "$SETTINGS/edge-ca.pem" ]; then authority=$SETTINGS/edge-ca.pem; fi
+    authority=$SETTINGS/edge-ca.pem
+    if [ ! -f "$authority" ] && [ -n "$EDGE_PIN" ]; then
+        "$PROGRAMS/fetch" authority "https://$host:$EDGE_PORT/api/v1/trust/ca" "$authority" "$EDGE_PIN"
+    fi
+    if [ ! -f "$authority" ]; then authority=''; fi
     say "fetching the bundle from $EDGE"
     "$PROGRAMS/fetch" get "https://$host:$EDGE_PORT/bundles/$architecture.tar" "$WORK/kinflow.tar" \
         "$BUNDLE_SHA256" "$authority"

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import cast
 
 from node.doctor.check import Check, Context, Fixable, Result
@@ -24,7 +25,8 @@ def discover(packages: Iterable[str] = PACKAGES) -> dict[str, Check]:
             continue
         package = importlib.import_module(name)
         for module in pkgutil.iter_modules(package.__path__):
-            found[module.name] = _only_check(f"{name}.{module.name}")
+            with suppress(_TierNotInstalled):
+                found[module.name] = _only_check(f"{name}.{module.name}")
     return dict(sorted(found.items()))
 
 
@@ -63,8 +65,19 @@ def _failed(error: KinflowError) -> Result:
     return Result(error.code, False, f"{error.cause_text} {error.advice_text}")
 
 
+class _TierNotInstalled(Exception):
+    pass
+
+
 def _only_check(module_name: str) -> Check:
-    module = importlib.import_module(module_name)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # Every machine has every tier's code, and only its own tier's libraries: an agent has no store to check.
+        ours = {one.partition(".")[0] for one in PACKAGES}
+        if module_name.startswith("node.") or (error.name or "").partition(".")[0] in ours:
+            raise
+        raise _TierNotInstalled from error
     classes = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module_name]
     (check,) = [one for one in classes if hasattr(one, "run")]
     return cast(Check, check())

@@ -95,11 +95,11 @@ def test_the_next_boot_is_an_ordinary_one(boot: Callable[[Order], Path], full: O
 
 def test_the_operator_logs_in_by_key_alone(boot: Callable[[Order], Path], full: Order, tmp_path: Path) -> None:
     root = boot(full)
-    assert (root / "home/operator/.ssh/authorized_keys").read_text() == KEY + "\n"
+    assert (root / "home/kinflow-admin/.ssh/authorized_keys").read_text() == KEY + "\n"
     assert (root / "etc/ssh/sshd_config.d/10-kinflow.conf").read_text() == "PasswordAuthentication no\n"
     calls = (tmp_path / "calls").read_text()
-    assert "useradd --create-home --shell /bin/bash --groups sudo operator" in calls
-    assert "passwd --lock operator" in calls
+    assert "useradd --create-home --shell /bin/bash --groups sudo kinflow-admin" in calls
+    assert "passwd --lock kinflow-admin" in calls
     assert "enable ssh.service" in calls
 
 

@@ -24,6 +24,7 @@ from firmware_configs.errors import (
     BundleUnfit,
     EdgeNameInvalid,
     JoinCodeMalformed,
+    LoginNameInvalid,
     OutUnusable,
     SshKeyInvalid,
     WifiInvalid,
@@ -327,6 +328,8 @@ def test_the_password_comes_from_standard_input(tmp_path: Path) -> None:
         (["--wifi", "net"], WifiInvalid),
         (["--ssh-key", "/nonexistent.pub"], SshKeyInvalid),
         (["--bundle", "/nonexistent.tar"], BundleUnfit),
+        (["--user", "operator"], LoginNameInvalid),
+        (["--user", "Me"], LoginNameInvalid),
     ],
 )
 def test_what_can_not_work_is_refused_before_a_file_is_written(

@@ -62,6 +62,22 @@ def test_a_file_is_a_check_and_its_name_is_the_slug(package: str) -> None:
     assert list(discover([package, "no_such_package"])) == ["broken", "lamp"]
 
 
+def test_a_tier_whose_libraries_are_not_installed_has_no_checks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent's machine has the edge server's code, and not its libraries."""
+    folder = tmp_path / "checks_of_another_tier"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "store.py").write_text("import a_library_of_that_tier")
+    (folder / "lamp.py").write_text(PLUG_IN)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(discover(["checks_of_another_tier"])) == ["lamp"]
+    (folder / "slip.py").write_text("from node.no_such_module import nothing")
+    with pytest.raises(ModuleNotFoundError):
+        discover(["checks_of_another_tier"])
+
+
 def test_a_broken_check_hides_no_other(package: str, context: Context) -> None:
     results = examine(discover([package]), context)
     assert (results["broken"].code, results["broken"].ok) == ("KF39", False)
