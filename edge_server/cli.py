@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from edge_server.accounts import cli as accounts_cli
 from node.config.load import load
 from node.config.schema import Settings
 from node.home import find_home
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from edge_server.store.reader import StoreReader
 
 app = typer.Typer(help="Gather, decide, steer and show.", add_completion=False, no_args_is_help=True)
+app.add_typer(accounts_cli.user, name="user")
+app.add_typer(accounts_cli.token, name="token")
 
 DATABASE = "edge.db"
 SITE = "site.toml"
@@ -71,14 +74,6 @@ def run(  # noqa: PLR0917 (a command's options)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     EdgeServer(_options(folder, settings)).run(stopping)
-
-
-@app.command()
-def token(home: Home = None) -> None:
-    """Print the token that the dashboard and the API ask for."""
-    from edge_server.gateway.auth import load_or_make_token  # noqa: PLC0415
-
-    typer.echo(load_or_make_token(home or find_home()))
 
 
 @app.command(name="install-line")

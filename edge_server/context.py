@@ -15,6 +15,7 @@ from protocol.site import Site
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+    from edge_server.accounts.accounts import Accounts
     from edge_server.fleet.device import Device
     from edge_server.ingest.figures import IngestFigures
     from edge_server.store.reader import StoreReader
@@ -37,7 +38,7 @@ class EdgeContext:
     device: DeviceId
     site: Site
     clock: Clock
-    token: str
+    accounts: Accounts
     bus: Bus
     read: StoreReader
     write: StoreWriter

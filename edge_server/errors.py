@@ -1,4 +1,7 @@
-"""What can go wrong in the edge server, for a person to read. Numbers 75 to 94 and 200 to 229."""
+"""What can go wrong in the edge server, for a person to read. Numbers 75 to 94 and 200 to 229.
+
+status: what the API answers with, 503 where it is not said.
+"""
 
 from __future__ import annotations
 
@@ -25,36 +28,42 @@ class StoreQuarantined(KinflowError):
 
 class TokenMissing(KinflowError):
     number = 88
+    status = 401
     cause = "The request carries no token, or a wrong one."
     advice = "Send `Authorization: Bearer TOKEN`; `kinflow edge token` prints the token. A browser gets one at /login."
 
 
 class HostRefused(KinflowError):
     number = 89
+    status = 421
     cause = "This server is not called {host!r}."
     advice = "Use a name that it knows, or add this one to edge.hosts in kinflow.toml."
 
 
 class OriginRefused(KinflowError):
     number = 90
+    status = 403
     cause = "A page of another origin ({origin}) may not ask this server."
     advice = "Open the dashboard by its own address; a program sends its token as a Bearer header and no Origin."
 
 
 class RequestTooLarge(KinflowError):
     number = 91
+    status = 413
     cause = "The request's body is larger than {limit_bytes} bytes."
     advice = "Send less; nothing was stored."
 
 
 class NotKnown(KinflowError):
     number = 92
+    status = 404
     cause = "There is no {kind} {name!r} here."
     advice = "GET /api/v1/state names everything that this server knows."
 
 
 class RequestInvalid(KinflowError):
     number = 93
+    status = 422
     cause = "The request can't be understood: {detail}."
     advice = "Compare it with docs/api.md or /openapi.json; nothing was stored."
 
@@ -109,12 +118,14 @@ class DeviceNotAsked(KinflowError):
 
 class RouteUndeclared(KinflowError):
     number = 205
+    status = 403
     cause = "The route {path} does not say who may use it, so nobody may."
     advice = "This is a fault of Kinflow's: report it. Whoever writes the route declares it with `need(...)`."
 
 
 class RoleTooLow(KinflowError):
     number = 206
+    status = 403
     cause = "This needs the role {needs}, and you are {role}."
     advice = "Ask an admin: `kinflow edge user set-role NAME --role ROLE`, or a token of a higher role."
 
@@ -139,5 +150,61 @@ class Shedding(KinflowError):
 
 class RolloutRefused(KinflowError):
     number = 215
+    status = 409
     cause = "That roll-out can't be: {detail}."
     advice = "GET /api/v1/updates tells what is here and what is under way; nothing was changed."
+
+
+class SignInRefused(KinflowError):
+    number = 207
+    status = 403
+    cause = "That name and that password do not belong together."
+    advice = "Type both again. An admin can set a new password: `kinflow edge user password NAME`."
+
+
+class SignInTooOften(KinflowError):
+    number = 208
+    status = 429
+    cause = "There were too many tries to sign in; the next may be made in {wait_s} s."
+    advice = "Wait, or sign in from where you did before: strangers' tries don't count there."
+
+
+class PasswordRefused(KinflowError):
+    number = 209
+    status = 422
+    cause = "That password can't be used: {detail}."
+    advice = "Take four or five words that nobody would put together; at least 10 characters."
+
+
+class AccountsUnusable(KinflowError):
+    number = 211
+    cause = "The accounts in {path} can't be used: {detail}."
+    advice = "Nobody is let in but by the machine's key (`kinflow edge token`). Restore accounts.db from a backup."
+
+
+class LastAdmin(KinflowError):
+    number = 212
+    status = 409
+    cause = "{name!r} is the only admin."
+    advice = "Make somebody else an admin first: `kinflow edge user set-role NAME --role admin`."
+
+
+class AccountTaken(KinflowError):
+    number = 213
+    status = 409
+    cause = "There is a {kind} called {name!r} already."
+    advice = "Choose another name, or remove that one first."
+
+
+class FirstAccountRefused(KinflowError):
+    number = 214
+    status = 409
+    cause = "The first account must be an admin, made on the edge server's machine or with its key."
+    advice = "On that machine: `kinflow edge user add NAME --role admin`."
+
+
+class NotSignedIn(KinflowError):
+    number = 210
+    status = 409
+    cause = "Only somebody who signed in to an account can do that."
+    advice = "Sign in by name and password at /login; a token is revoked, not signed out."

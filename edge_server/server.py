@@ -9,6 +9,8 @@ from pathlib import Path
 
 import structlog
 
+from edge_server.accounts.accounts import Accounts
+from edge_server.accounts.file import FILE_NAME as ACCOUNTS_FILE
 from edge_server.beacon import Beacon
 from edge_server.bundles import shelf
 from edge_server.bus import Bus
@@ -164,12 +166,13 @@ class EdgeServer:
             lambda text, bad: write.append_event(self._update_entry(text, bad)),
         )
         desk.watch(self._updates.heard)
+        self._accounts = Accounts(options.home / ACCOUNTS_FILE, self._identity.clock, load_or_make_token(options.home))
         self.context = EdgeContext(
             version=options.version,
             device=options.device,
             site=options.site,
             clock=self._identity.clock,
-            token=load_or_make_token(options.home),
+            accounts=self._accounts,
             bus=self.bus,
             read=store.reader,
             write=write,
@@ -222,6 +225,7 @@ class EdgeServer:
             self._beacon.stop()
         self._gateway.stop()
         self._updates.stop()
+        self._accounts.close()
         self._signals.stop()
         self._worker.stop()
         self._presence.farewell()

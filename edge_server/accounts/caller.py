@@ -13,11 +13,13 @@ Way = Literal["root", "local", "session", "token", "device"]
 @dataclass(frozen=True)
 class Caller:
     """way: by the machine's own key, as a page on this machine before there is any account, by signing in, by a
-    program's token, or as a joined device, which has no role. name: of the account, the token or the device."""
+    program's token, or as a joined device, which has no role. name: of the account, the token or the device. session:
+    the key of the session, "" without one."""
 
     name: str
     way: Way
     role: Role | None = None
+    session: str = ""
 
     def may(self, least: Need) -> bool:
         if least == "public":

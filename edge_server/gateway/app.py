@@ -13,14 +13,17 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from edge_server.accounts.me import me_api
 from edge_server.accounts.need import need
+from edge_server.accounts.routes import accounts_api
 from edge_server.bundles.routes import bundles_api
 from edge_server.bundles.shelf import Shelf
 from edge_server.context import EdgeContext
-from edge_server.errors import NotKnown, RequestInvalid, RolloutRefused
+from edge_server.errors import NotKnown, RequestInvalid
+from edge_server.gateway.answers import error_body, error_headers, status_of
 from edge_server.gateway.corrections import corrections_api
 from edge_server.gateway.feed import Feed
-from edge_server.gateway.guard import Door, Guard, error_body
+from edge_server.gateway.guard import Door, Guard
 from edge_server.gateway.health import IngestWatch
 from edge_server.gateway.login import login
 from edge_server.gateway.metrics import CONTENT_TYPE, exposition
@@ -32,7 +35,6 @@ from protocol.errors import KinflowError
 
 DASHBOARD = Path(__file__).parent.parent / "dashboard"
 LOOK_EVERY_S = 1.0
-_STATUS: dict[type[KinflowError], int] = {NotKnown: 404, RolloutRefused: 409}
 
 
 class Gateway:
@@ -57,7 +59,7 @@ class Gateway:
             lifespan=self._lifespan,
         )
         self._add_routes()
-        door = Door(edge.token, frozenset(host.lower() for host in hosts), edge.device_of)
+        door = Door(edge.accounts, frozenset(host.lower() for host in hosts), edge.device_of)
         self.routes = RouteTable(self.inner)
         self.app = Guard(self.inner, door, self.routes)
 
@@ -90,7 +92,10 @@ class Gateway:
         inner.include_router(bundles_api(Shelf(self._edge.bundles)))
         if self._edge.updates is not None:
             inner.include_router(updates_api(self._edge.updates, Throttle(self._edge.serve_bytes_s)))
-        inner.include_router(login(self._edge.token))
+
+        inner.include_router(me_api(self._edge.accounts))
+        inner.include_router(accounts_api(self._edge.accounts))
+        inner.include_router(login(self._edge.accounts))
         inner.add_exception_handler(KinflowError, _kinflow_error)
         inner.add_exception_handler(RequestValidationError, _invalid)
         inner.add_exception_handler(HTTPException, _http_error)
@@ -124,13 +129,13 @@ class Gateway:
         inner.mount("/static", need("viewer")(StaticFiles(directory=DASHBOARD)), name="static")
 
 
-def _answer(error: KinflowError, status: int) -> JSONResponse:
-    return JSONResponse(error_body(error), status)
+def _answer(error: KinflowError, status: int | None = None) -> JSONResponse:
+    return JSONResponse(error_body(error), status or status_of(error), error_headers(error))
 
 
 async def _kinflow_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, KinflowError)
-    return _answer(error, _STATUS.get(type(error), 503))
+    return _answer(error)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

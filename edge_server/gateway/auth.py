@@ -1,8 +1,7 @@
-"""Who may come in: one token for each edge server, as a Bearer header or as a cookie that scripts can't read."""
+"""What a request brings to be let in: the machine's own key, a Bearer header, a cookie that scripts can't read."""
 
 from __future__ import annotations
 
-import hmac
 import os
 import secrets
 from collections.abc import Iterable
@@ -50,30 +49,39 @@ def _read(path: Path) -> str:
     return token
 
 
-def same(given: str, token: str) -> bool:
-    """Compare in a time that does not tell how much of `given` is right."""
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
-
-
 def bearer(header: str | None) -> str | None:
     """The token in an Authorization header, None when there is none of the Bearer kind."""
     scheme, _, given = (header or "").partition(" ")
     return given.strip() if scheme.lower() == "bearer" else None
 
 
-def cookie(headers: Iterable[str]) -> str | None:
-    """The token in Cookie headers, None when there is none."""
+def cookie_name(secure: bool) -> str:
+    """Under https the name itself makes browsers refuse the cookie from anybody but this very host over https."""
+    return f"__Host-{COOKIE}" if secure else COOKIE
+
+
+def cookie(headers: Iterable[str], secure: bool = False) -> str | None:
+    """The session in Cookie headers, None when there is none."""
+    wanted = cookie_name(secure)
     for header in headers:
         for part in header.split(";"):
             name, _, value = part.strip().partition("=")
-            if name == COOKIE:
+            if name == wanted:
                 return value
     return None
 
 
-def set_cookie(token: str, secure: bool) -> str:
-    """The Set-Cookie header that lets a page in. It lasts for 30 days, so that a wall screen survives a restart."""
-    return f"{COOKIE}={token}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict" + ("; Secure" if secure else "")
+def set_cookie(session: str, secure: bool) -> str:
+    """The Set-Cookie header that lets a page in. The server ends a session before the 30 days are over."""
+    return f"{cookie_name(secure)}={session}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict" + _secure(secure)
+
+
+def clear_cookie(secure: bool) -> str:
+    return f"{cookie_name(secure)}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict" + _secure(secure)
+
+
+def _secure(secure: bool) -> str:
+    return "; Secure" if secure else ""
 
 
 def is_loopback(address: str | None) -> bool:

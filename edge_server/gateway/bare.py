@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from edge_server.accounts.accounts import Accounts
 from edge_server.bus import Bus
 from edge_server.context import EdgeContext
 from edge_server.gateway.app import Gateway
@@ -27,7 +28,7 @@ def bare_gateway(version: str = "0") -> Gateway:
         device=DeviceId("edge"),
         site=Site(id=SiteId("site")),
         clock=SystemClock(),
-        token="",
+        accounts=Accounts(None, SystemClock(), ""),
         bus=bus,
         read=StoreReader(Path("none")),
         write=StoreWriter(_nowhere, bus),

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from time import monotonic
 
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edge_server.accounts.accounts import Accounts
 from edge_server.accounts.caller import Caller
 from edge_server.accounts.need import Need
 from edge_server.errors import (
+    AccountsUnusable,
     HostRefused,
     OriginRefused,
     RequestTooLarge,
@@ -22,6 +26,7 @@ from edge_server.errors import (
     TokenMissing,
 )
 from edge_server.gateway import auth
+from edge_server.gateway.answers import error_body, error_headers, status_of
 from edge_server.gateway.route_table import RouteTable
 from protocol.errors import KinflowError
 
@@ -30,14 +35,7 @@ LOGIN = "/login"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAFE = frozenset({"GET", "HEAD"})
 _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
-_STATUS: dict[type[KinflowError], int] = {
-    HostRefused: 421,
-    OriginRefused: 403,
-    RequestTooLarge: 413,
-    TokenMissing: 401,
-    RoleTooLow: 403,
-    RouteUndeclared: 403,
-}
+_LOOK_AGAIN_S = 5.0
 
 SAFETY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (
@@ -61,7 +59,7 @@ class Door:
     """Who is let in. hosts: the names besides loopback by which this server is called, lower-case, without a port.
     device_of: the joined device that a request (its scope and its body) proves to come from, or None."""
 
-    token: str = field(repr=False)
+    accounts: Accounts
     hosts: frozenset[str] = frozenset()
     device_of: DeviceOf | None = None
 
@@ -79,7 +77,7 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        headers = _Headers(scope)
+        headers = Headers(scope)
         safe_send = _with_safety_headers(send)
         try:
             host = self._check_host(scope, headers)
@@ -89,17 +87,21 @@ class Guard:
             self._check_origin(scope, headers, needs)
             _check_length(headers)
             body = b"" if scope["method"] in _SAFE else await _read_body(receive)
-            caller = self._device(scope, body) if needs == "device" else self._caller(headers)
+            caller = await self._caller(scope, headers, needs, body)
             if caller is None and _is_page(scope):
                 await self._page_without_token(scope, receive, safe_send, headers, host)
                 return
             _check_need(caller, needs)
             scope.setdefault("state", {})["caller"] = caller
+            if needs not in {"public", "device"}:
+                safe_send = self._with_second_looks(safe_send, scope, headers, needs)
             await self._app(scope, receive if scope["method"] in _SAFE else _replay(body, receive), safe_send)
+        except _Ended:
+            await safe_send({"type": "http.response.body", "body": b"", "more_body": False})
         except KinflowError as error:
             await _refuse(safe_send, error)
 
-    def _check_host(self, scope: Scope, headers: _Headers) -> str:
+    def _check_host(self, scope: Scope, headers: Headers) -> str:
         """A name that we are not called by is a rebound DNS name, or a mistake. The very address that was connected to
         is no name, and nobody can rebind it."""
         given = headers.all(b"host")
@@ -109,7 +111,7 @@ class Guard:
             raise HostRefused(host=host[:80])
         return host
 
-    def _check_origin(self, scope: Scope, headers: _Headers, needs: Need) -> None:
+    def _check_origin(self, scope: Scope, headers: Headers, needs: Need) -> None:
         """Only our own pages may ask. A change that may rest on a cookie must prove that it comes from one; what needs
         none, or a device's signature, rests on none."""
         own = f"{scope.get('scheme', 'http')}://{headers.one(b'host')}"
@@ -123,33 +125,57 @@ class Guard:
         if scope["method"] not in _SAFE and not origins and by_cookie:
             raise OriginRefused(origin="none")
 
-    def _device(self, scope: Scope, body: bytes) -> Caller | None:
-        name = self._door.device_of(scope, body) if self._door.device_of else None
-        return Caller(name, "device") if name else None
-
-    def _caller(self, headers: _Headers) -> Caller | None:
+    async def _caller(self, scope: Scope, headers: Headers, needs: Need, body: bytes = b"") -> Caller | None:
+        """Asked of the accounts on a thread: they lie in a file, which now and then is written to."""
+        if needs == "public":
+            return None
+        if needs == "device":
+            name = self._door.device_of(scope, body) if self._door.device_of else None
+            return Caller(name, "device") if name else None
         given = auth.bearer(headers.one(b"authorization"))
-        if given is None:
-            given = auth.cookie(headers.all(b"cookie"))
-        if given is not None and auth.same(given, self._door.token):
-            return Caller("root", "root", "admin")
-        return None
+        if given is not None:
+            return await run_in_threadpool(self._door.accounts.by_bearer, given)
+        given = auth.cookie(headers.all(b"cookie"), _is_secure(scope))
+        return await run_in_threadpool(self._door.accounts.by_cookie, given) if given else None
+
+    def _with_second_looks(self, send: Send, scope: Scope, headers: Headers, needs: Need) -> Send:
+        """An answer that goes on for hours ends soon after its caller is signed out, revoked or given a lower role."""
+        looked_s = monotonic()
+
+        async def wrapped(message: Message) -> None:
+            nonlocal looked_s
+            if message.get("more_body") and monotonic() - looked_s >= _LOOK_AGAIN_S:
+                looked_s = monotonic()
+                try:
+                    caller = await self._caller(scope, headers, needs)
+                except AccountsUnusable:
+                    caller = None
+                if caller is None or not caller.may(needs):
+                    raise _Ended
+            await send(message)
+
+        return wrapped
 
     async def _page_without_token(
-        self, scope: Scope, receive: Receive, send: Send, headers: _Headers, host: str
+        self, scope: Scope, receive: Receive, send: Send, headers: Headers, host: str
     ) -> None:
-        """On this very machine the page gets its token; elsewhere a person types it once.
+        """Before there is any account, the page on this very machine gets a session; elsewhere, and from then on, a
+        person signs in.
 
         A proxy on this machine makes everybody look local, so one that says that it forwards ends the favour.
         """
-        client = scope.get("client")
-        local = host in LOOPBACK_HOSTS and auth.is_loopback(client[0] if client else None)
-        if local and not any(headers.all(name) for name in _FORWARDED):
-            set_cookie = auth.set_cookie(self._door.token, secure=scope.get("scheme") == "https")
+        accounts = self._door.accounts
+        if is_local(scope, headers, host) and not await run_in_threadpool(accounts.exist):
+            session = await run_in_threadpool(accounts.open_local, _address(scope))
+            set_cookie = auth.set_cookie(session, _is_secure(scope))
             await self._app(scope, receive, _with_header(send, b"set-cookie", set_cookie.encode()))
             return
         await send({"type": "http.response.start", "status": 303, "headers": [(b"location", LOGIN.encode())]})
         await send({"type": "http.response.body", "body": b""})
+
+
+class _Ended(Exception):
+    """The caller of an answer under way may no longer have it."""
 
 
 def _check_need(caller: Caller | None, needs: Need) -> None:
@@ -161,7 +187,7 @@ def _check_need(caller: Caller | None, needs: Need) -> None:
         raise RoleTooLow(role=caller.role or caller.way, needs=needs)
 
 
-class _Headers:
+class Headers:
     def __init__(self, scope: Scope) -> None:
         self._pairs: list[tuple[bytes, bytes]] = scope["headers"]
 
@@ -170,6 +196,21 @@ class _Headers:
 
     def one(self, name: bytes) -> str | None:
         return next(iter(self.all(name)), None)
+
+
+def is_local(scope: Scope, headers: Headers, host: str) -> bool:
+    """Whether a request comes from this very machine, under a loopback name, and no proxy says that it forwards it."""
+    near = host in LOOPBACK_HOSTS and auth.is_loopback(_address(scope))
+    return near and not any(headers.all(name) for name in _FORWARDED)
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _is_secure(scope: Scope) -> bool:
+    return scope.get("scheme") == "https"
 
 
 def host_name(header: str) -> str:
@@ -184,7 +225,7 @@ def _is_page(scope: Scope) -> bool:
     return scope["path"] == "/" and scope["method"] in _SAFE
 
 
-def _check_length(headers: _Headers) -> None:
+def _check_length(headers: Headers) -> None:
     length = headers.one(b"content-length")
     if length is not None and (not length.isdigit() or int(length) > LIMIT_BYTES):
         raise RequestTooLarge(limit_bytes=LIMIT_BYTES)
@@ -234,15 +275,9 @@ def _with_header(send: Send, name: bytes, value: bytes) -> Send:
     return wrapped
 
 
-def error_body(error: KinflowError) -> dict[str, object]:
-    """The body of every error: `{"error": {"code": "KF88", "cause": …, "advice": …}}`."""
-    return {"error": {"code": error.code, "cause": error.cause_text, "advice": error.advice_text}}
-
-
 async def _refuse(send: Send, error: KinflowError) -> None:
     body = json.dumps(error_body(error)).encode()
-    headers = [(b"content-type", b"application/json")]
-    if isinstance(error, TokenMissing):
-        headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": _STATUS[type(error)], "headers": headers})
+    extra = [(name.lower().encode(), value.encode()) for name, value in error_headers(error).items()]
+    headers = [(b"content-type", b"application/json"), *extra]
+    await send({"type": "http.response.start", "status": status_of(error), "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
+from edge_server.accounts.accounts import Accounts
+from edge_server.accounts.passwords import Hasher
 from edge_server.bus import Bus
 from edge_server.context import EdgeContext
 from edge_server.errors import DeviceNotAsked
@@ -149,13 +151,14 @@ class DemoEdge:
         self._identities: dict[DeviceId, Identity] = {}
         self._epoch_ms = self.clock.monotonic_ms()
         self._lock = threading.Lock()
+        self.accounts = Accounts(folder / "accounts.db", self.clock, TOKEN, Hasher(time_cost=1, memory_kib=64))
         self._store = open_store(folder / "edge.db").connection
         self.context = EdgeContext(
             version="0.1.0",
             device=EDGE,
             site=self.site,
             clock=self.clock,
-            token=TOKEN,
+            accounts=self.accounts,
             bus=self.bus,
             read=StoreReader(folder / "edge.db"),
             write=StoreWriter(self._submit, self.bus),
@@ -174,6 +177,7 @@ class DemoEdge:
 
     def close(self) -> None:
         self.bus.close()
+        self.accounts.close()
         self._store.close()
 
     def _submit(self, job: Callable[[sqlite3.Connection], T]) -> Future[T]:

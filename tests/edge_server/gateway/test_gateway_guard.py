@@ -39,6 +39,10 @@ class Door:
         self.client.cookies.clear()
         return self.client.request(method, path, **more)
 
+    def cookie(self) -> dict[str, str]:
+        """Of a page on this machine."""
+        return {"Cookie": self.ask("GET", "/").headers["set-cookie"].partition(";")[0]}
+
     def close(self) -> None:
         self.client.close()
         self.server.stop()
@@ -127,7 +131,7 @@ def test_no_route_answers_a_foreign_page_even_with_the_token(door: Door) -> None
 
 
 def test_another_site_may_link_here_but_not_fetch(door: Door) -> None:
-    cookie = {"Cookie": f"{COOKIE}={TOKEN}"}
+    cookie = door.cookie()
     fetched = door.ask(
         "GET", "/api/v1/state", headers={**cookie, "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}
     )
@@ -137,20 +141,30 @@ def test_another_site_may_link_here_but_not_fetch(door: Door) -> None:
 
 
 def test_a_change_by_cookie_must_come_from_our_own_page(door: Door) -> None:
-    cookie = {"Cookie": f"{COOKIE}={TOKEN}"}
+    cookie = door.cookie()
     assert door.ask("DELETE", "/api/v1/corrections/1", headers=cookie).status_code == 403
     own = {**cookie, "Origin": f"http://127.0.0.1:{door.port}"}
     assert door.ask("DELETE", "/api/v1/corrections/1", headers=own).status_code == 404
     assert door.ask("DELETE", "/api/v1/corrections/1", headers=BEARER).status_code == 404
 
 
-def test_a_page_on_this_machine_gets_the_token_by_itself(door: Door) -> None:
+def test_a_page_on_this_machine_is_let_in_by_itself_and_never_gets_the_key(door: Door) -> None:
     answer = door.ask("GET", "/")
     assert answer.status_code == 200
     cookie = answer.headers["set-cookie"]
-    assert f"{COOKIE}={TOKEN}" in cookie
+    assert cookie.startswith(f"{COOKIE}=")
+    assert TOKEN not in cookie
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
+    mine = {"Cookie": cookie.partition(";")[0]}
+    assert door.ask("GET", "/api/v1/me", headers=mine).json() == {
+        "name": "local",
+        "role": "operator",
+        "way": "local",
+        "accounts": False,
+    }
+    # The key itself is no cookie.
+    assert door.ask("GET", "/api/v1/me", headers={"Cookie": f"{COOKIE}={TOKEN}"}).status_code == 401
 
 
 @pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"])

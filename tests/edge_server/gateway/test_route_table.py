@@ -11,11 +11,13 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 
+from edge_server.accounts.accounts import Accounts
 from edge_server.accounts.caller import Caller
 from edge_server.accounts.need import NEEDS, ROLES, need, suffices
 from edge_server.gateway.bare import bare_gateway
 from edge_server.gateway.guard import Door, Guard
 from edge_server.gateway.route_table import RouteTable, markdown
+from node.clock import SystemClock
 
 TOKEN = "a-token-for-tests-only-and-long-enough"
 
@@ -74,7 +76,7 @@ def ask(method: str, path: str, **headers: str) -> httpx.Response:
     def device_of(scope: dict[str, object], body: bytes) -> str | None:
         return "pi-1" if body == b"signed" else None
 
-    guard = Guard(app, Door(TOKEN, device_of=device_of), RouteTable(app))
+    guard = Guard(app, Door(Accounts(None, SystemClock(), TOKEN), device_of=device_of), RouteTable(app))
 
     async def call() -> httpx.Response:
         transport = httpx.ASGITransport(app=guard)
