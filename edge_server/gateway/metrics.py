@@ -27,6 +27,11 @@ class _Scrape:
             ("stored", figures.stored, "New messages committed"),
             ("duplicate", figures.duplicates, "Messages that were known already"),
             ("shed", figures.shed, "Messages left unacknowledged; their devices send them again"),
+            (
+                "held_off",
+                figures.held_off,
+                "Alarms and gaps that memory had no room for; their devices send them again",
+            ),
         ):
             yield CounterMetricFamily(f"kinflow_{name}_messages", text, value=value)
         yield CounterMetricFamily("kinflow_commits", "Commits of the store", value=figures.commits)
@@ -36,6 +41,7 @@ class _Scrape:
         yield rejected
         for name, value, text in (
             ("waiting_messages", figures.waiting, "Messages between broker and store"),
+            ("shedding", int(figures.shedding), "1 while observations are left out because too many come"),
             ("disk_full", int(figures.disk_full), "1 while the store has no room"),
             ("broker_connected", int(all(one.broker_connected for one in state.servers)), "1 while the link stands"),
             ("event_streams", self._readers, "Open event streams"),

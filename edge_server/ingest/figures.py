@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class IngestFigures:
     """received: messages taken from the broker, good or bad. stored: new ones committed. duplicates: known already.
-    shed: left unacknowledged because of overload or a full disk (their devices send them again). rejected: by code."""
+    shed: left unacknowledged because of overload or a full disk (their devices send them again). held_off: alarms and
+    gaps among them that memory had no room for. shedding: observations are being left out. rejected: by code."""
 
     received: int = 0
     stored: int = 0
     duplicates: int = 0
     shed: int = 0
+    held_off: int = 0
     commits: int = 0
     waiting: int = 0
     disk_full: bool = False
+    shedding: bool = False
     rejected: Mapping[str, int] = field(default_factory=dict)

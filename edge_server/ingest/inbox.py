@@ -13,8 +13,10 @@ from typing import Any
 
 from edge_server.ingest.core import Arrival
 from protocol.ids import DeviceId
+from protocol.messages import Alarm, Gap
 
 LIMIT_ITEMS = 10_000
+MOST_PRECIOUS = 100_000
 
 
 @dataclass(frozen=True)
@@ -46,36 +48,54 @@ Item = Arrival | Reject | Cleared | Job
 
 
 class Inbox:
-    """What is `precious` is always taken; the rest is refused while `limit` items wait: its sender still has it."""
+    """What is `precious` is always taken, and taken out first: an alarm does not wait behind ten thousand observations.
+    The rest is refused while `limit` items of it wait: its sender still has it. Of alarms and gaps, which come again
+    too, there is a limit only so that memory has one."""
 
-    def __init__(self, limit: int = LIMIT_ITEMS) -> None:
+    def __init__(self, limit: int = LIMIT_ITEMS, most: int = MOST_PRECIOUS) -> None:
         self._limit = limit
-        self._items: deque[Item] = deque()
+        self._most = most
+        self._precious: deque[Item] = deque()
+        self._rest: deque[Item] = deque()
         self._ready = threading.Condition()
-        self._shed = 0
+        self._shed = self._held_off = 0
 
     @property
     def shed(self) -> int:
+        """Observations and the like that were refused. Never an alarm."""
         return self._shed
 
+    @property
+    def held_off(self) -> int:
+        """Alarms and gaps that were refused for want of memory; their devices send them again until they are stored."""
+        return self._held_off
+
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._precious) + len(self._rest)
 
     def put(self, item: Item, precious: bool) -> bool:
         with self._ready:
-            if not precious and len(self._items) >= self._limit:
+            if not precious and len(self._rest) >= self._limit:
                 self._shed += 1
                 return False
-            self._items.append(item)
-            if len(self._items) == 1:
+            if precious and len(self._precious) >= self._most and _comes_again(item):
+                self._held_off += 1
+                return False
+            (self._precious if precious else self._rest).append(item)
+            if len(self) == 1:
                 self._ready.notify()
             return True
 
     def take(self, most: int, timeout_s: float, linger_s: float) -> list[Item]:
         """Wait for a first item, then for linger_s for company: a commit costs the same for one as for a hundred."""
         with self._ready:
-            if not self._items and not self._ready.wait_for(self._items.__len__, timeout_s):
+            if not len(self) and not self._ready.wait_for(self.__len__, timeout_s):
                 return []
         time.sleep(linger_s)
         with self._ready:
-            return [self._items.popleft() for _ in range(min(most, len(self._items)))]
+            taken = [self._precious.popleft() for _ in range(min(most, len(self._precious)))]
+            return taken + [self._rest.popleft() for _ in range(min(most - len(taken), len(self._rest)))]
+
+
+def _comes_again(item: Item) -> bool:
+    return isinstance(item, Arrival) and isinstance(item.message, Alarm | Gap)

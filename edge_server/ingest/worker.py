@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 
 from edge_server.bus import Bus
-from edge_server.errors import SecondEdgeServer, StoreQuarantined, StoreUnwritable
+from edge_server.errors import SecondEdgeServer, Shedding, StoreQuarantined, StoreUnwritable
 from edge_server.events import AlarmReceived, Logged
 from edge_server.fleet.device import Device
 from edge_server.fleet.registry import Left, Removed, SecondEdge, restored
@@ -23,6 +23,7 @@ from edge_server.ingest.figures import IngestFigures
 from edge_server.ingest.inbox import Cleared, Inbox, Job, Reject
 from edge_server.ingest.outcome import Memory, Outcome
 from edge_server.ingest.receiver import Receiver
+from edge_server.ingest.shedding import SheddingWatch
 from edge_server.store import retention
 from edge_server.store.store import Store, write_devices, write_effects, write_lines, write_rejects
 from node.identity import Identity
@@ -78,6 +79,7 @@ class IngestWorker:
         self._replace_again_mono_ms = 0
         self._ticked_at_mono_ms = 0
         self._stored = self._unstored = self._repeated = self._commits = 0
+        self._shedding = SheddingWatch()
         self._second_edges: set[DeviceId] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
@@ -93,7 +95,9 @@ class IngestWorker:
             duplicates=self._repeated,
             shed=self._inbox.shed + self._unstored,
             commits=self._commits,
+            held_off=self._inbox.held_off,
             waiting=len(self._inbox),
+            shedding=self._shedding.active,
             disk_full=self._probe_at_mono_ms is not None,
             rejected=dict(self._receiver.rejected),
         )
@@ -205,6 +209,7 @@ class IngestWorker:
 
     def _tick(self, now_mono_ms: int) -> None:
         now_ms = self._clock.wall_ms()
+        self._look_at_shedding(now_mono_ms)
         memory, outcome = decide.of_time(self._memory, self._receiver.heard(), now_ms, now_mono_ms)
         self._note_devices(outcome)
         self._memory = Memory(self._memory.ingest, memory.fleet)
@@ -219,6 +224,12 @@ class IngestWorker:
             self._store.transaction(lambda connection: retention.sweep(connection, self._limits, now_ms))
         except sqlite3.Error as error:
             self._failed(error)
+
+    def _look_at_shedding(self, now_mono_ms: int) -> None:
+        before, self._shedding = self._shedding, self._shedding.look(self._inbox.shed, now_mono_ms)
+        if self._shedding.active != before.active:
+            shed = self._shedding.shed - (before.shed if self._shedding.active else 0)
+            self._raise("shedding", Shedding(shed=shed), active=self._shedding.active)
 
     def _note_devices(self, outcome: Outcome) -> None:
         for change in outcome.changes:
