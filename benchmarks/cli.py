@@ -23,6 +23,12 @@ class Broker(StrEnum):
     amqtt = "amqtt"
 
 
+class End(StrEnum):
+    kill = "kill"
+    hang = "hang"
+    vanish = "vanish"
+
+
 @app.command()
 def edge(
     broker: Annotated[Broker, typer.Option(help="The broker that the edge server starts.")] = Broker.mosquitto,
@@ -74,6 +80,21 @@ def loop(
     from benchmarks.loop import Setting, measure  # noqa: PLC0415
 
     show(measure(Setting(cameras, fps, seconds, broker.value)), as_json)
+
+
+@app.command()
+def pair(
+    mode: Annotated[
+        End, typer.Option(help="How the one that steers ends: kill -9, hang (stopped), vanish (its network is gone).")
+    ] = End.kill,
+    runs: Annotated[int, typer.Option(min=1, max=100, help="How often.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """How fast the second edge server of a pair takes over, and whether two were ever obeyed at once."""
+    from benchmarks.pair import measure  # noqa: PLC0415
+
+    with told():
+        show(measure(mode.value, runs), as_json)
 
 
 @app.command()

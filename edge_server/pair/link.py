@@ -12,12 +12,14 @@ from node.broker.port import BrokerClient
 from node.broker.tls import BrokerTls
 from node.identity import Identity
 from node.link import death_will
+from node.trust.tls import PinnedContext
 from protocol.messages import Alarm
 from protocol.topics import DEFAULT_PREFIX
 
 # Two edge servers notice one another's end about as fast as a controller's lease lapses.
 KEEPALIVE_S = 2
 LOST_AFTER_MS = 10_000
+LOOK_AROUND_MS = 3_000
 
 
 class PairLink:
@@ -37,12 +39,15 @@ class PairLink:
             tls=self._context,
         )
         self.lines = Lines(identity.device, own, self._client, prefix)
-        self._seen_ms = identity.clock.monotonic_ms()
+        self._began_ms = self._seen_ms = identity.clock.monotonic_ms()
         self._told = False
 
     def defers(self) -> bool:
-        """The other one comes first, and lives."""
-        return self._peer.rank == "second" and self._client.connected
+        """The other one comes first, and lives; or we have only just begun, and may not know of it yet."""
+        if self._peer.rank == "first":
+            return False
+        young = self._identity.clock.monotonic_ms() - self._began_ms < LOOK_AROUND_MS
+        return young or self._client.connected
 
     def look(self) -> Alarm | None:
         """To be called every second or so: an alarm when the other one has been away for long, and when it is back."""
@@ -65,6 +70,6 @@ class PairLink:
         )
 
     def _context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._tls.ca)
+        context = PinnedContext(self._tls.ca.read_text("ascii"), self._identity.clock.wall_ms)
         context.load_cert_chain(self._tls.certificate, self._tls.key)
         return context

@@ -28,6 +28,9 @@ CONNECT_TIMEOUT_S = 5.0
 # Where there is a choice, a host that does not answer must not keep a device from the one that does.
 CONNECT_TIMEOUT_OF_SEVERAL_S = 1.5
 STEADY_S = 5.0
+LONGEST_PAUSE_S = 30.0
+# Who has two brokers is to be back on one of them within seconds, whatever has happened before.
+LONGEST_PAUSE_OF_SEVERAL_S = 3.0
 HEARERS_KEPT = 20_000
 DRAIN_S = 1.0
 
@@ -139,17 +142,21 @@ class PahoClient:
         return self._addresses[self._at]
 
     def _run(self) -> None:
+        several = len(self._addresses) > 1
         attempt = in_vain = 0
         while not self._stopping.is_set():
             began = time.monotonic()
             was_live = self._connect_once()
-            # A connection that lasts resets the back-off; one that is thrown out again and again does not.
-            attempt = 1 if time.monotonic() - began > STEADY_S + CONNECT_TIMEOUT_S else attempt + 1
             in_vain = 0 if was_live else in_vain + 1
             if in_vain:
                 self._at = (self._at + 1) % len(self._addresses)
-            if in_vain % len(self._addresses) == 0:
-                self._stopping.wait(backoff_s(attempt, self._random))
+            if in_vain % len(self._addresses):
+                continue  # another one may answer
+            # A connection that lasts resets the back-off; one that is thrown out again and again does not.
+            steady = time.monotonic() - began > STEADY_S + self._connect_timeout_s
+            attempt = 1 if steady else attempt + 1
+            longest_s = LONGEST_PAUSE_OF_SEVERAL_S if several else LONGEST_PAUSE_S
+            self._stopping.wait(backoff_s(attempt, self._random, longest_s=longest_s))
 
     def _connect_once(self) -> bool:
         """One connection from its beginning to its end; whether it could be used."""

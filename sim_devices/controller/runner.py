@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 
 class SimulatedController:
     """One controller. Thread-safe. on_command(command, received_ms) hears of each command as it comes in, with the wall
-    clock, before it is judged. Raises EpochFileUnreadable (KF100)."""
+    clock, before it is judged; on_obeyed(command, mono_ms) of each that is taken, with the controller's own clock.
+    Raises EpochFileUnreadable (KF100)."""
 
     def __init__(
         self,
@@ -44,10 +45,12 @@ class SimulatedController:
         *,
         prefix: str = DEFAULT_PREFIX,
         on_command: OnCommand = lambda *_: None,
+        on_obeyed: OnCommand = lambda *_: None,
     ) -> None:
         self._clock = clock
         self._epochs = epochs
         self._on_command = on_command
+        self._on_obeyed = on_obeyed
         self._lock = threading.Lock()
         self._identity = Identity(intersection.controller, clock)
         self._intersection = intersection
@@ -107,6 +110,9 @@ class SimulatedController:
             passed_ms = self._clock.monotonic_ms() - self._state.now_ms
             self._step(Tick(max(0, passed_ms)))
             self._step(Received(command))
+            outcome, now_ms = self._state.last_command, self._state.now_ms
+        if outcome is not None and outcome.command == command.id and outcome.refusal is None:
+            self._on_obeyed(command, now_ms)
 
     def _step(self, event: core.Event) -> None:
         self._state, effects = core.step(self._state, event)
@@ -149,6 +155,7 @@ class ControllerRunner:
         *,
         prefix: str = DEFAULT_PREFIX,
         on_command: OnCommand = lambda *_: None,
+        on_obeyed: OnCommand = lambda *_: None,
     ) -> None:
         self.controllers: dict[IntersectionId, SimulatedController] = {
             one.id: SimulatedController(
@@ -158,6 +165,7 @@ class ControllerRunner:
                 EpochFile(folder / f"{one.controller}.epoch"),
                 prefix=prefix,
                 on_command=on_command,
+                on_obeyed=on_obeyed,
             )
             for one in site.intersections
         }

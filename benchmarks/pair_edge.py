@@ -1,0 +1,75 @@
+"""One edge server of a bench with joined devices, as a process of its own: what `kinflow edge run` does, told by JSON.
+
+The list of members is given, so that a bench need not join each of its devices first.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from edge_server.beacon import EVERYWHERE
+from edge_server.pair.peer import Peer, save_peer
+from edge_server.server import EdgeOptions, EdgeServer
+from node.broker.acl import Member
+from node.broker.tls import BrokerTls
+from node.logs import configure_logs
+from node.ports import LOOPBACK
+from node.trust.authority import FOLDER
+from protocol.ids import DeviceId, SiteId
+from protocol.messages.presence import Role
+from protocol.site import Site, load_site
+
+
+class Orders(Struct, kw_only=True):
+    edge: DeviceId
+    home: str
+    members: list[tuple[DeviceId, Role]]
+    port: int
+    broker_port: int
+    mqtts_port: int
+    site: str = ""
+    everywhere: bool = False
+    peer: Peer | None = None
+
+
+def serve(orders: Orders, stopping: threading.Event) -> None:
+    home = Path(orders.home)
+    configure_logs("edge", home, "info")
+    if orders.peer is not None:
+        save_peer(home, orders.peer)
+    files = home / FOLDER
+    members = [Member(device, role) for device, role in orders.members]
+    tls = BrokerTls(
+        ca=files / "ca.pem",
+        certificate=files / "server.pem",
+        key=files / "server.key",
+        crl=files / "crl.pem",
+        members=lambda: members,
+        port=orders.mqtts_port,
+        bind=EVERYWHERE if orders.everywhere else LOOPBACK,
+    )
+    options = EdgeOptions(
+        home=home,
+        database=home / "edge.db",
+        device=orders.edge,
+        version="bench",
+        site=load_site(Path(orders.site)) if orders.site else Site(id=SiteId("bench")),
+        port=orders.port,
+        embed="mosquitto",
+        broker_port=orders.broker_port,
+        joined=tls,
+    )
+    EdgeServer(options).run(stopping)
+
+
+if __name__ == "__main__":
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    serve(msgspec.json.decode(sys.argv[1], type=Orders), stopping)

@@ -1,0 +1,46 @@
+"""An authority for benches, made by the code of a real one: edge servers' folders, and certificates for devices."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from node.broker.acl import Member
+from node.clock import SystemClock
+from node.trust.authority import FOLDER, Authority
+from node.trust.certificates import pem
+from node.trust.csr import make_csr, read_csr
+from node.trust.keys import key_pem, new_key, write_private, write_whole
+from node.trust.tls import PinnedContext
+from protocol.ids import DeviceId
+
+
+class Pki:
+    """members: who has joined; each gets a key and a certificate below `folder`/devices."""
+
+    def __init__(self, folder: Path, edges: Sequence[DeviceId], members: Sequence[Member]) -> None:
+        self.members = tuple(members)
+        self._clock = SystemClock()
+        now_ms = self._clock.wall_ms()
+        self._devices = folder / "devices"
+        first = folder / edges[0] / FOLDER
+        self._authority = Authority(first, edges[0], now_ms)
+        self._authority.publish_crl((), 1)
+        for edge in edges[1:]:
+            shutil.copytree(first, folder / edge / FOLDER)
+        for edge in edges:
+            Authority(folder / edge / FOLDER, edge, now_ms).ensure_server(("127.0.0.1",), now_ms)
+        for member in members:
+            key = new_key()
+            made = self._authority.issue(read_csr(make_csr(key, member.device, member.role)), now_ms)
+            write_private(self._devices / f"{member.device}.key", key_pem(key))
+            write_whole(self._devices / f"{member.device}.pem", pem(made))
+
+    def context(self, device: str) -> PinnedContext:
+        context = PinnedContext(self._authority.ca, self._clock.wall_ms)
+        context.load_cert_chain(self._devices / f"{device}.pem", self._devices / f"{device}.key")
+        return context
+
+
+__all__ = ["Member", "Pki"]
