@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from importlib.resources import files
 
+from firmware_configs.join_code import pin_of
 from firmware_configs.order import Order
 
 FIRST_BOOT = "kinflow-first-boot.service"
@@ -88,6 +89,7 @@ def _conf(order: Order) -> str:
         "EDGE_PORT": str(order.edge_port),
         "MADE_AT": str(order.made_at_s),
         "BUNDLE_SHA256": order.bundle_sha256,
+        "EDGE_PIN": pin_of(order.join) if order.join else "",
     }
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
 

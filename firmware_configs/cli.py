@@ -86,12 +86,6 @@ def make(
         typer.echo("The card is ready: unmount it and put it into the board.")
     else:
         typer.echo(f"{out / README} says which file goes where.")
-    if not order.authority and not order.bundle_sha256:
-        typer.echo(
-            "Without --ca or --bundle the device can't tell a true bundle from a false one, and will not install. "
-            "Run this on the edge server, or name one of both.",
-            err=True,
-        )
 
 
 @app.command("boards")

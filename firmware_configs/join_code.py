@@ -1,19 +1,20 @@
-"""Whether a text can be a join code, before it is written onto a card that nobody can ask."""
+"""A join code, judged before it is written onto a card that nobody can ask."""
 
 from __future__ import annotations
 
-import re
-
 from firmware_configs.errors import JoinCodeMalformed
-
-_ALPHABET = re.compile(r"[A-Za-z0-9.:_~-]{6,512}")
+from node.errors import JoinCodeMistyped
+from node.trust.join_code import decode, encode
 
 
 def join_code(text: str) -> str:
-    """The code without the blanks around it. Raises JoinCodeMalformed (KF230)."""
-    code = text.strip()
-    if not code:
-        raise JoinCodeMalformed(detail="it is empty")
-    if not _ALPHABET.fullmatch(code):
-        raise JoinCodeMalformed(detail="it has letters, digits and hyphens only, and no blanks inside")
-    return code
+    """The code as it is written, without what people put around it. Raises JoinCodeMalformed (KF230)."""
+    try:
+        return encode(decode(text))
+    except JoinCodeMistyped as error:
+        raise JoinCodeMalformed(detail=error.fields["detail"]) from error
+
+
+def pin_of(code: str) -> str:
+    """What it says of its edge server's authority: the beginning of its key's SHA-256, in hexadecimal digits."""
+    return decode(code).pin.hex()

@@ -16,6 +16,7 @@ import typer.main
 
 from kinflow.main import run as kinflow
 from kinflow.mounts import MOUNTS
+from node.trust.join_code import JoinCode, encode
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "users" / "agent.md"
 COMMANDS = [line.strip() for line in PAGE.read_text("utf-8").splitlines() if re.match(r" {4,}kinflow ", line)]
@@ -39,7 +40,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], li
     monkeypatch.setenv("KINFLOW_WIFI_PASSWORD", "long enough")
     monkeypatch.chdir(tmp_path)
     own = {
-        "CODE": "ABCD-EFGH-JKLM-NPQR",
+        "CODE": encode(JoinCode(bytes(10), bytes(7))),
         "FILE": str(clip),
         "SOURCE": str(clip),
         "/media/you/bootfs": str(bootfs),

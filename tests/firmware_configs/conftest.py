@@ -7,8 +7,10 @@ import pytest
 
 from firmware_configs.board import board
 from firmware_configs.order import Order
+from node.trust.join_code import JoinCode, encode
 
-CODE = "ABCD-EFGH-JKLM-NPQR"
+# A code as an edge server makes it, of a root that is none.
+CODE = encode(JoinCode(bytes(range(10)), bytes(range(7))))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import http.server
 import ipaddress
+import json
 import os
 import ssl
 import subprocess
@@ -22,10 +23,14 @@ from cryptography.x509.oid import NameOID
 
 from firmware_configs.card import card
 from firmware_configs.order import Camera, Order
-from node.update.bundle import describe, digest, encode, pack
+from node.trust.join_code import JoinCode, encode
+from node.trust.keys import spki_digest
+from node.update.bundle import describe, digest, pack
+from node.update.bundle import encode as encode_manifest
 from protocol.ids import DeviceId
 
-CODE = "ABCD-EFGH-JKLM-NPQR"
+# A code as an edge server makes it, of a root that is none.
+CODE = encode(JoinCode(bytes(range(10)), bytes(range(7))))
 INSTALL = """#!/bin/bash
 printf '%s\\n' "$*" >> "$KINFLOW_ROOT/installed"
 [ -f "$KINFLOW_ROOT/var/lib/kinflow/kinflow.toml" ] && echo settings >> "$KINFLOW_ROOT/installed"
@@ -36,10 +41,12 @@ ARCH = "arm64" if os.uname().machine in ("aarch64", "arm64") else "x86_64"
 
 @dataclass
 class EdgeStub:
-    """Serves a bundle under TLS. `cut_after`: bytes after which the first answer is cut off."""
+    """Serves a bundle under TLS. code: one that pins its authority. State: `cut_after`, bytes after which the first
+    answer is cut off."""
 
     port: int
     authority: str
+    code: str
     requests: list[tuple[str, str]]
     state: dict[str, object] = field(default_factory=dict)
 
@@ -71,6 +78,10 @@ def certificate(
     return builder.sign(signer, hashes.SHA256())
 
 
+def code_of(authority: x509.Certificate) -> str:
+    return encode(JoinCode(spki_digest(authority.public_key())[:10], bytes(7)))  # type: ignore[arg-type]
+
+
 def pem(value: x509.Certificate) -> str:
     return value.public_bytes(serialization.Encoding.PEM).decode()
 
@@ -81,7 +92,9 @@ def bundle(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "install.sh").write_text(INSTALL)
     (folder / "wheel").write_bytes(os.urandom(300_000))
-    (folder / "bundle.json").write_bytes(encode(describe(folder, "1.2.3", ARCH, "2026-01-01T00:00:00Z", ("3.11",))))
+    (folder / "bundle.json").write_bytes(
+        encode_manifest(describe(folder, "1.2.3", ARCH, "2026-01-01T00:00:00Z", ("3.11",)))
+    )
     path = tmp_path / "made" / f"{folder.name}.tar"
     pack(folder, path)
     return path
@@ -98,7 +111,7 @@ def edge(tmp_path: Path, bundle: Path) -> Iterator[EdgeStub]:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ).decode()
     )
-    state: dict[str, object] = {"content": bundle.read_bytes(), "cut_after": None}
+    state: dict[str, object] = {"content": bundle.read_bytes(), "cut_after": None, "ca": pem(ca)}
     requests: list[tuple[str, str]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -106,6 +119,11 @@ def edge(tmp_path: Path, bundle: Path) -> Iterator[EdgeStub]:
             whole = state["content"]
             assert isinstance(whole, bytes)
             asked = self.headers.get("Range", "")
+            if self.path == "/api/v1/trust/ca":
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(json.dumps({"edge": "edge-1", "ca": state["ca"]}).encode())
+                return
             requests.append((self.path, asked))
             begin = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
             if begin >= len(whole):
@@ -132,7 +150,7 @@ def edge(tmp_path: Path, bundle: Path) -> Iterator[EdgeStub]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield EdgeStub(server.server_port, pem(ca), requests, state)
+        yield EdgeStub(server.server_port, pem(ca), code_of(ca), requests, state)
     finally:
         server.shutdown()
         server.server_close()
@@ -220,7 +238,7 @@ def test_a_bundle_on_the_card_needs_no_edge(device: Callable[..., Device], bundl
 
 
 def test_another_bundle_on_the_card_is_left_alone(device: Callable[..., Device], edge: EdgeStub, bundle: Path) -> None:
-    board = device(edge_port=edge.port, bundle_sha256=digest(bundle))
+    board = device(edge_port=edge.port, join=edge.code, bundle_sha256=digest(bundle))
     (board.root / "boot/firmware/kinflow-9.9.9-evil.tar").write_bytes(b"evil")
     done = board.boot()
     assert done.returncode == 0, done.stderr
@@ -241,7 +259,7 @@ def test_an_edge_of_another_authority_is_not_believed(device: Callable[..., Devi
 
 def test_what_is_not_the_bundle_is_not_run(device: Callable[..., Device], edge: EdgeStub, bundle: Path) -> None:
     """By its hash alone, whoever serves it."""
-    board = device(edge_port=edge.port, bundle_sha256=digest(bundle))
+    board = device(edge_port=edge.port, join=edge.code, bundle_sha256=digest(bundle))
     true, edge.state["content"] = edge.state["content"], b"something else entirely"
     assert board.boot().returncode != 0
     assert board.installed == []
@@ -251,8 +269,42 @@ def test_what_is_not_the_bundle_is_not_run(device: Callable[..., Device], edge: 
     assert board.installed
 
 
+def test_the_join_code_alone_proves_the_edge(device: Callable[..., Device], edge: EdgeStub) -> None:
+    """The root is fetched from whoever answers, and must have the key that the code names."""
+    board = device(edge_port=edge.port, join=edge.code)
+    done = board.boot()
+    assert done.returncode == 0, done.stderr
+    assert board.installed[0].endswith(f"--join {edge.code}")
+    assert len(edge.requests) == 1
+
+
+def test_another_edge_than_the_codes_is_not_believed(device: Callable[..., Device], edge: EdgeStub) -> None:
+    other, _ = make_authority("somebody else")
+    board = device(edge_port=edge.port, join=code_of(other))
+    done = board.boot()
+    assert done.returncode != 0
+    assert "not the edge server that the join code was made by" in done.stderr
+    assert (edge.requests, board.installed) == ([], [])
+    # One who shows the true root, which is no secret, has not its key: TLS itself fails then.
+    edge.state["ca"] = pem(other)
+    done = board.boot()
+    assert done.returncode != 0
+    assert "certificate" in done.stderr.lower()
+    assert (edge.requests, board.installed) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "said", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", 7]
+)
+def test_a_root_that_is_none_is_not_believed(device: Callable[..., Device], edge: EdgeStub, said: object) -> None:
+    edge.state["ca"] = said
+    board = device(edge_port=edge.port, join=edge.code)
+    assert board.boot().returncode != 0
+    assert (edge.requests, board.installed) == ([], [])
+
+
 def test_without_a_proof_nothing_is_fetched(device: Callable[..., Device], edge: EdgeStub) -> None:
-    board = device(edge_port=edge.port)
+    board = device(edge_port=edge.port, join="")
     done = board.boot()
     assert done.returncode != 0
     assert "neither the edge's authority nor its bundle's hash" in done.stderr
