@@ -17,8 +17,9 @@ import msgspec
 import typer
 
 from edge_server.accounts import cli as accounts_cli
+from edge_server.trust.cli import add_commands
 from node.config.load import load
-from node.config.schema import Settings
+from node.config.schema import Edge, Settings
 from node.home import find_home
 from protocol.ids import DeviceId, SiteId, device_id
 from protocol.site import Site, load_site
@@ -144,27 +145,33 @@ def devices(as_json: AsJson = False, home: Home = None) -> None:
         typer.echo(f"{row.device:<24}{row.role:<12}{row.state:<9}{_time(row.heard_ms)}  {row.software}")
 
 
+add_commands(app)
+
+
 def _options(home: Path, settings: Settings) -> EdgeOptions:
-    from edge_server.beacon import lan_addresses  # noqa: PLC0415
     from edge_server.server import EdgeOptions  # noqa: PLC0415
     from edge_server.store.retention import Limits  # noqa: PLC0415
     from node.broker.address import parse_broker  # noqa: PLC0415
 
     edge, days = settings.edge, float(settings.edge.retention_days)
     path = Path(edge.site) if edge.site else home / SITE
+    device = own_id(settings.device.id)
     return EdgeOptions(
         home=home,
         database=_database(home, settings),
-        device=_own_id(settings.device.id),
+        device=device,
         version=_version(),
         site=load_site(path) if edge.site or path.exists() else Site(id=SiteId("site")),
         site_path=str(path),
         host=edge.host,
         port=edge.port,
-        hosts=frozenset({socket.gethostname(), edge.host, *lan_addresses()}),
+        hosts=_names(device, edge),
         broker=parse_broker(settings.broker.url) if settings.broker.url else None,
         embed=settings.broker.kind,
         broker_port=settings.broker.port,
+        mqtts_port=settings.broker.tls_port,
+        certificate_days=settings.trust.certificate_days,
+        code_minutes=settings.trust.code_minutes,
         prefix=settings.broker.prefix,
         home_assistant=settings.home_assistant.prefix if settings.home_assistant.enabled else "",
         update_source=settings.update.source,
@@ -173,7 +180,15 @@ def _options(home: Path, settings: Settings) -> EdgeOptions:
     )
 
 
-def _own_id(configured: str) -> DeviceId:
+def _names(device: DeviceId, edge: Edge) -> frozenset[str]:
+    """By which people and devices may call this server, besides the address that they connect to."""
+    from edge_server.beacon import lan_addresses  # noqa: PLC0415
+
+    host = socket.gethostname()
+    return frozenset({host, f"{host}.local", f"{device}.local", edge.host, *edge.hosts, *lan_addresses()})
+
+
+def own_id(configured: str) -> DeviceId:
     """An agent may run on the same machine under the configured id: the edge server's own begins with `edge`."""
     if configured.startswith("edge"):
         return device_id(configured)

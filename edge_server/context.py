@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge_server.ingest.figures import IngestFigures
     from edge_server.store.reader import StoreReader
     from edge_server.store.writer import StoreWriter
+    from edge_server.trust.parts import TrustParts
     from edge_server.updates.service import UpdateService
 
 
@@ -31,6 +32,7 @@ class EdgeContext:
     (device, name, arguments) and returns the command's id; raises DeviceNotAsked (KF81). device_of: the joined device
     that a request (ASGI scope, body) proves to come from, or None. bind_host: where the door listens.
     bundles: the folder of those that devices install from, None for none.
+    trust: the site's authority, None for none.
     updates: the mirror and the rollout; serve_bytes_s: how fast the mirror is handed on, 0 for any speed.
     """
 
@@ -53,3 +55,4 @@ class EdgeContext:
     bind_host: str = "127.0.0.1"
     port: int = 8800
     bundles: Path | None = None
+    trust: TrustParts | None = None

@@ -208,3 +208,24 @@ class NotSignedIn(KinflowError):
     status = 409
     cause = "Only somebody who signed in to an account can do that."
     advice = "Sign in by name and password at /login; a token is revoked, not signed out."
+
+
+class TooManyAttempts(KinflowError):
+    number = 200
+    status = 429
+    cause = "Too many attempts to join have failed; the next may be made in {wait_s} s."
+    advice = "Wait, and type the code as the edge server shows it. If it was not you, see the edge server's alarms."
+
+
+class JoiningClosed(KinflowError):
+    number = 201
+    status = 409
+    cause = "Devices can't join this edge server: only its own machine can reach it, or its broker takes none."
+    advice = 'Set edge.allow_lan = true and edge.host = "0.0.0.0" in its kinflow.toml, and install mosquitto.'
+
+
+class MoveRefused(KinflowError):
+    number = 202
+    status = 422
+    cause = "The device can't be sent there: {detail}."
+    advice = "Make a code on the other edge server (`kinflow edge code --approved`), and give it with its address."

@@ -11,7 +11,7 @@ import structlog
 
 from edge_server.accounts.accounts import Accounts
 from edge_server.accounts.file import FILE_NAME as ACCOUNTS_FILE
-from edge_server.beacon import Beacon
+from edge_server.beacon import EVERYWHERE, Beacon, lan_addresses
 from edge_server.bundles import shelf
 from edge_server.bus import Bus
 from edge_server.context import EdgeContext
@@ -36,13 +36,18 @@ from edge_server.store.retention import Limits
 from edge_server.store.rows import LogEntry, SignalEntry
 from edge_server.store.store import Store
 from edge_server.store.writer import StoreWriter
+from edge_server.trust.device_routes import device_of
+from edge_server.trust.parts import TrustParts
+from edge_server.trust.trust import PLAIN_HOSTS, EdgeTrust, TrustOptions
+from edge_server.trust.watch import Broker as TrustBroker
+from edge_server.trust.watch import TrustWatch
 from edge_server.updates.setting_up import update_service
 from node.broker.acl import Member
-from node.broker.host import Kind, start_broker
+from node.broker.host import Kind, start_broker, takes_joined
 from node.broker.paho_client import PahoClient
 from node.broker.password import broker_password
 from node.broker.port import BrokerAddress, BrokerClient, BrokerHost
-from node.broker.tls import BrokerTls
+from node.broker.tls import MQTTS_PORT, BrokerTls
 from node.clock import Clock, SystemClock
 from node.config.load import is_loopback
 from node.file_lock import hold_state
@@ -51,6 +56,7 @@ from node.link import death_will
 from node.ports import check_port_free
 from node.service.heart import Heart
 from node.service.notify import find_manager
+from node.trust.keeper import CHECK_TRUST
 from node.update.health import HealthFile, running_version
 from protocol.codec import encode
 from protocol.errors import KinflowError
@@ -70,9 +76,11 @@ log = structlog.get_logger("edge")
 @dataclass(frozen=True)
 class EdgeOptions:
     """broker: one that runs already; None starts one of `embed`, on loopback by broker_port. joined: its door for
-    devices that have joined, by TLS; without one nobody else comes in. hosts: names besides loopback by which people
-    call the dashboard. home_assistant: its discovery prefix, "" for off. update_source: where the mirror of
-    updates is filled from, "" for nowhere; serve_bytes_s: how fast it is handed on, 0 for any speed."""
+    devices that have joined, by TLS; None for the one that our own authority makes, by mqtts_port, once `host` is
+    reached from elsewhere. certificate_days: of devices; code_minutes: of join codes. hosts: names
+    besides loopback by which people call the dashboard. home_assistant: its discovery prefix, "" for off.
+    update_source: where the mirror of updates is filled from, "" for nowhere; serve_bytes_s: how fast it is handed on,
+    0 for any speed."""
 
     home: Path
     database: Path
@@ -87,6 +95,9 @@ class EdgeOptions:
     embed: Kind = "auto"
     broker_port: int = 1883
     joined: BrokerTls | None = None
+    mqtts_port: int = MQTTS_PORT
+    certificate_days: float = 7.0
+    code_minutes: float = 15.0
     prefix: str = DEFAULT_PREFIX
     home_assistant: str = ""
     update_source: str = ""
@@ -111,7 +122,11 @@ class EdgeServer:
         self._lock = hold_state(options.database)
         store = Store(options.database)
         self.bus = Bus()
-        peer = load_peer(options.home) if options.joined is not None and options.broker is None else None
+        peer = load_peer(options.home)
+        trust = self._open_trust(options, peer)
+        if options.joined is None and options.broker is None:
+            options = replace(options, joined=trust.door(options.prefix))
+        peer = peer if options.joined is not None and options.broker is None else None
         if options.joined is not None and peer is not None:
             options = replace(options, joined=_with_peer(options.joined, peer))
         self._host = _start_host(options) if options.broker is None else None
@@ -166,6 +181,15 @@ class EdgeServer:
             lambda text, bad: write.append_event(self._update_entry(text, bad)),
         )
         desk.watch(self._updates.heard)
+        watch = TrustWatch(
+            trust,
+            TrustBroker(self.reload_broker, self.kick),
+            self._identity,
+            write.append_event,
+            self._worker.report,
+            lambda device: desk.ask(device, CHECK_TRUST, {}),
+        )
+        self._trust = TrustParts(trust, watch)
         self._accounts = Accounts(options.home / ACCOUNTS_FILE, self._identity.clock, load_or_make_token(options.home))
         self.context = EdgeContext(
             version=options.version,
@@ -186,6 +210,8 @@ class EdgeServer:
             bind_host=options.host,
             port=options.port,
             bundles=options.home / shelf.FOLDER,
+            trust=self._trust,
+            device_of=lambda scope, body: device_of(trust, scope, body),
         )
         self._signals = SignalService(
             options.site,
@@ -200,7 +226,10 @@ class EdgeServer:
             beat=self._heart.of("signals"),
         )
         gateway = Gateway(self.context, options.hosts, self._heart.of("gateway"))
-        self._gateway = GatewayServer(gateway, options.host, options.port)
+        # Beyond this machine the door speaks HTTPS, whether devices may join or not.
+        tls = None if options.host in PLAIN_HOSTS else trust.server_context()
+        self._gateway = GatewayServer(gateway, options.host, options.port, tls)
+        self._scheme = "http" if tls is None else "https"
         self._beacon = None
         if self._host is not None and options.joined is not None and not is_loopback(options.joined.bind):
             self._beacon = Beacon(options.device, options.host, options.joined.port, options.port)
@@ -210,13 +239,16 @@ class EdgeServer:
         self.bus.subscribe(self._signals.handle, ObservationReceived, HeartbeatReceived, name="signals")
         self._signals.start()
         self._gateway.start()
+        self._trust.watch.start()
         self._client.start()
         self._updates.start()
         if self._beacon is not None:
             self._beacon.start()
         self._heart.start()
         log.info(
-            "the edge server runs", device=self._options.device, url=f"http://{self._options.host}:{self._gateway.port}"
+            "the edge server runs",
+            device=self._options.device,
+            url=f"{self._scheme}://{self._options.host}:{self._gateway.port}",
         )
 
     def stop(self) -> None:
@@ -225,6 +257,8 @@ class EdgeServer:
             self._beacon.stop()
         self._gateway.stop()
         self._updates.stop()
+        self._trust.watch.stop()
+        self._trust.trust.close()
         self._accounts.close()
         self._signals.stop()
         self._worker.stop()
@@ -248,6 +282,21 @@ class EdgeServer:
                     self._worker.report(alarm)
         finally:
             self.stop()
+
+    def _open_trust(self, options: EdgeOptions, peer: Peer | None) -> EdgeTrust:
+        own = tuple(lan_addresses()) if options.host == EVERYWHERE else (options.host,)
+        trust = TrustOptions(
+            host=options.host,
+            http_port=options.port,
+            mqtts_port=options.joined.port if options.joined is not None else options.mqtts_port,
+            takes_joined=options.broker is None and takes_joined(options.embed),
+            # A device that has joined one of a pair may come to either.
+            addresses=own + (peer.hosts if peer is not None else ()),
+            names=options.hosts,
+            life_days=options.certificate_days,
+            code_minutes=options.code_minutes,
+        )
+        return EdgeTrust(options.home, options.device, self._identity.clock, trust)
 
     def reload_broker(self) -> None:
         """Let joined devices in, and keep revoked ones out, from now on. From any thread; see BrokerHost.reload."""

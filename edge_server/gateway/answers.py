@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from node.errors import (
+    CsrRefused,
+    DeviceIdTaken,
+    JoinCodeMistyped,
+    JoinCodeRefused,
+    JoinCodeUsed,
+    SignatureRefused,
+)
 from protocol.errors import InvalidId, KinflowError
 
 # Errors from below the edge server that say what is wrong with a request.
-_BELOW: dict[type[KinflowError], int] = {InvalidId: 422}
+_BELOW: dict[type[KinflowError], int] = {
+    InvalidId: 422,
+    JoinCodeMistyped: 422,
+    CsrRefused: 422,
+    JoinCodeRefused: 403,
+    JoinCodeUsed: 409,
+    DeviceIdTaken: 409,
+    SignatureRefused: 401,
+}
 
 
 def status_of(error: KinflowError) -> int:

@@ -95,6 +95,8 @@ class Gateway:
 
         inner.include_router(me_api(self._edge.accounts))
         inner.include_router(accounts_api(self._edge.accounts))
+        for router in self._edge.trust.routers() if self._edge.trust is not None else ():
+            inner.include_router(router)
         inner.include_router(login(self._edge.accounts))
         inner.add_exception_handler(KinflowError, _kinflow_error)
         inner.add_exception_handler(RequestValidationError, _invalid)

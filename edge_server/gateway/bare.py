@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from edge_server.accounts.accounts import Accounts
 from edge_server.bus import Bus
@@ -12,6 +12,9 @@ from edge_server.gateway.app import Gateway
 from edge_server.ingest.figures import IngestFigures
 from edge_server.store.reader import StoreReader
 from edge_server.store.writer import StoreWriter
+from edge_server.trust.parts import TrustParts
+from edge_server.trust.trust import EdgeTrust
+from edge_server.trust.watch import TrustWatch
 from edge_server.updates.mirror import Mirror
 from edge_server.updates.rollout_store import RolloutStore
 from edge_server.updates.service import UpdateService
@@ -37,6 +40,7 @@ def bare_gateway(version: str = "0") -> Gateway:
         broker_connected=lambda: False,
         remove_device=_nowhere,
         configure=_nowhere,
+        trust=TrustParts(cast(EdgeTrust, None), cast(TrustWatch, None)),
         updates=UpdateService(
             RolloutStore(Path(":memory:")),
             Mirror(Path("none"), _nowhere),

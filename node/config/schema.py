@@ -90,6 +90,13 @@ class Log(Struct, frozen=True, kw_only=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class Trust(Struct, frozen=True, kw_only=True):
+    """certificate_days: how long a device's certificate lasts. code_minutes: how long a join code is good."""
+
+    certificate_days: Annotated[float, Meta(ge=1e-4, le=365.0)] = 7.0
+    code_minutes: Annotated[float, Meta(gt=0.0, le=43_200.0)] = 15.0
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     device: Device = Device()
     broker: Broker = Broker()
@@ -97,5 +104,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     agent: Agent = Agent()
     hardware: Hardware = Hardware()
     update: Update = Update()
+    trust: Trust = Trust()
     home_assistant: HomeAssistant = HomeAssistant()
     log: Log = Log()

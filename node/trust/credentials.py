@@ -36,7 +36,8 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 
 class Joined(Struct, frozen=True, kw_only=True):
     """joined.json. hosts: addresses and names of the edge server, and of its pair, the best first. name: what people
-    call this device, as the edge's operator wrote it."""
+    call this device, as the edge's operator wrote it. life_ms: how long its
+    certificates last."""
 
     device: Slug
     edge: Slug
@@ -45,6 +46,7 @@ class Joined(Struct, frozen=True, kw_only=True):
     http_port: Port = 8800
     mqtts_port: Port = 8883
     name: Annotated[str, Meta(max_length=100)] = ""
+    life_ms: Annotated[int, Meta(ge=1)] = 7 * 86_400_000
 
 
 @dataclass(frozen=True)
@@ -159,9 +161,11 @@ def swap_in(fresh: Path, folder: Path) -> None:
 
 
 def recover(folder: Path) -> None:
-    aside = folder.with_name(folder.name + ".old")
-    if not folder.exists() and aside.exists():
-        aside.rename(folder)
+    """Of a renewal by joining anew, or of a move (node/trust/keeper.py)."""
+    for suffix in (".old", ".before"):
+        aside = folder.with_name(folder.name + suffix)
+        if not folder.exists() and aside.exists():
+            aside.rename(folder)
 
 
 def update(credentials: Credentials, *, certificate: str | None = None, joined: Joined | None = None) -> Credentials:
