@@ -38,5 +38,8 @@ export const api = {
   events: (before) => call("GET", `events-log?limit=100&before=${before}`),
   correct: (correction) => call("POST", "corrections", correction),
   withdraw: (correction) => call("DELETE", `corrections/${id(correction)}`),
+  updates: () => call("GET", "updates"),
+  beginRollout: (version) => call("POST", "updates/rollout", { version }),
+  actOnRollout: (action) => call("POST", "updates/rollout/action", { action }),
   relearn: (camera) => call("POST", `cameras/${id(camera)}/relearn-road`),
 };

@@ -15,6 +15,7 @@ import { Model } from "./model.js";
 import { Signals } from "./signals.js";
 import { Stream } from "./stream.js";
 import { startTheme } from "./theme.js";
+import { Updates } from "./updates.js";
 import { SHOWN_WORDS, age, time } from "./words.js";
 
 const model = new Model();
@@ -26,6 +27,7 @@ const devices = new Devices(model, dialog);
 const events = new Events(model);
 const history = new History(model);
 const signals = new Signals(model);
+const updates = new Updates(dialog);
 const approaches = new Approaches(model, choose);
 const map = new CityMap(model, choose);
 let site = null;
@@ -137,6 +139,7 @@ const stream = new Stream(model, (state) => {
   drawLink(state);
   if (state === "live") {
     loadSite();
+    updates.load();
     if (approaches.chosen) history.load();
   }
 });

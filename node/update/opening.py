@@ -62,7 +62,7 @@ def describe_root(data: bytes) -> str:
 
 def _installed_root() -> tuple[Path, ...]:
     try:
-        return (find_prefix() / "bin" / ROOT_NAME,)
+        return (find_prefix() / "bin" / "system" / ROOT_NAME,)
     except UpdateNotPossible:
         return ()
 
