@@ -27,6 +27,7 @@ from node.broker.port import BrokerAddress
 
 OLD, NEW = "1.0", "1.1"
 UPDATE_S = 180.0
+PHASES = ("fetching", "downloaded", "unpacked", "tested", "trial", "trial", "committing")
 KILLED = ("power", "power", "updater", "agent")
 PARTS = {"crash": "1.2", "hang": "1.3", "camera": "1.4", "hash": "1.5"}
 _KEPT = "_works = run_agent\n"
@@ -174,11 +175,21 @@ def _kill(  # noqa: PLR0917 (all of one run)
         for _ in range(random.randint(2, 6)):
             if counts.kills >= kills:
                 break
-            device.wait(lambda: not device.updating, random.uniform(0.0, update_s * 0.7))
+            _wait_a_while(device, random, update_s)
             if not device.updating and asked and device.phase() == "idle":
                 break
             asked = _one_kill(device, maintainer, counts, random.choice(KILLED))
         _finish(device, maintainer, counts)
+
+
+def _wait_a_while(device: Device, random: Random, update_s: float) -> None:
+    """Half of the moments are even over time, which installing takes most of; half come soon after a step begins."""
+    if random.random() < 0.5:
+        device.wait(lambda: not device.updating, random.uniform(0.0, update_s * 0.7))
+        return
+    phase = random.choice(PHASES)
+    device.wait(lambda: device.phase() == phase or not device.updating, UPDATE_S)
+    device.wait(lambda: not device.updating, random.uniform(0.0, 1.0))
 
 
 def _one_kill(device: Device, maintainer: Maintainer, counts: Counts, what: str) -> bool:

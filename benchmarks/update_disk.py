@@ -30,7 +30,8 @@ def main(address: str) -> None:
             shutil.copytree(device.places.version(OLD), folder / "pristine", symlinks=True)
             maintainer.release("1.6", zeros_mb=ZEROS_MB)
             _reset(device, folder / "pristine")
-            print(msgspec.json.encode(_try_bad(device, maintainer.public, "disk")).decode())
+            found = _try_bad(device, maintainer.public, "disk")
+            print(msgspec.json.encode(found).decode())
         finally:
             device.stop()
             subprocess.run(["umount", str(folder / "device")], check=False)

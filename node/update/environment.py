@@ -6,6 +6,7 @@ before it is whole, and what was cut off is begun anew. install.sh makes the fir
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -54,7 +55,10 @@ def remove_version(places: Places, version: str) -> None:
     """Delete a version; a part that is left of it can't be taken for a whole one. Raises OSError."""
     folder = places.version(version)
     if folder.is_dir():
-        (folder / UNFINISHED).touch()
+        # The mark needs a little room, which a disk that this version has filled does not have.
+        with contextlib.suppress(OSError):
+            (folder / UNFINISHED).touch()
+        (folder / "bin" / "kinflow").unlink(missing_ok=True)
         shutil.rmtree(folder)
 
 

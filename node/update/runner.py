@@ -6,6 +6,7 @@ the path unit, or at the next boot.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -97,7 +98,7 @@ class Runner:
                 event = self._event(wanted)
                 state, effects = machine.step(state, event, self.clock.wall_ms()) if event else (state, ())
                 # The journal holds the wish from here on.
-                save_journal(self.places.journal, state)
+                self._save(state)
                 request.forget(self.places.wanted)
                 state = self._work(state, effects)
             else:
@@ -105,14 +106,33 @@ class Runner:
             return state
 
     def _work(self, state: Journal, effects: tuple[Effect, ...]) -> Journal:
-        save_journal(self.places.journal, state)
+        self._save(state)
         while effects:
             (effect,) = effects
             log.info("%s: %s", state.phase, effect)
             event = self._do(effect)
             state, effects = machine.step(state, event, self.clock.wall_ms(), self.limits.keep_previous)
-            save_journal(self.places.journal, state)
+            self._save(state)
         return state
+
+    def _save(self, state: Journal) -> None:
+        """The journal comes before everything else: on a full disk, what was begun makes room for it."""
+        try:
+            save_journal(self.places.journal, state)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._make_room(state)
+            save_journal(self.places.journal, state)
+
+    def _make_room(self, state: Journal) -> None:
+        """Remove what can be made again."""
+        shutil.rmtree(self.places.work, ignore_errors=True)
+        self._remove_downloads()
+        target = state.target
+        if target is not None and target != self.places.in_use() and not self.places.is_whole(target):
+            with suppress(OSError):
+                remove_version(self.places, target)
 
     def _event(self, wanted: request.Request | None) -> Event | None:
         """What the source has to say to a wish, or to nobody's."""

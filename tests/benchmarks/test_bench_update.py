@@ -1,0 +1,24 @@
+"""Updates on real processes: a handful of kills here, a hundred and every bad release by the slow ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import update
+
+
+@pytest.mark.timeout(240)
+def test_an_update_that_is_killed_leaves_a_working_version() -> None:
+    found = update.measure(kills=2, seed=3, bad=False)
+    assert found.kills == 2
+    assert (found.unbootable, found.wrong_version, found.reasons_missing) == (0, 0, 0)
+    assert found.committed + found.rolled_back == found.updates > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_a_hundred_kills_and_every_bad_release() -> None:
+    found = update.measure(kills=100, seed=1)
+    assert (found.unbootable, found.wrong_version, found.reasons_missing) == (0, 0, 0)
+    for name, one in found.bad_releases.items():
+        assert one.ok is not False, f"{name}: {one}"
