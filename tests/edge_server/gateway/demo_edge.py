@@ -34,8 +34,12 @@ from edge_server.store.file import open_store
 from edge_server.store.reader import StoreReader
 from edge_server.store.rows import LogEntry
 from edge_server.store.writer import StoreWriter
+from edge_server.updates.mirror import Mirror
+from edge_server.updates.rollout_store import RolloutStore
+from edge_server.updates.service import UpdateService
 from node.clock import SystemClock
 from node.identity import Identity
+from node.update.targets import Targets
 from protocol.ids import (
     ApproachId,
     BootId,
@@ -134,6 +138,10 @@ def _at(east_m: float, north_m: float) -> tuple[float, float]:
     return (ORIGIN[0] + east_m * METRE[0], ORIGIN[1] + north_m * METRE[1])
 
 
+def _no_source() -> Targets:
+    raise AssertionError("nobody syncs the demo's mirror")
+
+
 EMPTY_SITE = Site(id=SiteId("none"))
 
 
@@ -153,6 +161,15 @@ class DemoEdge:
         self._lock = threading.Lock()
         self.accounts = Accounts(folder / "accounts.db", self.clock, TOKEN, Hasher(time_cost=1, memory_kib=64))
         self._store = open_store(folder / "edge.db").connection
+        self.updates = UpdateService(
+            RolloutStore(folder / "rollout.db"),
+            Mirror(folder / "mirror", _no_source),
+            None,
+            lambda: dict(self._devices),
+            self._configure,
+            self.clock,
+            lambda text, bad: None,
+        )
         self.context = EdgeContext(
             version="0.1.0",
             device=EDGE,
@@ -167,6 +184,7 @@ class DemoEdge:
             broker_connected=lambda: self.broker_connected,
             remove_device=self.remove,
             configure=self._configure,
+            updates=self.updates,
         )
 
     def _configure(self, device: DeviceId, name: str, arguments: Mapping[str, str]) -> MessageId:
@@ -179,6 +197,7 @@ class DemoEdge:
         self.bus.close()
         self.accounts.close()
         self._store.close()
+        self.updates.stop()
 
     def _submit(self, job: Callable[[sqlite3.Connection], T]) -> Future[T]:
         done: Future[T] = Future()
