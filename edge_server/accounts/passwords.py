@@ -71,7 +71,7 @@ def check_password(password: str, name: str) -> None:
     if len(set(normal)) < 4:
         raise PasswordRefused(detail="it is made of one, two or three characters")
     folded, own = normal.casefold(), _normal(name).casefold()
-    if folded in {own, own * 2} or _stem(folded) in {_stem(own), own}:
+    if own in {folded, _piece(folded)} or _stem(folded) in {_stem(own), own}:
         raise PasswordRefused(detail="it is the account's name")
     if _is_run(folded) or _stem(folded) in STEMS or _stem(folded).translate(_LOOKALIKES) in STEMS:
         raise PasswordRefused(detail="it is one of the first that anybody tries")

@@ -28,7 +28,7 @@ export class Alarms {
   }
 
   #make(alarm) {
-    const button = el("button", { type: "button", class: "quiet small", text: "False alarm", "aria-label": `Mark as false alarm: ${alarm.text}` });
+    const button = el("button", { type: "button", class: "quiet small", text: "False alarm", "data-needs": "operator", "aria-label": `Mark as false alarm: ${alarm.text}` });
     button.addEventListener("click", () =>
       this.dialog.ask({
         title: "Mark as a false alarm?",

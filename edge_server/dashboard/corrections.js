@@ -39,7 +39,7 @@ export class Corrections {
   #make(one) {
     const words = describe(one, this.model);
     const problem = el("span", { class: "error", role: "alert" });
-    const button = el("button", { type: "button", class: "quiet small", text: "Delete", "aria-label": `Delete correction: ${words}` });
+    const button = el("button", { type: "button", class: "quiet small", text: "Delete", "data-needs": "operator", "aria-label": `Delete correction: ${words}` });
     button.addEventListener("click", async () => {
       button.disabled = true;
       try {

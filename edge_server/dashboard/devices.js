@@ -48,7 +48,7 @@ export class Devices {
   }
 
   #makeCamera(camera) {
-    const button = el("button", { type: "button", class: "quiet small", text: "Relearn road", "aria-label": `Relearn the empty road of ${camera.id}` });
+    const button = el("button", { type: "button", class: "quiet small", text: "Relearn road", "data-needs": "operator", "aria-label": `Relearn the empty road of ${camera.id}` });
     button.addEventListener("click", () =>
       this.dialog.ask({
         title: "Learn the empty road again?",

@@ -3,15 +3,20 @@
 import { Alarms } from "./alarms.js";
 import { api } from "./api.js";
 import { Approaches, drawDeviceTile, drawSignalTile } from "./approaches.js";
+import { Audit } from "./audit.js";
 import { CameraView } from "./camera.js";
 import { Corrections } from "./corrections.js";
 import { Devices } from "./devices.js";
 import { Dialog } from "./dialog.js";
 import { $, blank, el, say } from "./dom.js";
 import { Events } from "./events.js";
+import { Form } from "./form.js";
 import { History } from "./history.js";
 import { CityMap } from "./map.js";
+import { Me } from "./me.js";
 import { Model } from "./model.js";
+import { People } from "./people.js";
+import { Programs } from "./programs.js";
 import { Signals } from "./signals.js";
 import { Stream } from "./stream.js";
 import { startTheme } from "./theme.js";
@@ -30,7 +35,20 @@ const signals = new Signals(model);
 const updates = new Updates(dialog);
 const approaches = new Approaches(model, choose);
 const map = new CityMap(model, choose);
+const form = new Form();
+const me = new Me(form);
+const people = new People(form, loadAdmin);
+const programs = new Programs(form, loadAdmin);
+const audit = new Audit();
 let site = null;
+
+/** What only an admin sees is asked for only by one. */
+function loadAdmin() {
+  if (me.known?.role !== "admin") return;
+  people.load();
+  programs.load();
+  audit.load();
+}
 
 function choose(id) {
   approaches.choose(id);
@@ -95,7 +113,7 @@ function drawLink(state = stream.state) {
   say(
     $("banner-text"),
     state === "signed-out"
-      ? "This page's token is no longer valid. Reload the page to sign in again."
+      ? "You are signed out here. Reload the page to sign in again."
       : `No word from the server since ${time(since_ms)} (${age(Date.now() - since_ms)}). What you see is old. It is tried again by itself; check that kinflow edge run is up and this machine's network.`,
   );
 }
@@ -138,6 +156,7 @@ model.on(["event"], () => events.draw());
 const stream = new Stream(model, (state) => {
   drawLink(state);
   if (state === "live") {
+    me.load();
     loadSite();
     updates.load();
     if (approaches.chosen) history.load();
@@ -152,6 +171,7 @@ setInterval(() => {
   model.changed("approach", "signal", "vehicle", "device", "alarm");
 }, 1000);
 
+me.on(loadAdmin);
 startTheme();
 drawLegend();
 stream.open();

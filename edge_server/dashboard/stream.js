@@ -59,7 +59,7 @@ export class Stream {
     const wait_ms = RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)];
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.open(), wait_ms);
-    const status = await fetch("/healthz", { credentials: "same-origin" }).then((answer) => answer.status, () => 0);
+    const status = await fetch("/api/v1/me", { credentials: "same-origin" }).then((answer) => answer.status, () => 0);
     if (status === 401) this.#say("signed-out");
   }
 

@@ -3,6 +3,7 @@ of anybody else."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -19,14 +20,18 @@ PHONE = {"width": 375, "height": 812}
 
 @dataclass
 class Watch:
-    """What went wrong on a page. offline: refused connections are expected now, and nothing else is."""
+    """What went wrong on a page. offline: refused connections are expected now, and nothing else is.
+    refused: so are answers with a 4xx status, which the browser logs by itself."""
 
     port: int
     wrong: list[str] = field(default_factory=list)
     offline: bool = False
+    refused: bool = False
 
     def console(self, message: ConsoleMessage) -> None:
         if self.offline and "net::ERR_" in message.text:
+            return
+        if self.refused and re.search(r"status of 4\d\d", message.text):
             return
         if message.type in {"error", "warning"}:
             self.wrong.append(f"console {message.type}: {message.text}")
