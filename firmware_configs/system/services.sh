@@ -38,8 +38,14 @@ export KINFLOW_HOME
 # A person's own Python packages are not Kinflow's.
 unset PYTHONPATH PYTHONHOME
 if [ -z "$UNDER" ] && [ "\$(id -u)" = 0 ]; then
-    cd "\$KINFLOW_HOME" || exit 37
-    exec setpriv --reuid $SERVICE_USER --regid $SERVICE_USER --init-groups -- "\$0" "\$@"
+    exec setpriv --reuid $SERVICE_USER --regid $SERVICE_USER --init-groups -- "$PREFIX/bin/kinflow" "\$@"
+fi
+# The state is not everybody's: a person who asks about it becomes root first, and by that the user above.
+if [ -z "$UNDER" ] && [ "\$(id -un)" != $SERVICE_USER ] && [ ! -w "\$KINFLOW_HOME" ] && command -v sudo > /dev/null; then
+    case \${1:-} in
+        agent | edge | cloud | join | calibrate | config | doctor | update | support-bundle)
+            exec sudo -- "$PREFIX/bin/kinflow" "\$@" ;;
+    esac
 fi
 # While a new version is on trial it is not \`current\` alone that decides (select_version.py).
 folder=\$("$PYTHON" -I "$PREFIX/bin/system/select_version.py" "$PREFIX" "\$KINFLOW_HOME" "\$@") || folder=$CURRENT
@@ -143,9 +149,20 @@ camera_groups() {
 }
 
 rendered() {
-    sed -e "s|@BIN@|$PREFIX/bin|g; s|@PREFIX@|$PREFIX|g; s|@HOME@|$STATE|g; s|@STATE@|kinflow|g" \
+    # A key that an older systemd does not know is a warning in each of its logs.
+    local unknown='^$'
+    if (($(systemd_version) < 254)); then unknown='^Restart\(Steps\|MaxDelaySec\)='; fi
+    sed -e "/$unknown/{/./d}" \
+        -e "s|@BIN@|$PREFIX/bin|g; s|@PREFIX@|$PREFIX|g; s|@HOME@|$STATE|g; s|@STATE@|kinflow|g" \
         -e "s|@USER@|$SERVICE_USER|g; s|@GROUPS@|$(camera_groups)|g; s|@SYSTEMCTL@|$(command -v systemctl || echo /usr/bin/systemctl)|g" \
         -- "$SYSTEM_PARTS/units/$1"
+}
+
+# 0 where there is none.
+systemd_version() {
+    local said
+    said=$(systemctl --version 2> /dev/null) || true
+    [[ $said =~ ^systemd\ ([0-9]+) ]] && printf '%s' "${BASH_REMATCH[1]}" || printf 0
 }
 
 write_units() {
