@@ -70,7 +70,8 @@ Services of this machine (docs/install.md):
 
   agent|edge|cloud   install as a service, or bring the one that is there to this version
       --from PLACE       a bundle: its folder, its .tar, or the USB folder that holds it; needs no network
-      --edge HOST --join CODE    join that edge server (agent)
+      --join CODE        join the edge server that made the code (agent)
+      --edge HOST        its address; else it is looked for on the network
       --camera SOURCE    the first camera (agent); else the one that is plainly there
       --broker URL       a broker that runs already (agent)
       --prefix FOLDER    where programs go, /opt/kinflow unless set

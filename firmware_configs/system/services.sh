@@ -178,15 +178,15 @@ write_units() {
     fi
 }
 
-# One certificate for this device; without --edge the device may still be joined later.
+# One certificate for this device. Without a code it may still be joined later, by `kinflow join`.
 join_edge() {
-    [[ $EDGE_HOST ]] || return 0
+    [[ $JOIN_CODE ]] || return 0
     if [[ -e $STATE/trust/certificate.pem ]]; then
         say '  This device has joined an edge already.'
         return
     fi
-    as_kinflow join "$EDGE_HOST" ${JOIN_CODE:+"$JOIN_CODE"} ||
-        fail 245 "This device could not join the edge $EDGE_HOST." \
+    as_kinflow join "$JOIN_CODE" ${EDGE_HOST:+--edge "$EDGE_HOST"} --wait ||
+        fail 245 "This device could not join the edge ${EDGE_HOST:-that made the code}." \
             'Read the lines above; check the address and the code, then run the same command again: all else is done.'
 }
 

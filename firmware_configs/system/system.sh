@@ -48,11 +48,11 @@ install_tier() {
 }
 
 read_system_options() {
-    FROM='' EDGE_HOST='' JOIN_CODE='' CAMERA='' BROKER='' FINGERPRINT=''
+    FROM='' EDGE_HOST='' JOIN_CODE='' CAMERA='' BROKER=''
     OPT_PREFIX=/opt/kinflow
     while (($#)); do
         case $1 in
-            --from | --edge | --join | --camera | --broker | --prefix | --fingerprint)
+            --from | --edge | --join | --camera | --broker | --prefix)
                 if (($# < 2)) || [[ -z $2 ]]; then
                     say "$1 needs a value." >&2
                     usage >&2
@@ -64,7 +64,6 @@ read_system_options() {
                     --join) JOIN_CODE=$2 ;;
                     --camera) CAMERA=$2 ;;
                     --broker) BROKER=$2 ;;
-                    --fingerprint) FINGERPRINT=$2 ;;
                     --prefix) OPT_PREFIX=$2 ;;
                 esac
                 shift
@@ -73,11 +72,6 @@ read_system_options() {
         esac
         shift
     done
-    # Both or none: a code without its edge can't be used, and an edge without a code is asked for an approval.
-    if [[ $JOIN_CODE && -z $EDGE_HOST ]]; then
-        say '--join needs --edge HOST as well.' >&2
-        exit 2
-    fi
     if [[ $OPT_PREFIX != /* || $OPT_PREFIX == / || $OPT_PREFIX =~ [^A-Za-z0-9/._-] ]]; then
         say '--prefix takes an absolute folder of its own, of letters, digits and / . _ -.' >&2
         exit 2
@@ -143,7 +137,9 @@ tell_what_next() {
 # uninstall_tiers TIER...|all: stop and remove services; with the last one, everything but the data.
 uninstall_tiers() {
     local tier left=no
-    OPT_PREFIX=${OPT_PREFIX:-/opt/kinflow}
+    OPT_PREFIX=/opt/kinflow
+    # The installer that lies beside the launcher knows what it belongs to.
+    if [[ -d $ROOT/system && -d ${ROOT%/bin}/versions ]]; then OPT_PREFIX=${ROOT#"${KINFLOW_PREFIX:-}"} OPT_PREFIX=${OPT_PREFIX%/bin}; fi
     become_root uninstall "$@" ${PURGE:+--purge}
     name_places
     if [[ $1 == all ]]; then set -- "${TIERS[@]}"; fi

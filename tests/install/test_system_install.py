@@ -86,7 +86,7 @@ def test_an_agent_from_first_to_last(ground: Ground) -> None:
     done = ground.run("agent", "--camera", '/dev/"odd', "--edge", "closet.lan", "--join", "AB12")
     assert done.returncode == 0, done.stderr
     assert re.search(r"MB of the \d+ MB that are free", done.stdout)
-    assert "joined closet.lan AB12" in done.stdout
+    assert "joined AB12 --edge closet.lan --wait" in done.stdout
     assert ground.version() == "kinflow 9.8.7"
     assert os.readlink(ground.prefix / "current") == "versions/9.8.7"
     assert ground.call("agent", "run").split() == [str(ground.state), "agent", "run"]
@@ -124,6 +124,13 @@ def test_an_agent_from_first_to_last(ground: Ground) -> None:
     assert ground.state.is_dir()
     assert ground.run("--yes", "uninstall", "all", "--purge").returncode == 0
     assert not [one for one in ground.root.rglob("*") if not one.is_dir()]
+
+
+def test_a_prefix_of_ones_own_is_known_to_the_installer_that_lies_in_it(ground: Ground) -> None:
+    assert ground.run("agent", "--prefix", "/srv/kinflow").returncode == 0
+    assert (ground.root / "srv/kinflow/current/bin/kinflow").exists()
+    assert ground.run("uninstall", script=ground.root / "srv/kinflow/bin/install.sh").returncode == 0
+    assert not (ground.root / "srv/kinflow").exists()
 
 
 def test_ctrl_c_at_several_moments_and_the_same_command_goes_on(ground: Ground) -> None:
@@ -307,7 +314,7 @@ def test_the_build_of_llama_that_this_processor_can_run(  # noqa: PLR0917
     [
         ("agent", "now"),
         ("agent", "--from"),
-        ("agent", "--join", "AB12"),
+        ("agent", "--join"),
         ("agent", "--prefix", "relative"),
         ("agent", "--prefix", "/"),
         ("edge", "--prefix", "/opt/$(id)"),
