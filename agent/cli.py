@@ -13,7 +13,15 @@ from typing import Annotated
 import cv2
 import typer
 
-from agent.options import AgentOptions, CameraFlags, broker_of, cameras_from_flags, cameras_from_settings, own_id
+from agent.options import (
+    AgentOptions,
+    CameraFlags,
+    broker_of,
+    cameras_from_flags,
+    cameras_from_settings,
+    credentials_of,
+    own_id,
+)
 from agent.page.alone import serve_calibration
 from agent.page.token import load_or_make_token
 from agent.run import run_agent
@@ -78,12 +86,14 @@ def run(
     picture = picture_here(settings.hardware)
     cameras = tuple(replace(one, picture_px=picture) for one in cameras)
     configure_logs("agent", folder, settings.log.level)
+    credentials = credentials_of(settings, folder)
     run_agent(
         AgentOptions(
             home=folder,
             cameras=cameras,
-            device=own_id(settings.device.id),
-            name=settings.device.name,
+            device=credentials.device if credentials is not None else own_id(settings.device.id),
+            credentials=credentials,
+            name=settings.device.name or (credentials.joined.name if credentials is not None else ""),
             broker=broker_of(settings, folder),
             prefix=settings.broker.prefix,
             page_port=None if not page else (0 if port == 0 else settings.agent.port),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 from collections.abc import Sequence
@@ -18,16 +19,21 @@ from node.broker.password import USERNAME, broker_password, has_broker_password
 from node.broker.port import BrokerAddress
 from node.config.schema import Settings
 from node.discovery import find_edges, open_zeroconf
+from node.trust.credentials import Credentials
+from node.trust.credentials import load as load_credentials
 from protocol.ids import ApproachId, CameraId, DeviceId, device_id, slug
 
 _LOOK_FOR_EDGE_S = 3.0
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class AgentOptions:
-    """page_port: None for no page, 0 for any free port."""
+    """page_port: None for no page, 0 for any free port. credentials: of a device that has joined, which then say where
+    the broker is; None to use `broker` as it is."""
 
     home: Path
     cameras: tuple[CameraSettings, ...]
@@ -37,6 +43,7 @@ class AgentOptions:
     name: str = ""
     page_port: int | None = None
     fast: bool = False
+    credentials: Credentials | None = None
 
 
 @dataclass(frozen=True)
@@ -109,9 +116,18 @@ def own_id(configured: str) -> DeviceId:
     return device_id(f"agent-{host}"[:63].strip("-"))
 
 
+def credentials_of(settings: Settings, home: Path) -> Credentials | None:
+    """What this device got when it joined; None where it hasn't, or where a broker was named, which comes first."""
+    return None if settings.broker.url else load_credentials(home)
+
+
 def broker_of(settings: Settings, home: Path) -> BrokerAddress:
-    """The broker that was named; else that of this machine's edge server; else that of an edge server which answers on
-    the network; else one on this machine. A connection that fails is tried again for ever."""
+    """The broker that was named; else that of the edge server that was joined; else that of this machine's edge server;
+    else that of an edge server which answers on the network; else one on this machine. A connection that fails is tried
+    again for ever."""
+    credentials = credentials_of(settings, home)
+    if credentials is not None:
+        return credentials.brokers()[0]
     if settings.broker.url:
         return parse_broker(settings.broker.url)
     if has_broker_password(home):
@@ -121,7 +137,9 @@ def broker_of(settings: Settings, home: Path) -> BrokerAddress:
         found = find_edges(zeroconf, _LOOK_FOR_EDGE_S, enough=1)
     finally:
         zeroconf.close()
-    if found:
+    if found and found[0].tls:
+        log.warning("the edge server %s takes devices that have joined: `kinflow join CODE`", found[0].edge)
+    elif found:
         return BrokerAddress(host=found[0].host, port=found[0].mqtt_port)
     return BrokerAddress(port=settings.broker.port)
 

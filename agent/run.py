@@ -23,6 +23,8 @@ from node.outbox.outbox import Outbox
 from node.outbox.store import OutboxStore
 from node.service.heart import Heart
 from node.service.notify import find_manager
+from node.trust.keeper import CHECK_TRUST
+from node.trust.membership import Membership
 
 DRAIN_S = 2.0
 # A picture takes a small board a second at most; a card that is wearing out may hold a write up for many.
@@ -51,7 +53,13 @@ def run_agent(options: AgentOptions) -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
-    client = PahoClient(options.broker, options.device, death_will(identity, options.prefix))
+    member = Membership(options.home, service.rename) if options.credentials is not None else None
+    client = PahoClient(
+        member.brokers if member is not None else options.broker,
+        options.device,
+        death_will(identity, options.prefix),
+        tls=member.tls if member is not None else None,
+    )
     outbox = open_outbox(identity, clock, options.home / f"outbox-{options.device}.db")
     link = Link(identity, client, outbox, options.prefix, birth=service.birth, beat=heart.of("link"))
     page = None
@@ -60,11 +68,16 @@ def run_agent(options: AgentOptions) -> None:
         page.start()
         log.info("the page is at %s", page.url)
     link.start()
+    if member is not None:
+        service.orders[CHECK_TRUST] = member.keeper.nudge
+        member.start(client)
     heart.start()
     try:
         service.run(link)
     finally:
         heart.stop()
+        if member is not None:
+            member.stop()
         if page is not None:
             page.stop()
         link.stop(drain_s=DRAIN_S)

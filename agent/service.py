@@ -70,12 +70,19 @@ class AgentService:
         self._announced: tuple[CameraInfo, ...] = ()
         self._updates = UpdateDesk(home, clock)
         self._health_file = HealthFile(home, "agent", running_version(), identity.boot, clock)
+        # What else this device can be asked to do: by command name, done at once.
+        self.orders: dict[str, Callable[[], None]] = {}
         self._commands: deque[tuple[ConfigCommand, str, bool]] = deque()
 
     def birth(self) -> Birth:
         infos = tuple(one.info() for one in self.lookouts)
         self._announced = infos
         return Birth(**self._identity.live(), role="agent", software=self._software, name=self._name, cameras=infos)
+
+    def rename(self, name: str) -> None:
+        """What people call this device; told with its next registration, soon. From any thread."""
+        self._name = name
+        self._announced = ()
 
     def views(self) -> list[CameraView]:
         return [one.camera_view() for one in self.lookouts]
@@ -198,7 +205,10 @@ class AgentService:
             self._answer(command, item, "executing")
             wanted = command.arguments.get("camera")
             chosen = [one for one in self.lookouts if wanted in (None, one.settings.camera)]
-            if command.name != RELEARN_ROAD:
+            if command.name in self.orders:
+                self.orders[command.name]()
+                self._answer(command, item, "successful")
+            elif command.name != RELEARN_ROAD:
                 self._answer(command, item, "failed", f"an agent knows no command {command.name}")
             elif not chosen:
                 self._answer(command, item, "failed", f"this device has no camera {wanted}"[:200])

@@ -33,7 +33,7 @@ class Beacon:
     def start(self) -> None:
         try:
             self._zeroconf = open_zeroconf(self._addresses)
-            self._advertisement = Advertisement(self._zeroconf, self._edge, self._addresses, *self._ports)
+            self._advertisement = Advertisement(self._zeroconf, self._edge, self._addresses, *self._ports, tls=True)
         except OSError as error:
             log.warning("agents can't find this edge server by themselves: give them its address", detail=str(error))
 

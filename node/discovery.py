@@ -20,13 +20,15 @@ SERVICE = "_kinflow._tcp.local."
 
 @dataclass(frozen=True, order=True)
 class EdgeFound:
-    """What an edge server says of itself: where its broker and its HTTP server are, and what protocol it speaks."""
+    """What an edge server says of itself: where its broker and its HTTP server are, and what protocol it speaks. tls:
+    both by TLS, for devices that have joined."""
 
     edge: DeviceId
     host: str
     mqtt_port: int
     http_port: int
     protocol: int
+    tls: bool = False
 
 
 def open_zeroconf(interfaces: list[str] | None = None) -> Zeroconf:
@@ -41,7 +43,14 @@ class Advertisement:
     """Says that an edge server is here, until close(). Two edge servers may say so side by side."""
 
     def __init__(
-        self, zeroconf: Zeroconf, edge: DeviceId, addresses: list[str], mqtt_port: int, http_port: int
+        self,
+        zeroconf: Zeroconf,
+        edge: DeviceId,
+        addresses: list[str],
+        mqtt_port: int,
+        http_port: int,
+        *,
+        tls: bool = False,
     ) -> None:
         from zeroconf import EventLoopBlocked, ServiceInfo  # noqa: PLC0415
 
@@ -50,7 +59,7 @@ class Advertisement:
             SERVICE,
             f"{edge}.{SERVICE}",
             port=mqtt_port,
-            properties={"edge": edge, "http": str(http_port), "v": str(PROTOCOL_VERSION)},
+            properties={"edge": edge, "http": str(http_port), "v": str(PROTOCOL_VERSION), "tls": "1" if tls else "0"},
             server=f"{edge}.local.",
             addresses=[socket.inet_aton(address) for address in addresses],
         )
@@ -102,4 +111,4 @@ def read_edge(info: ServiceInfo) -> EdgeFound | None:
     addresses = info.parsed_addresses()
     if not (is_slug(edge) and addresses and info.port and 0 < http_port < 1 << 16):
         return None
-    return EdgeFound(DeviceId(edge), addresses[0], info.port, http_port, version)
+    return EdgeFound(DeviceId(edge), addresses[0], info.port, http_port, version, properties.get(b"tls") == b"1")

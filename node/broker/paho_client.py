@@ -120,6 +120,25 @@ class PahoClient:
                 wire.shutdown(socket.SHUT_RDWR)  # the other end reads nothing: it won't get a good-bye
         self._thread.join(CONNECT_TIMEOUT_S)
 
+    def redirect(self, addresses: Sequence[BrokerAddress], *, anew: bool = False) -> None:
+        """Use these brokers from now on. A connection to one that is still among them is kept, unless `anew`; any other
+        is cut as a failing link would cut it, so that its broker publishes the will; this returns once that is done.
+        From any thread but the client's own."""
+        before, after = self._address, tuple(addresses)
+        kept = before in after and not anew
+        with self._lock:
+            self._at = 0  # in any list of addresses
+            self._addresses = after
+            self._at = after.index(before) if kept else 0
+        current = self._current
+        wire: Any = current.socket() if current is not None and not kept else None
+        if wire is not None:
+            with contextlib.suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)
+            deadline = time.monotonic() + CONNECT_TIMEOUT_S
+            while self._current is current and time.monotonic() < deadline:
+                time.sleep(0.01)
+
     def subscribe(self, topic_filter: str, qos: int, on_message: OnMessage) -> None:
         with self._lock:
             _, callbacks = self._subscriptions.get(topic_filter, (qos, []))

@@ -42,10 +42,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Change:
-    """What the process should do about new credentials. addresses: the broker is another one now. name: what people
-    call this device."""
+    """What is new in the credentials. edge: they are of another edge server. addresses: where its broker is. name: what
+    people call this device."""
 
     credentials: Credentials
+    edge: bool
     addresses: bool
     name: bool
 
@@ -154,8 +155,10 @@ class Keeper:
 
     def _tell(self, before: Credentials) -> None:
         now = self._credentials
-        change = Change(now, now.brokers() != before.brokers(), now.joined.name != before.joined.name)
-        if change.addresses or change.name:
+        change = Change(
+            now, before.ca != now.ca, now.brokers() != before.brokers(), now.joined.name != before.joined.name
+        )
+        if change.edge or change.addresses or change.name:
             self._changed(change)
 
     def _move(self, standing: Standing) -> None:

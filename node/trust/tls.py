@@ -27,7 +27,11 @@ class CheckedSocket(ssl.SSLSocket):
         super().do_handshake(block)
         context = self.context
         if isinstance(context, PinnedContext):
-            context.check_peer(self.getpeercert(binary_form=True))
+            try:
+                context.check_peer(self.getpeercert(binary_form=True))
+            except ssl.SSLError:
+                self.close()
+                raise
 
 
 class PinnedContext(ssl.SSLContext):
@@ -50,13 +54,14 @@ class PinnedContext(ssl.SSLContext):
     def check_peer(self, der: bytes | None) -> None:
         """Raises ssl.SSLCertVerificationError."""
         if der is None:
-            raise ssl.SSLCertVerificationError("the server showed no certificate")
+            raise ssl.SSLCertVerificationError(1, "the server showed no certificate")
         if self.now_ms is None:
             return
         late_ms = self.now_ms() - expires_ms(x509.load_der_x509_certificate(der))
         if late_ms > TOLERANCE_MS:
             raise ssl.SSLCertVerificationError(
-                f"the server's certificate ended {late_ms // 3_600_000} hours ago, by the time that this device knows"
+                1,
+                f"the server's certificate ended {late_ms // 3_600_000} hours ago, by the time that this device knows",
             )
 
 
