@@ -153,5 +153,6 @@ def _refusal(host: str, status: int, data: bytes) -> EdgeRefused | EdgeNotReache
 
 def _words(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"it is not the edge server that was joined ({getattr(error, "verify_message", None) or error})"
+        why = getattr(error, "verify_message", None) or error
+        return f"it is not the edge server that was joined ({why})"
     return str(error) or type(error).__name__
