@@ -69,6 +69,24 @@ def fleet(
 
 
 @app.command()
+def load(
+    tls: Annotated[bool, typer.Option("--tls", help="Each device by its certificate, as joined ones come in.")] = False,
+    devices: Annotated[int, typer.Option(min=10, max=5_000, help="Simulated devices.")] = 500,
+    seconds: Annotated[float, typer.Option(min=2.0, max=120.0, help="How long each rate lasts.")] = 8.0,
+    plot: Annotated[Path | None, typer.Option(help="Draw the steps into this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What one edge server holds, at which rate it breaks, and what it leaves out then."""
+    from benchmarks import holding  # noqa: PLC0415
+
+    with told():
+        figures = holding.measure(devices, seconds, tls)
+    if plot is not None:
+        holding.plot(figures, plot)
+    show(figures, as_json)
+
+
+@app.command()
 def loop(
     cameras: Annotated[int, typer.Option(min=1, max=32, help="Rounded up to four for each intersection.")] = 8,
     fps: Annotated[float, typer.Option(min=1.0, max=30.0, help="Of each camera.")] = 5.0,

@@ -90,7 +90,7 @@ def measure(setting: Setting) -> Figures:
             )
             before = edge.cpu_s()
             began = time.monotonic()
-            report = _load(orders)
+            report = load(orders)
             took_s = time.monotonic() - began
             after = edge.cpu_s()
             stored, duplicated, lost = _compare(home / "edge.db", report)
@@ -204,7 +204,7 @@ def _cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _load(orders: Orders) -> Report:
+def load(orders: Orders) -> Report:
     limit_s = orders.seconds + orders.drain_s + 90.0
     with subprocess.Popen(LOAD, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:

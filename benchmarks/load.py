@@ -11,10 +11,13 @@ import resource
 import sys
 from collections import OrderedDict
 from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from benchmarks.pki import device_context
 from node.broker.port import BrokerAddress
 from node.clock import SystemClock
 from protocol.ids import ApproachId, MessageId
@@ -24,6 +27,8 @@ SETTLE_S = 2.0
 
 
 class Orders(Struct):
+    """pki: the folder of certificates (benchmarks/pki.py); "" for a broker without TLS."""
+
     broker_port: int
     broker_password: str
     devices: int
@@ -32,6 +37,7 @@ class Orders(Struct):
     drain_s: float
     gateway_port: int
     token: str
+    pki: str = ""
 
 
 class Report(Struct):
@@ -48,6 +54,8 @@ class Report(Struct):
     event_ms: list[float]
     open_files_limit: int
     cpu_s: float
+    connect_s: float = 0.0
+    alarm_acked_ms: list[int] = []
 
 
 class _Shown(Struct):
@@ -108,7 +116,10 @@ async def _watch(orders: Orders, stopwatch: Stopwatch) -> None:
 async def carry_out(orders: Orders) -> Report:
     limit = allow_files(0)
     address = BrokerAddress(port=orders.broker_port, username="kinflow", password=orders.broker_password)
-    load = Load(address, orders.devices, orders.rate, orders.seconds, orders.drain_s)
+    tls = None
+    if orders.pki:
+        address, tls = BrokerAddress(port=orders.broker_port, tls=True), partial(device_context, Path(orders.pki))
+    load = Load(address, orders.devices, orders.rate, orders.seconds, orders.drain_s, tls=tls)
     stopwatch = Stopwatch()
     watching = asyncio.create_task(_watch(orders, stopwatch))
     outcome = await run_load(load, SystemClock(), stopwatch.sent, settle_s=SETTLE_S)
@@ -127,6 +138,8 @@ async def carry_out(orders: Orders) -> Report:
         stopwatch.event_ms,
         limit,
         used.ru_utime + used.ru_stime,
+        outcome.connect_s,
+        outcome.alarm_acked_ms,
     )
 
 

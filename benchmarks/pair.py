@@ -137,7 +137,8 @@ class _Edge:
 
     def __init__(self, place: _Place, orders: pair_edge.Orders) -> None:
         self.place = place
-        self._orders = msgspec.json.encode(orders).decode()
+        self._orders = place.home / "orders.json"
+        self._orders.write_bytes(msgspec.json.encode(orders))
         self._process: subprocess.Popen[bytes] | None = None
         self._held: list[psutil.Process] = []
 
@@ -145,7 +146,7 @@ class _Edge:
         prefix = ["ip", "netns", "exec", self.place.namespace] if self.place.namespace else []
         with (self.place.home / "edge.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "benchmarks.pair_edge", self._orders],
+                [*prefix, sys.executable, "-m", "benchmarks.pair_edge", str(self._orders)],
                 cwd=ROOT,
                 env={**os.environ, "KINFLOW_HOME": str(self.place.home)},
                 stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""One edge server of a bench with joined devices, as a process of its own: what `kinflow edge run` does, told by JSON.
+"""One edge server of a bench with joined devices, as a process: what `kinflow edge run` does, told by a JSON file.
 
 The list of members is given, so that a bench need not join each of its devices first.
 """
@@ -72,4 +72,4 @@ if __name__ == "__main__":
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    serve(msgspec.json.decode(sys.argv[1], type=Orders), stopping)
+    serve(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Orders), stopping)

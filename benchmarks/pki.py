@@ -37,10 +37,18 @@ class Pki:
             write_private(self._devices / f"{member.device}.key", key_pem(key))
             write_whole(self._devices / f"{member.device}.pem", pem(made))
 
+        write_whole(self._devices / "ca.pem", self._authority.ca.encode())
+
+    @property
+    def devices(self) -> Path:
+        return self._devices
+
     def context(self, device: str) -> PinnedContext:
-        context = PinnedContext(self._authority.ca, self._clock.wall_ms)
-        context.load_cert_chain(self._devices / f"{device}.pem", self._devices / f"{device}.key")
-        return context
+        return device_context(self._devices, device)
 
 
-__all__ = ["Member", "Pki"]
+def device_context(devices: Path, device: str) -> PinnedContext:
+    """A device's end of TLS, from the folder that a Pki has written."""
+    context = PinnedContext((devices / "ca.pem").read_text("ascii"), SystemClock().wall_ms)
+    context.load_cert_chain(devices / f"{device}.pem", devices / f"{device}.key")
+    return context

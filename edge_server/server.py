@@ -23,7 +23,7 @@ from edge_server.gateway.server import GatewayServer
 from edge_server.home_assistant.bridge import HomeAssistant
 from edge_server.ingest.acks import Acks
 from edge_server.ingest.inbox import Inbox
-from edge_server.ingest.receiver import Receiver
+from edge_server.ingest.receiver import Receiver, bulky
 from edge_server.ingest.worker import IngestWorker
 from edge_server.pair.link import PairLink
 from edge_server.pair.peer import Peer, load_peer
@@ -44,6 +44,7 @@ from edge_server.trust.watch import TrustWatch
 from edge_server.updates.setting_up import update_service
 from node.broker.acl import Member
 from node.broker.host import Kind, start_broker, takes_joined
+from node.broker.lanes import Lanes
 from node.broker.paho_client import PahoClient
 from node.broker.password import broker_password
 from node.broker.port import BrokerAddress, BrokerClient, BrokerHost
@@ -130,11 +131,13 @@ class EdgeServer:
         if options.joined is not None and peer is not None:
             options = replace(options, joined=_with_peer(options.joined, peer))
         self._host = _start_host(options) if options.broker is None else None
-        self._client: BrokerClient = PahoClient(
-            options.broker or self._host_address(),
-            # No joined device goes by such a name, and so none can take this place on the broker.
-            f"{options.device}.{self._identity.boot[:8]}",
-            death_will(self._identity, options.prefix),
+        # No joined device goes by such a name, and so none can take these places on the broker.
+        name = f"{options.device}.{self._identity.boot[:8]}"
+        address = options.broker or self._host_address()
+        self._client: BrokerClient = Lanes(
+            PahoClient(address, name, death_will(self._identity, options.prefix)),
+            PahoClient(address, f"{name}.bulk"),
+            bulky(options.prefix),
         )
         own_client, self._pair = self._client, None
         if options.joined is not None and peer is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from typing import Any
 
@@ -21,6 +22,8 @@ from protocol.topics import ALARM, DEFAULT_PREFIX, GAP, HEALTH, HEARTBEAT, OBSER
 
 # Presence first: a device's registration is known before anything that it says.
 HEARD: tuple[Topic[Any], ...] = (PRESENCE, HEARTBEAT, OBSERVATION, ALARM, HEALTH, VEHICLE, GAP)
+# What fills queues, and comes again or is soon replaced when it was lost.
+BULKY: tuple[Topic[Any], ...] = (OBSERVATION, HEALTH, VEHICLE)
 SAMPLE_BYTES = 1_000
 SAMPLES_A_MINUTE = 30
 LOG_EVERY = 1_000
@@ -28,8 +31,14 @@ LOG_EVERY = 1_000
 log = structlog.get_logger("edge.receiver")
 
 
+def bulky(prefix: str) -> frozenset[str]:
+    """The filters that are to have a connection of their own (node/broker/lanes.py)."""
+    return frozenset(topic.every(prefix) for topic in BULKY)
+
+
 class Receiver:
-    """received, rejected (by code): since the start. A message that can't be read is never acknowledged."""
+    """take() may be called from several threads. received, rejected (by code): since the start. A message that can't be
+    read is never acknowledged."""
 
     def __init__(self, inbox: Inbox, bus: Bus, clock: Clock, prefix: str = DEFAULT_PREFIX) -> None:
         self._inbox = inbox
@@ -40,6 +49,7 @@ class Receiver:
         self.rejected: Counter[str] = Counter()
         self._heard: dict[DeviceId, int] = {}
         self._sampling = (0, 0)
+        self._counting = threading.Lock()
 
     def subscribe(self, client: BrokerClient) -> None:
         for topic in HEARD:
@@ -51,7 +61,8 @@ class Receiver:
         return heard
 
     def take(self, received: Received) -> None:
-        self.received += 1
+        with self._counting:
+            self.received += 1
         now_ms, now_mono_ms = self._clock.wall_ms(), self._clock.monotonic_ms()
         try:
             if not received.payload and received.topic.endswith(f"/{PRESENCE.leaf}"):
@@ -72,8 +83,9 @@ class Receiver:
         self._inbox.put(arrival, precious=isinstance(message, Alarm | Birth | Death | Gap))
 
     def _reject(self, error: KinflowError, received: Received, now_ms: int) -> None:
-        self.rejected[error.code] += 1
-        count = self.rejected[error.code]
+        with self._counting:
+            self.rejected[error.code] += 1
+            count = self.rejected[error.code]
         if count % LOG_EVERY == 1:
             log.warning("a message was set aside", code=error.code, cause=error.cause_text, so_far=count)
         minute, taken = self._sampling

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ JOIN_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Load:
-    """rate: messages a second, of all devices together. drain_s: how long to wait for the last acknowledgements."""
+    """rate: messages a second, of all devices together. drain_s: how long to wait for the last acknowledgements. tls:
+    makes each device's own context; None for a connection without."""
 
     address: BrokerAddress
     devices: int
@@ -30,17 +32,21 @@ class Load:
     seconds: float
     drain_s: float = 30.0
     prefix: str = DEFAULT_PREFIX
+    tls: Callable[[DeviceId], ssl.SSLContext] | None = None
 
 
 @dataclass
 class Outcome:
-    """numbered: the highest number of each device's boot; all below were made. unacknowledged: at the end."""
+    """numbered: the highest number of each device's boot; all below were made. unacknowledged: at the end.
+    alarm_acked_ms: from an alarm's first sending to its acknowledgement. connect_s: until all were registered."""
 
     numbered: dict[tuple[str, str], int] = field(default_factory=dict)
     held_back: int = 0
     repeated: int = 0
     reconnected: int = 0
     unacknowledged: int = 0
+    alarm_acked_ms: list[int] = field(default_factory=list)
+    connect_s: float = 0.0
     load_s: float = 0.0
     drain_s: float = 0.0
 
@@ -65,9 +71,10 @@ async def run_load(load: Load, clock: Clock, sent: Sent, settle_s: float = 0.0) 
     Raises OSError or ConnectionError when a device can't connect.
     """
     loop = asyncio.get_running_loop()
+    outcome, joining = Outcome(), loop.time()
     devices = await _connect(load, clock)
+    outcome.connect_s = loop.time() - joining
     await asyncio.sleep(settle_s)
-    outcome = Outcome()
     beats = loop.create_task(_beat(devices, load, outcome))
     began = loop.time()
     made = 0
@@ -86,6 +93,7 @@ async def run_load(load: Load, clock: Clock, sent: Sent, settle_s: float = 0.0) 
     outcome.numbered = {(one.identity.device, one.identity.boot): one.numbered for one in devices}
     outcome.held_back = sum(one.held_back for one in devices)
     outcome.repeated = sum(one.repeated for one in devices)
+    outcome.alarm_acked_ms = [ms for one in devices for ms in one.alarm_acked_ms]
     outcome.unacknowledged = sum(one.pending for one in devices)
     outcome.load_s, outcome.drain_s = ended - began, loop.time() - ended
     beats.cancel()
@@ -96,14 +104,11 @@ async def run_load(load: Load, clock: Clock, sent: Sent, settle_s: float = 0.0) 
 
 
 async def _connect(load: Load, clock: Clock) -> list[SimDevice]:
-    loop = asyncio.get_running_loop()
     devices: list[SimDevice] = []
     for first in range(0, load.devices, AT_ONCE):
         some = range(first, min(first + AT_ONCE, load.devices))
         fresh = [SimDevice(DeviceId(f"bench-{number:05d}"), load.address, clock, load.prefix) for number in some]
-        await asyncio.gather(
-            *(loop.create_connection(partial(_same, one), load.address.host, load.address.port) for one in fresh)
-        )
+        await asyncio.gather(*(_open(one, load) for one in fresh))
         await asyncio.wait_for(asyncio.gather(*(device.ready for device in fresh)), JOIN_TIMEOUT_S)
         devices += fresh
     return devices
@@ -111,7 +116,6 @@ async def _connect(load: Load, clock: Clock) -> list[SimDevice]:
 
 async def _beat(devices: list[SimDevice], load: Load, outcome: Outcome) -> None:
     """Spread over the second, so that five thousand devices don't speak at once. Reconnect those that were cut off."""
-    loop = asyncio.get_running_loop()
     count = 0
     while True:
         share = max(1, len(devices) // 20)
@@ -123,9 +127,17 @@ async def _beat(devices: list[SimDevice], load: Load, outcome: Outcome) -> None:
                 if not device.connected:
                     outcome.reconnected += 1
                     with suppress(OSError):
-                        await loop.create_connection(partial(_same, device), load.address.host, load.address.port)
+                        await _open(device, load)
             await asyncio.sleep(0.05)
         count += 1
+
+
+async def _open(device: SimDevice, load: Load) -> None:
+    context = load.tls(device.identity.device) if load.tls is not None else None
+    name = "" if context is not None else None
+    loop = asyncio.get_running_loop()
+    host, port = load.address.host, load.address.port
+    await loop.create_connection(partial(_same, device), host, port, ssl=context, server_hostname=name)
 
 
 def _same(device: SimDevice) -> SimDevice:

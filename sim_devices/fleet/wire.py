@@ -11,10 +11,12 @@ DISCONNECT = b"\xe0\x00"
 
 
 def connect(client_id: str, username: str, password: str, keepalive_s: int, will: tuple[str, bytes]) -> bytes:
-    """CONNECT (3.1) with a clean session and a retained QoS 1 will: (topic, payload)."""
-    flags = 0x80 | 0x40 | 0x20 | 0x08 | 0x04 | 0x02
+    """CONNECT (3.1) with a clean session and a retained QoS 1 will: (topic, payload). Without a user name the
+    certificate says who it is."""
+    entry = _text(username) + _text(password) if username else b""
+    flags = (0x80 | 0x40 if username else 0) | 0x20 | 0x08 | 0x04 | 0x02
     body = _text("MQTT") + pack("!BBH", 4, flags, keepalive_s)
-    body += _text(client_id) + _text(will[0]) + _bytes(will[1]) + _text(username) + _text(password)
+    body += _text(client_id) + _text(will[0]) + _bytes(will[1]) + entry
     return _packet(0x10, body)
 
 

@@ -34,6 +34,9 @@ from tests.notify_socket import NotifySocket
 
 EDGE = [sys.executable, "-c", "from kinflow.main import main; main()", "edge", "run", "--id", "edge-test"]
 
+# Once for each of the two connections: what is urgent, and what fills queues.
+CONNECTED = "connected to 127.0.0.1"
+
 
 class Edge:
     """Starts and ends edge server processes over one state folder."""
@@ -72,7 +75,7 @@ class Edge:
 
     def ready(self) -> bool:
         """The door is open, and the broker is reached."""
-        if "connected to 127.0.0.1" not in self.log:
+        if self.log.count(CONNECTED) < 2:
             return False
         try:
             socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -243,7 +246,7 @@ def test_one_store_has_one_edge_server(edge: Edge, place: Place, mosquitto, even
     assert "Traceback" not in edge.log
     edge.kill()
     edge.start()
-    eventually(lambda: edge.log.count("connected to 127.0.0.1") == 2)
+    eventually(lambda: edge.log.count(CONNECTED) == 4)
 
 
 def test_a_store_from_the_future_is_told_by_its_code_and_left_alone(edge: Edge) -> None:
@@ -330,7 +333,7 @@ def test_its_own_broker_is_started_again_when_it_is_killed(place: Place, eventua
         eventually(edge.ready)
         (broker,) = psutil.Process(edge.process.pid).children()
         broker.kill()
-        eventually(lambda: edge.log.count("connected to 127.0.0.1") == 2)
+        eventually(lambda: edge.log.count(CONNECTED) == 4)
         assert "it runs again" in edge.log
     finally:
         edge.kill()

@@ -1,0 +1,278 @@
+"""`bench load`: what one edge server holds with mosquitto and TLS, where it breaks, and what happens then.
+
+Devices with a certificate each register and send, at a rate that doubles until it is too much; then once more at twice
+that. Whatever is offered, no alarm may be lost: each has a number, and is looked for in the store afterwards. Devices,
+broker and edge server share this machine's processors, and so the figures are of all of them together.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import psutil
+from msgspec import Struct
+
+from benchmarks import pair_edge
+from benchmarks.edge import ROOT, SPARE_FILES, free_port, percentile
+from benchmarks.edge import load as run_load
+from benchmarks.load import Orders, Report
+from benchmarks.pki import Pki
+from node.broker.acl import Member
+from protocol.ids import DeviceId
+from sim_devices.fleet.device import is_alarm
+from sim_devices.fleet.fleet import allow_files
+
+EDGE = DeviceId("edge-bench")
+FIRST_RATE = 400.0
+GROWTH = 1.5
+MOST_STEPS = 8
+BEYOND = 2.0
+# What still waits when the load ends must be stored within this.
+HOLDS_DRAIN_S = 2.0
+START_TIMEOUT_S = 40.0
+DRAIN_S = 60.0
+# An acknowledgement that takes longer than this means that messages pile up: a device sends again after 5 s.
+HOLDS_P99_MS = 2_000
+
+
+class Step(Struct, kw_only=True):
+    """One load. stored_per_s: over the load's own time. shed: left out by the edge server, counted there; devices sent
+    them again. held_back: not made, because a device had too much under way. cpu: of one core, while it lasted."""
+
+    rate_per_s: float
+    seconds: float
+    stored_per_s: float
+    holds: bool
+    shed: int
+    held_back: int
+    repeated: int
+    reconnected: int
+    lost: int
+    alarms: int
+    alarms_lost: int
+    p50_alarm_ms: float | None
+    p99_alarm_ms: float | None
+    drain_s: float
+    edge_cpu_percent: float
+    broker_cpu_percent: float
+    load_cpu_percent: float
+
+
+class Figures(Struct, kw_only=True):
+    """messages_per_s: the most that was stored without shedding anything. connects_per_minute: TLS, registration and
+    first subscription of all devices at once. shed: over all steps. breaks_at_per_s: the lowest rate that was too much;
+    None when none was."""
+
+    devices: int
+    tls: bool
+    cores: int
+    messages_per_s: float
+    breaks_at_per_s: float | None
+    connects_per_minute: float
+    shed: int
+    lost: int
+    alarms: int
+    alarms_lost: int
+    edge_peak_rss_mb: float
+    steps: list[Step]
+
+
+def measure(devices: int, seconds: float, tls: bool) -> Figures:
+    """Everything that it starts has ended when this returns. Raises RuntimeError with the reason."""
+    needed = devices + SPARE_FILES
+    if (allowed := allow_files(needed)) < needed:
+        raise RuntimeError(f"{devices} devices need {needed} open files; this user may have {allowed}")
+    with tempfile.TemporaryDirectory(prefix="kinflow-load-") as folder:
+        members = [Member(DeviceId(f"bench-{number:05d}"), "agent") for number in range(devices)]
+        pki = Pki(Path(folder), [EDGE], members)
+        steps: list[Step] = []
+        connects: list[float] = []
+        with _Edge(Path(folder) / EDGE, pki) as edge:
+            rate = FIRST_RATE
+            while len(steps) < MOST_STEPS and all(step.holds for step in steps):
+                steps.append(_step(edge, pki if tls else None, devices, rate, seconds, connects))
+                rate *= GROWTH
+            if not steps[-1].holds:
+                beyond = steps[-1].rate_per_s * BEYOND
+                steps.append(_step(edge, pki if tls else None, devices, beyond, seconds, connects))
+            peak_mb = edge.peak_rss_mb()
+        held = [step.stored_per_s for step in steps if step.holds]
+        return Figures(
+            devices=devices,
+            tls=tls,
+            cores=len(os.sched_getaffinity(0)),
+            messages_per_s=max(held, default=0.0),
+            breaks_at_per_s=min((step.rate_per_s for step in steps if not step.holds), default=None),
+            connects_per_minute=round(60 * devices / min(connects)),
+            shed=sum(step.shed for step in steps),
+            lost=sum(step.lost for step in steps),
+            alarms=sum(step.alarms for step in steps),
+            alarms_lost=sum(step.alarms_lost for step in steps),
+            edge_peak_rss_mb=peak_mb,
+            steps=steps,
+        )
+
+
+def _step(  # noqa: PLR0917 (what makes a load)
+    edge: _Edge, pki: Pki | None, devices: int, rate: float, seconds: float, connects: list[float]
+) -> Step:
+    orders = Orders(
+        broker_port=edge.orders.mqtts_port if pki is not None else edge.orders.broker_port,
+        broker_password=(edge.home / "broker-password").read_text().strip(),
+        devices=devices,
+        rate=rate,
+        seconds=seconds,
+        drain_s=DRAIN_S,
+        gateway_port=edge.orders.port,
+        token=edge.token,
+        pki=str(pki.devices) if pki is not None else "",
+    )
+    shed, before, began = edge.shed(), edge.cpu_s(), time.monotonic()
+    report = run_load(orders)
+    took_s, after = time.monotonic() - began, edge.cpu_s()
+    connects.append(report.connect_s)
+    found = _found(edge.home / "edge.db", report)
+    numbered = {(source, boot): highest for source, boot, highest in report.numbered}
+    made = ((*key, seq) for key, highest in numbered.items() for seq in range(1, highest + 1))
+    alarms = {one for one in made if is_alarm(one[0], one[2])}
+    stored = len(found)
+    acked = sorted(float(one) for one in report.alarm_acked_ms)
+    p99 = percentile(acked, 0.99)
+    fresh_shed = edge.shed() - shed
+    return Step(
+        rate_per_s=round(rate, 1),
+        seconds=seconds,
+        stored_per_s=round(stored / (report.load_s + report.drain_s), 1),
+        holds=fresh_shed == report.held_back == 0 and report.drain_s <= HOLDS_DRAIN_S and (p99 or 0) <= HOLDS_P99_MS,
+        shed=fresh_shed,
+        held_back=report.held_back,
+        repeated=report.repeated,
+        reconnected=report.reconnected,
+        lost=sum(numbered.values()) - stored - report.unacknowledged,
+        alarms=len(alarms),
+        alarms_lost=len(alarms - found),
+        p50_alarm_ms=percentile(acked, 0.50),
+        p99_alarm_ms=p99,
+        drain_s=round(report.drain_s, 1),
+        edge_cpu_percent=round(100 * (after[0] - before[0]) / took_s, 1),
+        broker_cpu_percent=round(100 * (after[1] - before[1]) / took_s, 1),
+        load_cpu_percent=round(100 * report.cpu_s / took_s, 1),
+    )
+
+
+class _Edge:
+    """A real edge server with mosquitto and an authority, as a process of its own."""
+
+    def __init__(self, home: Path, pki: Pki) -> None:
+        self.home = home
+        self.orders = pair_edge.Orders(
+            edge=EDGE,
+            home=str(home),
+            members=[(one.device, one.role) for one in pki.members],
+            port=free_port(),
+            broker_port=free_port(),
+            mqtts_port=free_port(),
+        )
+        (home / "orders.json").write_bytes(msgspec.json.encode(self.orders))
+        with (home / "edge.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.pair_edge", str(home / "orders.json")],
+                cwd=ROOT,
+                env={**os.environ, "KINFLOW_HOME": str(home)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+
+    def __enter__(self) -> _Edge:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while "connected to" not in (self.home / "edge.log").read_text():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.__exit__()
+                raise RuntimeError("the edge server did not start: " + (self.home / "edge.log").read_text()[-1500:])
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    @property
+    def token(self) -> str:
+        return (self.home / "edge-token").read_text().strip()
+
+    def shed(self) -> int:
+        """What the edge server itself says that it left out so far."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.orders.port, timeout=30)) as connection:
+            connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {self.token}"})
+            found = re.search(r"^kinflow_shed_messages_total (\S+)", connection.getresponse().read().decode(), re.M)
+        assert found is not None
+        return int(float(found[1]))
+
+    def cpu_s(self) -> tuple[float, float]:
+        """CPU seconds so far: of the edge server, and of its broker."""
+        process = psutil.Process(self._process.pid)
+        times = [process.cpu_times(), *(child.cpu_times() for child in process.children(recursive=True))]
+        own, *others = (float(one.user + one.system) for one in times)
+        return own, sum(others)
+
+    def peak_rss_mb(self) -> float:
+        for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) / 1024, 1)
+        return 0.0
+
+
+def _found(path: Path, report: Report) -> set[tuple[str, str, int]]:
+    """The load's messages in the store."""
+    boots = {boot for _, boot, _ in report.numbered}
+    statement = "SELECT source, boot, seq FROM observations UNION ALL SELECT source, boot, seq FROM alarms"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as store:
+        return {row for row in store.execute(statement) if row[1] in boots}
+
+
+def plot(figures: Figures, path: Path) -> None:
+    """What was stored, left out, and how long alarms took, over the rate that was offered."""
+    import matplotlib as mpl  # noqa: PLC0415 (only a plot needs it, and only the dev extra has it)
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+
+    rates = [step.rate_per_s for step in figures.steps]
+    panels: Sequence[tuple[str, list[float], list[float] | None]] = (
+        ("messages stored a second", [step.stored_per_s for step in figures.steps], rates),
+        ("observations shed or held back", [float(step.shed + step.held_back) for step in figures.steps], None),
+        ("alarm to acknowledgement, p99, ms", [step.p99_alarm_ms or 0.0 for step in figures.steps], None),
+    )
+    figure, axes = plt.subplots(1, len(panels), figsize=(11, 3.2), constrained_layout=True)
+    for axis, (title, values, offered) in zip(axes, panels, strict=True):
+        if offered is not None:
+            axis.plot(rates, offered, "--", color="0.6", label="offered")
+        axis.plot(rates, values, "o-", color="#1f5fbf", label="measured")
+        for x, y in zip(rates, values, strict=True):
+            axis.annotate(f"{y:,.0f}", (x, y), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=8)
+        axis.set(title=title, xlabel="messages offered a second", ylim=(0, max(values) * 1.25 or 1.0))
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False, loc="lower right")
+    lost = f"{figures.alarms:,} alarms, {figures.alarms_lost} lost"
+    figure.suptitle(f"{figures.devices:,} devices by TLS on {figures.cores} cores, load included; {lost}", fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
