@@ -131,14 +131,7 @@ class EdgeServer:
         if options.joined is not None and peer is not None:
             options = replace(options, joined=_with_peer(options.joined, peer))
         self._host = _start_host(options) if options.broker is None else None
-        # No joined device goes by such a name, and so none can take these places on the broker.
-        name = f"{options.device}.{self._identity.boot[:8]}"
-        address = options.broker or self._host_address()
-        self._client: BrokerClient = Lanes(
-            PahoClient(address, name, death_will(self._identity, options.prefix)),
-            PahoClient(address, f"{name}.bulk"),
-            bulky(options.prefix),
-        )
+        self._client = _own_client(options, self._identity, options.broker or self._host_address())
         own_client, self._pair = self._client, None
         if options.joined is not None and peer is not None:
             self._pair = PairLink(peer, self._identity, own_client, options.joined, options.prefix)
@@ -360,6 +353,13 @@ class EdgeServer:
 
     def _remove_device(self, device: DeviceId) -> None:
         self._client.publish(PRESENCE.of(device, prefix=self._options.prefix), b"", PRESENCE.qos, retained=True)
+
+
+def _own_client(options: EdgeOptions, identity: Identity, address: BrokerAddress) -> BrokerClient:
+    """Our connections to our own broker. No joined device goes by such names, and so none can take their place."""
+    name = f"{options.device}.{identity.boot[:8]}"
+    urgent = PahoClient(address, name, death_will(identity, options.prefix))
+    return Lanes(urgent, PahoClient(address, f"{name}.bulk"), bulky(options.prefix))
 
 
 def _with_peer(joined: BrokerTls, peer: Peer) -> BrokerTls:
