@@ -22,6 +22,7 @@ from edge_server.context import EdgeContext
 from edge_server.errors import NotKnown, RequestInvalid
 from edge_server.gateway.answers import error_body, error_headers, status_of
 from edge_server.gateway.corrections import corrections_api
+from edge_server.gateway.description import describe
 from edge_server.gateway.feed import Feed
 from edge_server.gateway.guard import Door, Guard
 from edge_server.gateway.health import IngestWatch
@@ -126,7 +127,7 @@ class Gateway:
         @need("viewer")
         async def description() -> JSONResponse:
             """This API, described as OpenAPI 3.1."""
-            return JSONResponse(inner.openapi())
+            return JSONResponse(describe(inner, self.routes))
 
         inner.mount("/static", need("viewer")(StaticFiles(directory=DASHBOARD)), name="static")
 
