@@ -30,7 +30,10 @@ class RoadFile:
             with np.load(io.BytesIO(self._path.read_bytes()), allow_pickle=False) as data:
                 if bytes(data["calibration"]) != _fingerprint(calibration):
                     return None
-                seconds = data["seconds"].astype(np.float32)
+                stored = data["seconds"]
+                if stored.dtype.kind != "f":
+                    return None
+                seconds = stored.astype(np.float32)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -1,0 +1,102 @@
+"""The page's requests as OpenAPI 3.1. `python -m agent.page.description > docs/agent-openapi.json` writes it down."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from agent.page.requests import STATIC, Wish
+
+_ERROR = {"cause": {"type": "string"}, "advice": {"type": "string"}, "code": {"type": "string"}}
+_WORDS = {
+    200: "well",
+    400: "not understood",
+    401: "no token, or a wrong one",
+    403: "not this machine's own address or page",
+    404: "no such camera",
+    413: "larger than 16 KiB, or of no length",
+    422: "a road that can't be: the code says why",
+    503: "the camera has sent no picture yet",
+}
+_POINT = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+_CALIBRATION = {
+    "points": {"type": "array", "items": _POINT, "minItems": 4, "maxItems": 4},
+    "picture": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+    "road_width_m": {"type": "number"},
+    "visible_length_m": {"type": "number"},
+    "lanes": {"type": "integer"},
+    "calibrated": {"type": "boolean"},
+}
+_CAMERA = {
+    "camera": {"type": "string"},
+    "source": {"type": "string"},
+    "state": {"type": "string"},
+    "detail": {"type": "string"},
+}
+
+
+def describe() -> dict[str, Any]:
+    """Every request that the page answers, each with every status that it may have."""
+    (wish,), defined = msgspec.json.schema_components([Wish], ref_template="#/components/schemas/{name}")
+    camera = {
+        "type": "object",
+        "required": list(_CAMERA),
+        "properties": {**_CAMERA, "calibration": _object(_CALIBRATION)},
+    }
+    asks = {"requestBody": {"required": True, "content": {"application/json": {"schema": wish}}}}
+    one = {
+        "parameters": [{"name": "camera", "in": "path", "required": True, "schema": {"type": "string"}}],
+    }
+    seen = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
+    saved = {"application/json": {"schema": _object({"lanes": {"type": "integer"}})}}
+    listed = {"application/json": {"schema": {"type": "array", "items": camera}}}
+    paths: dict[str, Any] = {
+        "/api/cameras": {"get": {"summary": "The cameras.", **_answers(listed, 401, 403)}},
+        "/api/cameras/{camera}/snapshot.jpg": {
+            **one,
+            "get": {"summary": "The newest picture.", **_answers(seen, 401, 403, 404, 503)},
+        },
+        "/api/cameras/{camera}/preview": {
+            **one,
+            "post": {
+                "summary": "The road from above, as it would be.",
+                **asks,
+                **_answers(seen, 400, 401, 403, 404, 413, 422, 503),
+            },
+        },
+        "/api/cameras/{camera}/calibration": {
+            **one,
+            "put": {"summary": "Keep where the road lies.", **asks, **_answers(saved, 400, 401, 403, 404, 413, 422)},
+        },
+    }
+    for path, (_, kind) in STATIC.items():
+        file = {kind.partition(";")[0]: {"schema": {"type": "string"}}}
+        paths[path] = {"get": {"summary": "A file of the page.", "security": [], **_answers(file, 403)}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Kinflow agent's page", "version": "1"},
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": {**defined, "Error": _object(_ERROR)},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _answers(well: dict[str, Any], *others: int) -> dict[str, Any]:
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    answers = {"200": {"description": _WORDS[200], "content": well}}
+    return {
+        "responses": answers | {str(status): {"description": _WORDS[status], "content": error} for status in others}
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(describe(), indent=1))
