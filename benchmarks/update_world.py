@@ -61,6 +61,8 @@ class Device:
         self._agent: subprocess.Popen[bytes] | None = None
         self._updater: subprocess.Popen[bytes] | None = None
         self._agent_wanted = False
+        # As kinflow-update.path does; the kills want the updater to themselves.
+        self.watches_wishes = False
         self._start_at_s = 0.0
         self._restart_stamp = 0
         self._started_ms = 0
@@ -74,6 +76,11 @@ class Device:
         replace_link(self.places.current, f"versions/{manifest.version}")
         (self.places.folder / "root.json").write_bytes(root)
         return manifest.version
+
+    def set_source(self, place: str) -> None:
+        """update.source of kinflow.toml."""
+        path = self.places.home / "kinflow.toml"
+        path.write_text(path.read_text() + f'source = "{place}"\n')
 
     def _write_files(self, broker: BrokerAddress) -> None:
         for path in (self.launcher.parent, self.places.versions, self.places.folder):
@@ -115,6 +122,8 @@ class Device:
             self._agent = self._spawn("agent", "run", "--no-page")
         if self._updater is not None and self._updater.poll() is not None:
             self._updater = None
+        if self._updater is None and self.watches_wishes and self.places.wanted.exists():
+            self.update(None)
 
     def start_agent(self) -> None:
         self._agent_wanted, self._start_at_s = True, 0.0

@@ -82,6 +82,27 @@ def from_folder(
 
 
 @app.command()
+def model(
+    name: Annotated[str, typer.Argument(help="As it was released: NAME or FAMILY/NAME.")],
+    source: Annotated[str | None, typer.Option(help="An address or a folder; else the configured source.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to; else models/ in the state folder.")] = None,
+) -> None:
+    """Fetch a model's file, signed like a release."""
+    from node.update.bundle import is_safe  # noqa: PLC0415
+    from node.update.opening import open_targets  # noqa: PLC0415
+
+    if not is_safe(name):
+        raise UpdateNotPossible(detail=f"{name[:80]!r} is no model's name")
+    home = find_home()
+    targets = open_targets(home, load(home).settings, source or "")
+    targets.refresh()
+    found = targets.find(f"models/{name}")
+    if found is None:
+        raise UpdateNotPossible(detail=f"the source has no model {name}")
+    typer.echo(targets.download(found, out or home / "models" / name))
+
+
+@app.command()
 def status(as_json: AsJson = False) -> None:
     """Tell which version runs, how far an update is, and how the last one ended."""
     home = find_home()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from pathlib import Path
-from typing import Any
 
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root
 
 from node.config.schema import Settings
 from node.errors import UpdateNotPossible, UpdateUntrusted
+from node.trust.credentials import load
 from node.update.places import find_prefix
-from node.update.source import open_source
+from node.update.source import FirstSource, HttpSource, Source, open_source
 from node.update.targets import Targets
 
 ROOT_NAME = "root.json"
@@ -22,16 +20,19 @@ MIRROR = "/updates/"
 
 def open_targets(home: Path, settings: Settings, place: str = "") -> Targets:
     """place: an address or a folder; empty for the configured source, else the mirror of the edge that was joined."""
-    place, tls = place or settings.update.source, None
-    credentials = _credentials(home)
-    if credentials is not None:
-        mirror = f"https://{credentials.hosts[0]}:{credentials.http_port}{MIRROR}"
-        place = place or mirror
-        if place.startswith(tuple(f"https://{host}:{credentials.http_port}/" for host in credentials.hosts)):
-            tls = credentials.tls()
-    if not place:
+    place = place or settings.update.source
+    source = open_source(place) if place else edge_mirror(home)
+    return Targets(home / "update" / "tuf", source, root_of_trust(home))
+
+
+def edge_mirror(home: Path) -> Source:
+    """The mirror of the edge server that this device has joined, or of its pair. Raises UpdateNotPossible (KF183)."""
+    credentials = load(home)
+    if credentials is None:
         raise UpdateNotPossible(detail="no source is set (update.source), and this device has joined no edge server")
-    return Targets(home / "update" / "tuf", open_source(place, tls), root_of_trust(home))
+    tls = credentials.tls()
+    hosts = (f"[{host}]" if ":" in host else host for host in credentials.hosts)
+    return FirstSource([HttpSource(f"https://{host}:{credentials.http_port}{MIRROR}", tls) for host in hosts])
 
 
 def root_of_trust(home: Path) -> bytes:
@@ -65,9 +66,3 @@ def _installed_root() -> tuple[Path, ...]:
         return (find_prefix() / "bin" / "system" / ROOT_NAME,)
     except UpdateNotPossible:
         return ()
-
-
-def _credentials(home: Path) -> Any:
-    if not os.access(home / "trust" / "joined.json", os.R_OK):
-        return None
-    return importlib.import_module("node.trust.credentials").load(home)  # only a joined device needs it

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +25,8 @@ class Source(Protocol):
     """`name` is what people call it. read(path, offset) yields bytes from `offset` on; raises DownloadHTTPError (404:
     not there), DownloadError or OSError."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def read(self, path: str, offset: int = 0) -> Iterator[bytes]: ...
 
@@ -57,7 +58,8 @@ class HttpSource:
         self._base = base if base.endswith("/") else f"{base}/"
         self._opener = urllib.request.OpenerDirector()
         for handler in (
-            urllib.request.ProxyHandler(),
+            # An edge server is in this network, and whatever proxy leads out of it does not lead there.
+            urllib.request.ProxyHandler({} if tls is not None else None),
             urllib.request.HTTPHandler(),
             urllib.request.HTTPSHandler(context=tls or ssl.create_default_context()),
             urllib.request.HTTPRedirectHandler(),
@@ -89,6 +91,31 @@ class HttpSource:
                 skip = 0
 
 
+class FirstSource:
+    """Several mirrors of one site (an edge server and its pair): the first that answers, and then that one."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources = list(sources)
+
+    @property
+    def name(self) -> str:
+        return self._sources[0].name
+
+    def read(self, path: str, offset: int = 0) -> Iterator[bytes]:
+        for number, source in enumerate(self._sources):
+            try:
+                chunks = source.read(path, offset)
+            except DownloadHTTPError:
+                raise
+            except (DownloadError, OSError):
+                if number + 1 == len(self._sources):
+                    raise
+                continue
+            self._sources.insert(0, self._sources.pop(number))
+            return chunks
+        raise AssertionError("a site has one mirror at least")
+
+
 class Fetcher(FetcherInterface):
     """A source as python-tuf asks for it; its addresses are paths below the source."""
 
@@ -102,10 +129,10 @@ class Fetcher(FetcherInterface):
             raise DownloadError(str(error)) from error
 
 
-def open_source(place: str, tls: ssl.SSLContext | None = None) -> Source:
+def open_source(place: str) -> Source:
     """An address (https://…, http://…) or a folder. Raises UpdateUnreachable (KF181) when it is neither."""
     if place.startswith(("https://", "http://")):
-        return HttpSource(place, tls if place.startswith("https://") else None)
+        return HttpSource(place)
     if Path(place).is_dir():
         return FolderSource(Path(place))
     raise UpdateUnreachable(source=place or "the source", detail="it is no address and no folder that is there")

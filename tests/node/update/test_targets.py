@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import shutil
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +16,26 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import Metadata, Root
 
-from node.errors import BundleDamaged, DiskSpaceLow, UpdateExpired, UpdateOlder, UpdateUnreachable, UpdateUntrusted
+from node.clock import SystemClock
+from node.errors import (
+    BundleDamaged,
+    DiskSpaceLow,
+    UpdateExpired,
+    UpdateNotPossible,
+    UpdateOlder,
+    UpdateUnreachable,
+    UpdateUntrusted,
+)
+from node.trust.authority import Authority
+from node.trust.certificates import pem
+from node.trust.credentials import Joined, save
+from node.trust.csr import make_csr, read_csr
+from node.trust.keys import new_key
 from node.update import targets as module
-from node.update.source import FolderSource, HttpSource, open_source
+from node.update.opening import edge_mirror
+from node.update.source import FirstSource, FolderSource, HttpSource, open_source
 from node.update.targets import Targets
+from protocol.ids import DeviceId
 from tests.node.update.conftest import Maintainer, signer
 
 PATH = "kinflow/1.1/x86_64.tar"
@@ -43,12 +60,16 @@ def fetch(device: Targets, to: Path) -> Path:
 
 
 @contextmanager
-def serve(folder: Path, handler: type[http.server.SimpleHTTPRequestHandler]) -> Iterator[str]:
+def serve(
+    folder: Path, handler: type[http.server.SimpleHTTPRequestHandler], tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}/"
     finally:
         server.shutdown()
         thread.join()
@@ -226,3 +247,44 @@ def test_a_folder_gives_nothing_from_outside_of_it(tmp_path: Path) -> None:
             source.read(path)
     with pytest.raises(UpdateUnreachable):
         open_source("ftp://example.org/")
+
+
+def test_where_one_mirror_is_away_the_other_answers(
+    tmp_path: Path, tar: Path, maintainer: Maintainer, device: Callable[..., Targets]
+) -> None:
+    with serve(maintainer.public, Quiet) as address:
+        away = HttpSource("http://127.0.0.1:9/")
+        seen = device(FirstSource([away, HttpSource(address)]))
+        assert seen.refresh().version == "1.1"
+        assert fetch(seen, tmp_path).read_bytes() == tar.read_bytes()
+    with pytest.raises(UpdateUnreachable):
+        device(FirstSource([away, HttpSource(address)])).refresh()
+
+
+def test_a_joined_device_fetches_from_its_edge_by_the_sites_root(
+    tmp_path: Path, tar: Path, maintainer: Maintainer
+) -> None:
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "updates").symlink_to(maintainer.public)
+    now_ms = SystemClock().wall_ms()
+    authority = Authority(tmp_path / "authority", DeviceId("edge-1"), now_ms)
+    authority.ensure_server(["127.0.0.1"], now_ms)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.folder / "server.pem", authority.folder / "server.key")
+    with serve(tmp_path / "served", Quiet, context) as address:
+        join(tmp_path / "home", authority, int(address.rstrip("/").rpartition(":")[2]), now_ms)
+        seen = Targets(tmp_path / "device", edge_mirror(tmp_path / "home"), maintainer.root)
+        assert seen.refresh().version == "1.1"
+        stranger = HttpSource(f"{address}updates/")
+        with pytest.raises(UpdateUnreachable, match="certificate"):
+            Targets(tmp_path / "other", stranger, maintainer.root).refresh()
+    with pytest.raises(UpdateNotPossible):
+        edge_mirror(tmp_path / "nobody")
+
+
+def join(home: Path, authority: Authority, port: int, now_ms: int) -> None:
+    key, device = new_key(), DeviceId("pi-1")
+    certificate = pem(authority.issue(read_csr(make_csr(key, device, "agent")), now_ms)).decode()
+    facts = Joined(device=device, edge=authority.edge, role="agent", hosts=("127.0.0.1",), http_port=port)
+    home.mkdir()
+    save(home / "trust", key, certificate, authority.ca, facts)
