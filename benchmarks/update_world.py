@@ -30,6 +30,7 @@ from securesystemslib.signer import CryptoSigner
 
 import firmware_configs
 from firmware_configs.release.repository import Holders, Repository
+from node.broker.address import format_broker
 from node.broker.port import BrokerAddress
 from node.child import dying_with_parent
 from node.update import bundle
@@ -63,6 +64,7 @@ class Device:
         self._agent_wanted = False
         # As kinflow-update.path does; the kills want the updater to themselves.
         self.watches_wishes = False
+        self._spawned: list[subprocess.Popen[bytes]] = []
         self._start_at_s = 0.0
         self._restart_stamp = 0
         self._started_ms = 0
@@ -98,7 +100,7 @@ class Device:
         for number in range(20):
             writer.write(np.full((120, 160, 3), 90 + number, np.uint8))
         writer.release()
-        url = f"mqtt://{broker.username}:{broker.password}@{broker.host}:{broker.port}"
+        url = format_broker(broker, with_password=True)
         (self.places.home / "kinflow.toml").write_text(
             f'[device]\nid = "bench-device"\n[broker]\nurl = "{url}"\n[log]\nlevel = "warning"\n'
             f'[[agent.cameras]]\nid = "{CAMERA}"\nsource = "{clip}"\n'
@@ -151,13 +153,18 @@ class Device:
     def stop(self) -> None:
         self._agent_wanted = False
         self.kill("power")
+        for process in self._spawned:
+            self._end(process, signal.SIGKILL)
+        self._spawned.clear()
 
     def _spawn(self, *words: str) -> subprocess.Popen[bytes]:
         environment = clean_environment(KINFLOW_HOME=str(self.places.home))
         environment = {name: value for name, value in environment.items() if name != "KINFLOW_PREFIX"}
         with self._log.open("ab") as log:
             command = dying_with_parent([str(self.launcher), *words])
-            return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            self._spawned.append(process)
+            return process
 
     @staticmethod
     def _end(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> None:

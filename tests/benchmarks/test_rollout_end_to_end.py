@@ -1,4 +1,4 @@
-"""From the edge server's rollout to a device that runs the new version: real processes but for the edge's own thread."""
+"""From the edge server's rollout to a device that runs the new version: a real device, and the real edge server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAME = DeviceId("bench-device")
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[BrokerAddress]:
-    host = start_broker("auto", tmp_path / "broker", free_port(), "a password")
+    host = start_broker("auto", tmp_path / "broker", free_port(), "rollout-password")
     yield host.address
     host.stop()
 
@@ -57,13 +57,15 @@ def edge(tmp_path: Path, broker: BrokerAddress, maintainer: Maintainer) -> Itera
 @pytest.fixture
 def device(tmp_path: Path, broker: BrokerAddress, maintainer: Maintainer, edge: EdgeServer) -> Iterator[Device]:
     device = Device(tmp_path / "device", broker)
-    device.install(maintainer.bundle("1.0"), maintainer.root)
-    device.set_source(f"http://127.0.0.1:{edge.context.port}/updates/")
-    device.watches_wishes = True
-    device.start_agent()
-    assert device.comes_up() is not None, device.log_tail()
-    yield device
-    device.stop()
+    try:
+        device.install(maintainer.bundle("1.0"), maintainer.root)
+        device.set_source(f"http://127.0.0.1:{edge.context.port}/updates/")
+        device.watches_wishes = True
+        device.start_agent()
+        assert device.comes_up() is not None, device.log_tail()
+        yield device
+    finally:
+        device.stop()
 
 
 def until(device: Device, condition: Callable[[], bool]) -> None:
