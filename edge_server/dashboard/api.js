@@ -54,5 +54,12 @@ export const api = {
   makeToken: (token) => call("POST", "tokens", token),
   revokeToken: (token) => call("DELETE", `tokens/${id(token)}`),
   audit: (limit, before) => call("GET", `audit?limit=${limit}${before ? `&before=${before}` : ""}`),
+  trust: () => call("GET", "trust"),
+  makeCode: (said) => call("POST", "trust/codes", said),
+  approveJoin: (request) => call("POST", `trust/requests/${id(request)}/approve`),
+  refuseJoin: (request) => call("POST", `trust/requests/${id(request)}/refuse`),
+  revokeDevice: (device) => call("POST", `trust/devices/${id(device)}/revoke`),
+  renameDevice: (device, name) => call("POST", `trust/devices/${id(device)}/rename`, { name }),
+  replaceDevice: (device) => call("POST", `trust/devices/${id(device)}/replace`, {}),
   relearn: (camera) => call("POST", `cameras/${id(camera)}/relearn-road`),
 };

@@ -25,7 +25,7 @@ export class Devices {
       $("devices-blank"),
       devices.length
         ? more
-        : "No device has joined yet. Run kinflow agent run on a device in this network: it finds this server by itself, or takes its address.",
+        : "No device is here yet. Make a code under “Devices joining”, type it on the device (kinflow join CODE), then start kinflow agent run.",
     );
     keyed($("devices"), devices, (one) => one.id, make, (row, one) => this.#update(row, one, cameras.get(one.id) ?? []));
   }

@@ -24,7 +24,7 @@ export class Form {
 
   /**
    * fields: {name, label, type, options, value, autocomplete, minlength, min, max}. save(values) is awaited; its error is
-   * shown and the dialog stays. It may return {shown: text} to show a secret once.
+   * shown and the dialog stays. It may return {shown: text} to show a secret once, with a picture of it.
    */
   ask({ title, text = "", ok, fields = [], save }) {
     say(this.title, title);
@@ -56,10 +56,10 @@ export class Form {
     }
   }
 
-  #show({ shown, text }) {
+  #show({ shown, text, picture = null }) {
     say(this.text, text);
     const secret = el("input", { type: "text", readonly: "", value: shown, class: "secret", "aria-label": "Shown once" });
-    this.fields.replaceChildren(secret);
+    this.fields.replaceChildren(secret, ...(picture ? [picture] : []));
     this.ok.hidden = true;
     say(this.cancel, "Done");
     secret.focus();

@@ -13,6 +13,7 @@ import { Events } from "./events.js";
 import { Form } from "./form.js";
 import { History } from "./history.js";
 import { CityMap } from "./map.js";
+import { Joining } from "./joining.js";
 import { Me } from "./me.js";
 import { Model } from "./model.js";
 import { People } from "./people.js";
@@ -40,10 +41,12 @@ const me = new Me(form);
 const people = new People(form, loadAdmin);
 const programs = new Programs(form, loadAdmin);
 const audit = new Audit();
+const joining = new Joining(form, () => me.known?.role);
 let site = null;
 
 /** What only an admin sees is asked for only by one. */
 function loadAdmin() {
+  joining.load();
   if (me.known?.role !== "admin") return;
   people.load();
   programs.load();

@@ -34,6 +34,10 @@ from edge_server.store.file import open_store
 from edge_server.store.reader import StoreReader
 from edge_server.store.rows import LogEntry
 from edge_server.store.writer import StoreWriter
+from edge_server.trust.parts import TrustParts
+from edge_server.trust.trust import EdgeTrust, TrustOptions
+from edge_server.trust.watch import Broker as TrustBroker
+from edge_server.trust.watch import TrustWatch
 from edge_server.updates.mirror import Mirror
 from edge_server.updates.rollout_store import RolloutStore
 from edge_server.updates.service import UpdateService
@@ -170,6 +174,16 @@ class DemoEdge:
             self.clock,
             lambda text, bad: None,
         )
+        self.trust = EdgeTrust(folder, EDGE, self.clock, TrustOptions(host="192.0.2.7", addresses=("192.0.2.7",)))
+        self.put_out: list[DeviceId] = []
+        watch = TrustWatch(
+            self.trust,
+            TrustBroker(lambda: None, self.put_out.append),
+            self._identity(EDGE),
+            lambda entry: None,
+            lambda alarm: None,
+            lambda device: None,
+        )
         self.context = EdgeContext(
             version="0.1.0",
             device=EDGE,
@@ -185,6 +199,7 @@ class DemoEdge:
             remove_device=self.remove,
             configure=self._configure,
             updates=self.updates,
+            trust=TrustParts(self.trust, watch),
         )
 
     def _configure(self, device: DeviceId, name: str, arguments: Mapping[str, str]) -> MessageId:
@@ -198,6 +213,7 @@ class DemoEdge:
         self.accounts.close()
         self._store.close()
         self.updates.stop()
+        self.trust.close()
 
     def _submit(self, job: Callable[[sqlite3.Connection], T]) -> Future[T]:
         done: Future[T] = Future()
