@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sqlite3
 import threading
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +22,7 @@ from node.outbox.outbox import Outbox
 from node.outbox.store import OutboxStore
 from node.service.heart import Heart
 from node.service.notify import find_manager
+from node.stopping import on_stop_signals
 from node.trust.keeper import CHECK_TRUST
 from node.trust.membership import Membership
 
@@ -51,8 +51,7 @@ def run_agent(options: AgentOptions) -> None:
         fast=options.fast,
         beat=heart.of("looking"),
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: service.stop())
+    on_stop_signals(service.stop)
     member = Membership(options.home, service.rename) if options.credentials is not None else None
     client = PahoClient(
         member.brokers if member is not None else options.broker,

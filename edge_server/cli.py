@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import signal
 import socket
 import threading
 from dataclasses import asdict
@@ -17,11 +15,14 @@ import msgspec
 import typer
 
 from edge_server.accounts import cli as accounts_cli
+from edge_server.backup import cli as backup_cli
+from edge_server.own_id import own_id
 from edge_server.trust.cli import add_commands
 from node.config.load import load
 from node.config.schema import Edge, Settings
 from node.home import find_home
-from protocol.ids import DeviceId, SiteId, device_id
+from node.stopping import on_stop_signals
+from protocol.ids import DeviceId, SiteId
 from protocol.site import Site, load_site
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Gather, decide, steer and show.", add_completion=False, no_args_is_help=True)
 app.add_typer(accounts_cli.user, name="user")
 app.add_typer(accounts_cli.token, name="token")
+app.add_typer(backup_cli.app, name="backup")
+app.command(name="restore")(backup_cli.bring_back)
 
 DATABASE = "edge.db"
 SITE = "site.toml"
@@ -52,7 +55,7 @@ def run(  # noqa: PLR0917 (a command's options)
     name: Annotated[str | None, typer.Option("--id", help="This edge server's id on the wire.")] = None,
     home: Home = None,
 ) -> None:
-    """Run until Ctrl-C or SIGTERM."""
+    """Run until Ctrl-C, SIGTERM or SIGHUP."""
     from edge_server.server import EdgeServer  # noqa: PLC0415 (the other commands need none of it)
     from node.logs import configure_logs  # noqa: PLC0415
 
@@ -72,8 +75,7 @@ def run(  # noqa: PLR0917 (a command's options)
     settings = load(folder, flags=flags).settings
     configure_logs("edge", folder, settings.log.level)
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    on_stop_signals(stopping.set)
     EdgeServer(_options(folder, settings)).run(stopping)
 
 
@@ -155,7 +157,7 @@ def _options(home: Path, settings: Settings) -> EdgeOptions:
 
     edge, days = settings.edge, float(settings.edge.retention_days)
     path = Path(edge.site) if edge.site else home / SITE
-    device = own_id(settings.device.id)
+    device = own_id(settings.device.id, home)
     return EdgeOptions(
         home=home,
         database=_database(home, settings),
@@ -176,7 +178,15 @@ def _options(home: Path, settings: Settings) -> EdgeOptions:
         home_assistant=settings.home_assistant.prefix if settings.home_assistant.enabled else "",
         update_source=settings.update.source,
         serve_bytes_s=settings.update.serve_kbytes_s * 1000,
-        limits=Limits(observations_days=days, events_days=days, signal_log_days=days, gaps_days=days),
+        limits=Limits(
+            observations_days=days,
+            events_days=days,
+            signal_log_days=days,
+            gaps_days=days,
+            size_mb=edge.max_store_gb * 1000,
+        ),
+        backup=settings.backup,
+        power=settings.power,
     )
 
 
@@ -186,14 +196,6 @@ def _names(device: DeviceId, edge: Edge) -> frozenset[str]:
 
     host = socket.gethostname()
     return frozenset({host, f"{host}.local", f"{device}.local", edge.host, *edge.hosts, *lan_addresses()})
-
-
-def own_id(configured: str) -> DeviceId:
-    """An agent may run on the same machine under the configured id: the edge server's own begins with `edge`."""
-    if configured.startswith("edge"):
-        return device_id(configured)
-    name = configured or re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-")
-    return device_id(f"edge-{name}"[:63])
 
 
 def _reader(home: Path | None) -> StoreReader:

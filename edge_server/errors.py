@@ -229,3 +229,33 @@ class MoveRefused(KinflowError):
     status = 422
     cause = "The device can't be sent there: {detail}."
     advice = "Make a code on the other edge server (`kinflow edge code --approved`), and give it with its address."
+
+
+class BackupTruncated(KinflowError):
+    number = 225
+    cause = "The backup {path} is cut off: its end is missing."
+    advice = "Take an older one; what wrote or copied this one was interrupted, or its disk was full."
+
+
+class BackupDamaged(KinflowError):
+    number = 226
+    cause = "The backup {path} is damaged: {detail}."
+    advice = "Take another one: nothing of it was restored. `kinflow edge backup verify FILE` tells which are whole."
+
+
+class PassphraseWrong(KinflowError):
+    number = 227
+    cause = "The passphrase does not open the backup {path}."
+    advice = "Try again with the one that it was made with; without it nobody can read it."
+
+
+class BackupFailed(KinflowError):
+    number = 228
+    cause = "No backup was made in {path}: {detail}."
+    advice = "Correct the cause and run `kinflow edge backup` again; the backups before it are as they were."
+
+
+class StoreRestored(KinflowError):
+    number = 229
+    cause = "The store was restored from a backup: what came from {since} to {until} is not in it."
+    advice = "Devices had been told that it was stored, and no longer have it. Nothing to do but to know it."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import threading
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from edge_server.accounts.file import FILE_NAME as ACCOUNTS_FILE
 from edge_server.beacon import EVERYWHERE, Beacon, lan_addresses
 from edge_server.bundles import shelf
 from edge_server.bus import Bus
+from edge_server.closet import Closet
 from edge_server.context import EdgeContext
 from edge_server.events import BrokerLink, HeartbeatReceived, ObservationReceived
 from edge_server.gateway.app import Gateway
@@ -51,6 +53,7 @@ from node.broker.port import BrokerAddress, BrokerClient, BrokerHost
 from node.broker.tls import MQTTS_PORT, BrokerTls
 from node.clock import Clock, SystemClock
 from node.config.load import is_loopback
+from node.config.schema import Backup, Power
 from node.file_lock import hold_state
 from node.identity import Identity
 from node.link import death_will
@@ -68,6 +71,8 @@ from protocol.topics import DEFAULT_PREFIX, PRESENCE, SIGNAL_COMMAND
 
 OPEN_FILES = 65_536
 BROKER_LOOK_S = 1.0
+# Good-byes, the last commit and the fold of the log into the store; a service manager waits longer than this.
+STOP_LIMIT_S = 30.0
 # Writing waits for a disk; what steers may not wait for anything.
 LOOP_LIMITS_S = {"ingest": 60.0, "signals": 10.0, "gateway": 30.0, "broker": 60.0}
 
@@ -104,13 +109,15 @@ class EdgeOptions:
     update_source: str = ""
     serve_bytes_s: int = 0
     limits: Limits = field(default_factory=Limits)
+    backup: Backup = field(default_factory=Backup)
+    power: Power = field(default_factory=Power)
 
 
 class EdgeServer:
     """start() returns once the door is open; stop() ends it all in good order. Raises PortInUse (KF48), StateInUse
     (KF53), StoreNewer (KF51), or what starting a broker raises."""
 
-    def __init__(self, options: EdgeOptions, clock: Clock | None = None) -> None:
+    def __init__(self, options: EdgeOptions, clock: Clock | None = None) -> None:  # noqa: PLR0915 (all its parts)
         # Before anything is started: what names the service manager is not for our children.
         self._heart = Heart(LOOP_LIMITS_S, find_manager(), clock)
         check_port_free(options.host, options.port)
@@ -226,6 +233,8 @@ class EdgeServer:
         tls = None if options.host in PLAIN_HOSTS else trust.server_context()
         self._gateway = GatewayServer(gateway, options.host, options.port, tls)
         self._scheme = "http" if tls is None else "https"
+
+        self._closet = self._equip(options)
         self._beacon = None
         if self._host is not None and options.joined is not None and not is_loopback(options.joined.bind):
             self._beacon = Beacon(options.device, options.host, options.joined.port, options.port)
@@ -238,6 +247,7 @@ class EdgeServer:
         self._trust.watch.start()
         self._client.start()
         self._updates.start()
+        self._closet.start()
         if self._beacon is not None:
             self._beacon.start()
         self._heart.start()
@@ -249,6 +259,7 @@ class EdgeServer:
 
     def stop(self) -> None:
         self._heart.stop()
+        self._closet.stop()
         if self._beacon is not None:
             self._beacon.stop()
         self._gateway.stop()
@@ -270,14 +281,36 @@ class EdgeServer:
         self.start()
         failing = False
         try:
-            while not stopping.wait(BROKER_LOOK_S):
+            while not (stopping.wait(BROKER_LOOK_S) or self._closet.end.is_set()):
                 self._heart.beat("broker")
                 self._health_file.tell(self._client.connected)
                 failing = self._revive_broker(failing)
                 if self._pair is not None and (alarm := self._pair.look()) is not None:
                     self._worker.report(alarm)
         finally:
+            patience = threading.Timer(STOP_LIMIT_S, self._give_up)
+            patience.daemon = True
+            patience.start()
             self.stop()
+            patience.cancel()
+            self._closet.after_end()
+
+    def _give_up(self) -> None:
+        """What hangs must not eat the battery. The store is a log that any moment leaves whole."""
+        log.error("stopping took too long; ending as it is", limit_s=STOP_LIMIT_S)
+        self._closet.after_end()
+        os._exit(1)
+
+    def _equip(self, options: EdgeOptions) -> Closet:
+        return Closet(
+            options.home,
+            options.device,
+            options.backup,
+            options.power,
+            self._identity.clock,
+            self._worker.alarm,
+            self._worker.submit,
+        )
 
     def _open_trust(self, options: EdgeOptions, peer: Peer | None) -> EdgeTrust:
         own = tuple(lan_addresses()) if options.host == EVERYWHERE else (options.host,)

@@ -318,3 +318,39 @@ class NotServedYet(KinflowError):
     advice = (
         "Let it listen beyond this machine ([edge] allow_lan and host in kinflow.toml), start it once, and ask again."
     )
+
+
+class HomeOccupied(KinflowError):
+    number = 194
+    cause = "The state folder {path} can't be restored into: {detail}."
+    advice = "Name another with --home, or move what is there aside with --aside."
+
+
+class OnBattery(KinflowError):
+    number = 195
+    cause = "The mains are out: this machine runs on battery ({charge})."
+    advice = "Nothing to do while it lasts; when the battery is low Kinflow stops in good order."
+
+
+class BatteryLow(KinflowError):
+    number = 196
+    cause = "The battery is low ({charge}): Kinflow stops in good order."
+    advice = "Bring the mains back and start the machine; devices keep what they have until then."
+
+
+class UpsSilent(KinflowError):
+    number = 197
+    cause = "The UPS {source} does not answer: {detail}."
+    advice = "Check that its service runs and that power.source names it; a cut of the mains would go unnoticed."
+
+
+class TimeNotSettable(KinflowError):
+    number = 198
+    cause = "The system's clock was not set: {detail}."
+    advice = "`kinflow time show` lists what knows the time; setting it needs root (sudo kinflow time set)."
+
+
+class LicenceForbidden(KinflowError):
+    number = 199
+    cause = "{count} installed packages are under a licence that Kinflow does not bring along: {packages}."
+    advice = "Remove them from this environment, or install what depends on them apart; see docs/privacy.md."

@@ -20,6 +20,7 @@ from typing import BinaryIO
 from node.backoff import backoff_s
 from node.child import dying_with_parent
 from node.errors import ProcessNotReady
+from node.stopping import stop_signals
 
 POLL_S = 0.05
 TERM_PATIENCE_S = 3.0
@@ -78,7 +79,7 @@ class Supervisor:
         on_ready is called once all children are ready. Raises ProcessNotReady (KF45) when one never was. On return, and
         on any error, every child has ended.
         """
-        handlers = {one: signal.signal(one, self._on_signal) for one in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {one: signal.signal(one, self._on_signal) for one in stop_signals()}
         try:
             for running in self._running:
                 self._start(running)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 import webbrowser
@@ -18,6 +17,7 @@ from node.broker.address import parse_broker
 from node.config.load import load
 from node.home import find_home
 from node.logs import configure_logs
+from node.stopping import on_stop_signals
 
 app = typer.Typer(help="A simulated city, and all of Kinflow around it.", add_completion=False, no_args_is_help=True)
 
@@ -132,8 +132,7 @@ def simulate(
         emergency=emergency,
     )
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_stop_signals(stop.set)
     CityProcess(options, SystemClock()).run(stop)
 
 

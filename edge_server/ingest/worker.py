@@ -124,6 +124,10 @@ class IngestWorker:
         can be stored."""
         self._inbox.put(Arrival(alarm, self._clock.wall_ms(), self._clock.monotonic_ms()), precious=True)
 
+    def alarm(self, name: str, error: KinflowError, active: bool) -> None:
+        """Raise or clear an alarm of the edge server's own, from any thread."""
+        self._raise(name, error, active)
+
     def _run(self) -> None:
         while not self._stopping.is_set() or len(self._inbox):
             self._beat()

@@ -123,7 +123,7 @@ def seen(home: Home = None) -> None:
 
 @contextmanager
 def _opened(home: Path | None) -> Iterator[tuple[EdgeTrust, Operator]]:
-    from edge_server.cli import own_id  # noqa: PLC0415
+    from edge_server.own_id import own_id  # noqa: PLC0415
     from edge_server.trust.operator import Operator  # noqa: PLC0415
     from edge_server.trust.trust import EdgeTrust, TrustOptions  # noqa: PLC0415
     from node.clock import SystemClock  # noqa: PLC0415
@@ -136,7 +136,7 @@ def _opened(home: Path | None) -> Iterator[tuple[EdgeTrust, Operator]]:
         life_days=settings.trust.certificate_days,
         code_minutes=settings.trust.code_minutes,
     )
-    trust = EdgeTrust(folder, own_id(settings.device.id), SystemClock(), options, serves=False)
+    trust = EdgeTrust(folder, own_id(settings.device.id, folder), SystemClock(), options, serves=False)
     try:
         yield trust, Operator(trust, f"{getpass.getuser()}@{socket.gethostname()}")
     finally:

@@ -39,6 +39,7 @@ class Edge(Struct, frozen=True, kw_only=True):
     site: str = ""
     database: str = ""
     retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    max_store_gb: Annotated[float, Meta(ge=0.05, le=100_000.0)] = 4.0
 
 
 class Camera(Struct, frozen=True, kw_only=True):
@@ -81,6 +82,26 @@ class Update(Struct, frozen=True, kw_only=True):
     serve_kbytes_s: Annotated[int, Meta(ge=0, le=10_000_000)] = 4_000
 
 
+class Backup(Struct, frozen=True, kw_only=True):
+    """folder: "" makes no backups by itself. key_file: holds the passphrase, in its first line."""
+
+    folder: str = ""
+    every_hours: Annotated[float, Meta(ge=0.01, le=8_760.0)] = 24.0
+    keep: Annotated[int, Meta(ge=1, le=1_000)] = 7
+    key_file: str = ""
+
+
+class Power(Struct, frozen=True, kw_only=True):
+    """source: nut://host:port/ups, file:/path, or "" for no UPS. on_battery: what the file holds while the mains are
+    out. low_after_s: a source that knows no charge counts as low after so long on battery."""
+
+    source: Annotated[str, Meta(max_length=500)] = ""
+    on_battery: Annotated[str, Meta(max_length=100)] = "1"
+    low_percent: Annotated[float, Meta(ge=0.0, le=100.0)] = 20.0
+    low_after_s: Annotated[float, Meta(ge=1.0, le=86_400.0)] = 300.0
+    shutdown_command: Annotated[str, Meta(max_length=500)] = ""
+
+
 class HomeAssistant(Struct, frozen=True, kw_only=True):
     enabled: bool = False
     prefix: TopicPrefix = "homeassistant"
@@ -105,5 +126,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     hardware: Hardware = Hardware()
     update: Update = Update()
     trust: Trust = Trust()
+
+    backup: Backup = Backup()
+    power: Power = Power()
     home_assistant: HomeAssistant = HomeAssistant()
     log: Log = Log()
