@@ -54,6 +54,8 @@ from node.update.targets import Targets
 
 WATCH_EVERY_S = 0.25
 STARTS_LIMIT = 3
+# How long the services may take to leave a version that is taken back, before it is deleted all the same.
+REVERT_MS = 60_000
 
 log = logging.getLogger(__name__)
 
@@ -325,23 +327,17 @@ class Runner:
         if self.places.in_use() in {effect.bad, None}:
             replace_link(self.places.current, f"versions/{effect.version}")
         self._ask_for_restart()
-        # A store that its process still holds is brought back by the boot selector before the old version opens it.
-        noted = schemas.load(self.places.schemas(effect.version))
-        _, left = schemas.step_down(self.places.home, noted)
-        if not left and not self._holds_stores(noted):
+        # Nothing is taken from under a process that still runs. The boot selector brings the stores back before it
+        # starts the old version; here that is done for those that no process opens.
+        deadline_ms = self.clock.monotonic_ms() + REVERT_MS
+        while self._running() == effect.bad and self.clock.monotonic_ms() < deadline_ms:
+            self.sleep(WATCH_EVERY_S)
+        _, left = schemas.step_down(self.places.home, schemas.load(self.places.schemas(effect.version)))
+        if not left:
             remove_durably(self.places.schemas(effect.version))
         self._remove_downloads()
         if effect.bad != self.places.in_use():
             remove_version(self.places, effect.bad)
-
-    def _holds_stores(self, noted: schemas.Schemas) -> bool:
-        """Whether a process of the version that is left may still write to a store."""
-        for name in noted:
-            try:
-                lock_beside(self.places.home / name).close()
-            except OSError:
-                return True
-        return False
 
     def _remove_downloads(self) -> None:
         shutil.rmtree(self.places.downloads, ignore_errors=True)

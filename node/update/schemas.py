@@ -78,10 +78,13 @@ def step_down(home: Path, schemas: Schemas) -> tuple[list[str], list[str]]:
         if ".." in path.parts or not path.is_file():
             continue
         try:
+            # A store that was not migrated may be in use: nothing has to be done with it.
+            with _opened(path, "ro") as connection:
+                if _version(connection) <= schema.version:
+                    continue
             with lock_beside(path), _opened(path, "rw") as connection:
-                if _version(connection) > schema.version:
-                    take_back(connection, schema)
-                    done.append(name)
+                take_back(connection, schema)
+                done.append(name)
         except (OSError, sqlite3.Error) as error:
             log.error("the store %s was not brought back: %s", path, error)
             left.append(name)
