@@ -9,6 +9,7 @@ reason. Nothing outside of a temporary folder and loopback is touched.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from benchmarks.edge import free_port
 from benchmarks.update_world import Device, Maintainer, last_code
 from node.broker.host import start_broker
 from node.broker.port import BrokerAddress
+
+log = logging.getLogger(__name__)
 
 OLD, NEW = "1.0", "1.1"
 UPDATE_S = 180.0
@@ -93,8 +96,9 @@ class Counts:
         self.recovery_s: list[float] = []
 
 
-def measure(kills: int, seed: int, bad: bool = True) -> Figures:
-    """Run it once; everything that it starts has ended when this returns."""
+def measure(kills: int, seed: int, bad: bool = True, update_s: float | None = None) -> Figures:
+    """Run it once; everything that it starts has ended when this returns. update_s: how long an update takes here,
+    where that is known; else one is measured first."""
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kinflow-bench-update-") as name:
         folder = Path(name)
@@ -108,7 +112,8 @@ def measure(kills: int, seed: int, bad: bool = True) -> Figures:
             pristine = folder / "pristine"
             shutil.copytree(device.places.version(OLD), pristine, symlinks=True)
             counts = Counts()
-            update_s = _whole(device, maintainer, pristine)
+            if update_s is None:
+                update_s = _whole(device, maintainer, pristine)
             _kill(device, maintainer, pristine, counts, kills, Random(seed), update_s)  # noqa: S311 (a schedule)
             found = _bad_releases(device, maintainer, pristine, broker.address) if bad else {}
         finally:
@@ -195,6 +200,7 @@ def _wait_a_while(device: Device, random: Random, update_s: float) -> None:
 def _one_kill(device: Device, maintainer: Maintainer, counts: Counts, what: str) -> bool:
     """Kill, boot, and look what comes up. The updater is started again as its timer does."""
     counts.kills += 1
+    log.info("kill %d: %s, %s", counts.kills, what, device.phase())
     counts.killed_in[f"{device.phase()}" if device.updating else "idle"] += 1
     device.kill(what)
     began_s = time.monotonic()

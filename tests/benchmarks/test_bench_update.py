@@ -7,9 +7,9 @@ import pytest
 from benchmarks import update
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_an_update_that_is_killed_leaves_a_working_version() -> None:
-    found = update.measure(kills=2, seed=3, bad=False)
+    found = update.measure(kills=2, seed=3, bad=False, update_s=12.0)
     assert found.kills == 2
     assert (found.unbootable, found.wrong_version, found.reasons_missing) == (0, 0, 0)
     assert found.committed + found.rolled_back == found.updates > 0
