@@ -64,8 +64,8 @@ from node.trust.keeper import CHECK_TRUST
 from node.update.health import HealthFile, running_version
 from protocol.codec import encode
 from protocol.errors import KinflowError
-from protocol.ids import DeviceId
-from protocol.messages import SignalCommand
+from protocol.ids import DeviceId, new_message_id
+from protocol.messages import Death, SignalCommand
 from protocol.site import Site
 from protocol.topics import DEFAULT_PREFIX, PRESENCE, SIGNAL_COMMAND
 
@@ -336,6 +336,7 @@ class EdgeServer:
         """End a joined device's connection. After reload_broker() it can't come back. From any thread."""
         if self._host is not None:
             self._host.kick(device)
+            self._bury(device)
 
     def _revive_broker(self, failing: bool) -> bool:
         """Whether it ended and could not be started again; told once. failing: what the last call returned."""
@@ -383,6 +384,24 @@ class EdgeServer:
             subject="updates",
             text=text[:500],
         )
+
+    def _bury(self, device: DeviceId) -> None:
+        """Publish the will of a device that was put out: its own may not come through, since it has no rights left."""
+        known = self._worker.devices.get(device)
+        if known is None or known.state == "offline":
+            return
+        clock = self._identity.clock
+        death = Death(
+            id=new_message_id(clock.wall_ms()),
+            source=device,
+            boot=known.boot,
+            seq=1,
+            at_ms=clock.wall_ms(),
+            mono_ms=clock.monotonic_ms(),
+            reason="will",
+        )
+        topic = PRESENCE.of(device, prefix=self._options.prefix)
+        self._client.publish(topic, encode(death), PRESENCE.qos, retained=True)
 
     def _remove_device(self, device: DeviceId) -> None:
         self._client.publish(PRESENCE.of(device, prefix=self._options.prefix), b"", PRESENCE.qos, retained=True)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from node.broker.mosquitto import find_mosquitto
@@ -338,6 +340,47 @@ def test_a_device_moves_to_another_edge_server_and_stays_when_it_can_not(edge: E
         if device is not None:
             device.stop()
         other.stop()
+
+
+def film(path: Path) -> Path:
+    """Half a minute of a grey road, small."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5.0, (160, 120))
+    for number in range(150):
+        picture = np.full((120, 160, 3), 90, np.uint8)
+        picture[50:70, number : number + 12] = 200
+        writer.write(picture)
+    writer.release()
+    return path
+
+
+def test_an_agent_that_has_joined_is_seen_renamed_and_put_out(edge: EdgeProcess, tmp_path: Path) -> None:
+    """The real agent's process, which renews by itself meanwhile."""
+    join(edge, tmp_path, "cam-20")
+    command = [sys.executable, "-m", "kinflow", "agent", "run", "--camera", str(film(tmp_path / "road.avi"))]
+    environment = edge.environment | {"KINFLOW_HOME": str(tmp_path), "KINFLOW_DEVICE_ID": ""}
+    log = (tmp_path / "agent.log").open("wb")
+    agent = subprocess.Popen(
+        [*command, "--road-width", "7", "--road-length", "40", "--no-page"], env=environment, stdout=log, stderr=log
+    )
+
+    def seen() -> tuple[str, str]:
+        _, devices = edge.call("GET", "/devices", prefix="/api/v1", operator=True)
+        return next(((one["state"], one["name"]) for one in devices if one["id"] == "cam-20"), ("", ""))
+
+    try:
+        first = stored.load(tmp_path)
+        until(lambda: seen()[0] == "online")
+        edge.cli("rename", "cam-20", "North gate")
+        until(lambda: seen() == ("online", "North gate"))
+        until(lambda: stored.load(tmp_path).facts.serial != first.facts.serial)
+        assert seen()[0] == "online"
+        edge.cli("revoke", "cam-20")
+        until(lambda: seen()[0] == "offline")
+        assert agent.poll() is None
+    finally:
+        agent.terminate()
+        agent.wait(20)
+        log.close()
 
 
 def test_a_board_takes_anothers_place(edge: EdgeProcess, tmp_path: Path) -> None:
