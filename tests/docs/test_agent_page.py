@@ -21,7 +21,7 @@ from node.trust.join_code import JoinCode, encode
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "users" / "agent.md"
 COMMANDS = [line.strip() for line in PAGE.read_text("utf-8").splitlines() if re.match(r" {4,}kinflow ", line)]
 # These serve, or speak to a server: what they do is tested beside their code, here that they take these arguments.
-SERVE = ("kinflow agent run", "kinflow calibrate", "kinflow edge")
+SERVE = ("kinflow agent run", "kinflow calibrate", "kinflow edge", "kinflow join")
 
 
 @pytest.fixture
