@@ -156,7 +156,7 @@ class Projection:
             intersection=device.intersection,
             simulated=device.simulated,
         )
-        self._board.put(view.model_copy(update=_vital_signs(health)) if health else view)
+        self._board.put(view.model_copy(update=vital_signs(health)) if health else view)
         cameras = {camera.camera: camera for camera in health.cameras} if health else {}
         for camera in device.cameras:
             self._board.put(_camera(device, camera, cameras.get(camera.camera)))
@@ -253,7 +253,7 @@ def _camera(device: Device, camera: CameraInfo, health: CameraHealth | None) -> 
     return view.model_copy(update=update)
 
 
-def _vital_signs(health: Health) -> dict[str, float | None]:
+def vital_signs(health: Health) -> dict[str, float | str | None]:
     return {
         "uptime_s": health.uptime_s,
         "rss_mb": health.rss_mb,
@@ -261,7 +261,21 @@ def _vital_signs(health: Health) -> dict[str, float | None]:
         "disk_free_mb": health.disk_free_mb,
         "temperature_c": health.temperature_c,
         "outbox_messages": health.outbox_messages,
+        "update": _update_words(health),
     }
+
+
+def _update_words(health: Health) -> str | None:
+    """What people should know of a device's updates: one that is under way, or a last one that was not committed."""
+    state = health.update
+    if state is None:
+        return None
+    if state.phase != "idle":
+        return f"update to {state.target}: {state.phase}"
+    last = state.last
+    if last is None or last.result == "committed":
+        return None
+    return f"update to {last.version} {last.result}: {last.code}: {last.text}"
 
 
 def _unheard(approach: Approach, intersection: str | None) -> ApproachView:

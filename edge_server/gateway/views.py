@@ -127,7 +127,8 @@ class CameraView(Shown):
 
 
 class DeviceView(Shown):
-    """silent: its connection stands, and it has said nothing for a while."""
+    """silent: its connection stands, and it has said nothing for a while. update: one that is under way, or that did
+    not stay, with its reason."""
 
     kind: ClassVar[str] = "device"
     id: str
@@ -147,6 +148,7 @@ class DeviceView(Shown):
     disk_free_mb: float | None = None
     temperature_c: float | None = None
     outbox_messages: int | None = None
+    update: str | None = None
 
 
 class VehicleView(Shown):

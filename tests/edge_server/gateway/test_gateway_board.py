@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.gateway.board import Board
 from edge_server.gateway.pace import Pace
+from edge_server.gateway.projection import vital_signs
 from edge_server.gateway.views import ApproachView, CameraView, EventView, Shown
+from node.clock import ManualClock
+from node.identity import Identity
+from protocol.ids import DeviceId
+from protocol.messages import Health, UpdateOutcome, UpdateState
 
 names = st.sampled_from("abcde")
 steps = st.lists(st.tuples(st.sampled_from(["approach", "camera", "remove"]), names), max_size=40)
@@ -79,3 +85,34 @@ def test_the_pace_shows_the_first_at_once_the_rest_seldom_and_the_last_always(of
         for key, value in pace.take(now_ms):
             shown[key] = (now_ms, value)
     assert {name: value for name, (_, value) in shown.items()} == latest
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (None, None),
+        (UpdateState(version="1.1", phase="trial", target="1.2"), "update to 1.2: trial"),
+        (
+            UpdateState(version="1.1", phase="idle", last=UpdateOutcome(version="1.1", result="committed", at_ms=1)),
+            None,
+        ),
+        (
+            UpdateState(
+                version="1.1",
+                phase="idle",
+                last=UpdateOutcome(version="1.2", result="rolled-back", at_ms=1, code="hung", text="it said nothing"),
+            ),
+            "update to 1.2 rolled-back: hung: it said nothing",
+        ),
+    ],
+)
+def test_a_device_tells_of_an_update_that_did_not_stay(state: UpdateState | None, words: str | None) -> None:
+    health = Health(
+        **Identity(DeviceId("pi-1"), ManualClock()).accounted(),
+        uptime_s=1.0,
+        rss_mb=1.0,
+        cpu_percent=1.0,
+        disk_free_mb=1.0,
+        update=state,
+    )
+    assert vital_signs(health)["update"] == words
