@@ -109,6 +109,11 @@ settings_for() {
                 printf '\n[broker]\n# 1883 is taken by another program on this machine.\nport = 1884\n'
             fi
             ;;
+        cloud)
+            if ! has_section "$1" '[cloud]'; then
+                printf '\n[cloud]\n# Edge servers reach it from the network.\nhost = "0.0.0.0"\nallow_lan = true\n'
+            fi
+            ;;
     esac
 }
 

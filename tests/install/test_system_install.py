@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from node.config.load import load
 from node.update.bundle import pack
 from tests.install.tiny_bundle import HERE, PYTHON, make_bundle
 
@@ -109,7 +110,9 @@ def test_an_agent_from_first_to_last(ground: Ground) -> None:
     assert ground.run("edge").returncode == 0
     text = settings.read_text()
     assert text.count("[[agent.cameras]]") == 1
-    assert "allow_lan = true" in text
+    settled = load(ground.state, environment={}).settings
+    assert (settled.edge.host, settled.edge.allow_lan) == ("0.0.0.0", True)
+    assert settled.agent.cameras[0].source == '/dev/"odd'
 
     installed = ground.prefix / "bin" / "install.sh"
     first = ground.run("uninstall", "agent", script=installed)
