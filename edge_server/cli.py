@@ -17,7 +17,7 @@ import typer
 from edge_server.accounts import cli as accounts_cli
 from edge_server.backup import cli as backup_cli
 from edge_server.own_id import own_id
-from edge_server.trust.cli import add_commands
+from edge_server.trust.cli import add_commands, joined, show_joined
 from node.config.load import load
 from node.config.schema import Edge, Settings
 from node.home import find_home
@@ -138,13 +138,15 @@ def alarms(
 
 @app.command()
 def devices(as_json: AsJson = False, home: Home = None) -> None:
-    """List the devices as the store last knew them."""
-    rows = _reader(home).devices()
+    """List the devices as the store last knew them, and those that have joined."""
+    rows = _reader(home).devices() if _has_store(home) else []
+    members = joined(home)
     if as_json:
-        typer.echo(json.dumps({"devices": msgspec.to_builtins(rows)}))
+        typer.echo(json.dumps({"devices": msgspec.to_builtins(rows), "joined": members}))
         return
     for row in rows:
         typer.echo(f"{row.device:<24}{row.role:<12}{row.state:<9}{_time(row.heard_ms)}  {row.software}")
+    show_joined(members)
 
 
 add_commands(app)
@@ -196,6 +198,11 @@ def _names(device: DeviceId, edge: Edge) -> frozenset[str]:
 
     host = socket.gethostname()
     return frozenset({host, f"{host}.local", f"{device}.local", edge.host, *edge.hosts, *lan_addresses()})
+
+
+def _has_store(home: Path | None) -> bool:
+    folder = home or find_home()
+    return _database(folder, load(folder).settings).exists()
 
 
 def _reader(home: Path | None) -> StoreReader:

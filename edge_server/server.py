@@ -39,6 +39,7 @@ from edge_server.store.rows import LogEntry, SignalEntry
 from edge_server.store.store import Store
 from edge_server.store.writer import StoreWriter
 from edge_server.trust.device_routes import device_of
+from edge_server.trust.pair_sync import PairSync
 from edge_server.trust.parts import TrustParts
 from edge_server.trust.trust import PLAIN_HOSTS, EdgeTrust, TrustOptions
 from edge_server.trust.watch import Broker as TrustBroker
@@ -193,6 +194,7 @@ class EdgeServer:
             lambda device: desk.ask(device, CHECK_TRUST, {}),
         )
         self._trust = TrustParts(trust, watch)
+        self._pair_sync = PairSync(trust, peer) if peer is not None else None
         self._accounts = Accounts(options.home / ACCOUNTS_FILE, self._identity.clock, load_or_make_token(options.home))
         self.context = EdgeContext(
             version=options.version,
@@ -245,6 +247,8 @@ class EdgeServer:
         self._signals.start()
         self._gateway.start()
         self._trust.watch.start()
+        if self._pair_sync is not None:
+            self._pair_sync.start()
         self._client.start()
         self._updates.start()
         self._closet.start()
@@ -264,6 +268,8 @@ class EdgeServer:
             self._beacon.stop()
         self._gateway.stop()
         self._updates.stop()
+        if self._pair_sync is not None:
+            self._pair_sync.stop()
         self._trust.watch.stop()
         self._trust.trust.close()
         self._accounts.close()

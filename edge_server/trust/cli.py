@@ -121,6 +121,25 @@ def seen(home: Home = None) -> None:
         typer.echo(f"{operator.seen()} kinds of alarms are cleared.")
 
 
+def joined(home: Path | None) -> list[dict[str, object]]:
+    """Those that have joined, with where each asked from and its key's fingerprint."""
+    from edge_server.trust.views import joined_view  # noqa: PLC0415
+    from node.trust.records import RequestRow  # noqa: PLC0415
+
+    if not ((home or find_home()) / "authority" / "authority.db").exists():
+        return []
+    with _opened(home) as (trust, _):
+        asked = {row.key_digest: row.address for row in trust.records.all(RequestRow, "requests", state="issued")}
+        rows = trust.registry.devices()
+    return [joined_view(row).model_dump() | {"address": asked.get(row.key_digest, "")} for row in rows]
+
+
+def show_joined(members: list[dict[str, object]]) -> None:
+    for one in members:
+        words = f"{one['state']}, asked from {one['address'] or 'unknown'}, key {one['fingerprint']}"
+        typer.echo(f"{one['device']:<24}{one['role']:<12}{words}{'  ' + str(one['name']) if one['name'] else ''}")
+
+
 @contextmanager
 def _opened(home: Path | None) -> Iterator[tuple[EdgeTrust, Operator]]:
     from edge_server.own_id import own_id  # noqa: PLC0415

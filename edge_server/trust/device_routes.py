@@ -15,7 +15,7 @@ from edge_server.errors import JoiningClosed, NotKnown, RequestInvalid, TooManyA
 from edge_server.trust.operator import Operator
 from edge_server.trust.trust import EdgeTrust
 from edge_server.trust.watch import TrustWatch
-from node.errors import CsrRefused, DeviceIdTaken, JoinCodeRefused, JoinCodeUsed
+from node.errors import CsrRefused, DeviceIdTaken, JoinCodeRefused, JoinCodeUsed, SignatureRefused
 from node.trust.attempts import PER_ADDRESS, Attempts
 from node.trust.certificates import Facts
 from node.trust.keys import fingerprint
@@ -145,6 +145,15 @@ def device_routes(desk: DeviceDesk) -> APIRouter:
         ask = _read(await request.body(), RenewAsk)
         known: Facts = getattr(request.state, FACTS)
         return Response(await run_in_threadpool(desk.renew, known, ask), media_type="application/json")
+
+    @router.get("/members")
+    @need("device")
+    def members(request: Request) -> Response:
+        """Who has joined and who was revoked, for the other edge server of a pair. Signed by its server's key."""
+        known: Facts = getattr(request.state, FACTS)
+        if known.role != "edge":
+            raise SignatureRefused(detail="only an edge server of this site may ask that")
+        return _json(trust.registry.members())
 
     return router
 

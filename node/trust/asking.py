@@ -60,6 +60,9 @@ class Asker:
     def post(self, path: str, ask: object, kind: type[T]) -> T:
         return self._decode(self._ask("POST", path, msgspec.json.encode(ask), {}), kind)
 
+    def get_signed(self, path: str, kind: type[T], headers: Mapping[str, str]) -> T:
+        return self._decode(self._ask("GET", path, b"", headers), kind)
+
     def post_signed(self, path: str, ask: object, kind: type[T], credentials: Credentials) -> T:
         body, now_ms = msgspec.json.encode(ask), credentials.time.now_ms()
         headers = sign_request(

@@ -13,6 +13,7 @@ from node.trust.certificates import DEVICE_LIFE, Facts, expires_ms, pem, serial_
 from node.trust.csr import Request, read_csr
 from node.trust.records import AuditRow, CertificateRow, DeviceRow, Records, RequestRow, Severity
 from node.trust.renewal import may_renew
+from node.trust.wire import Members
 from protocol.ids import DeviceId
 
 AUDIT_KEPT = 20_000
@@ -125,6 +126,32 @@ class Registry:
             self.note("adopted", text, device=known.device, severity="warning")
             return row
 
+    def members(self) -> Members:
+        """For the other edge server of a pair."""
+        devices = tuple(structs.replace(row, move_to="", move_code="") for row in self.devices())
+        rows = self.records.all(CertificateRow, "certificates")
+        return Members(devices=devices, revoked=tuple(row for row in rows if row.revoked_ms))
+
+    def merge(self, theirs: Members) -> bool:
+        """Take over what the other edge server of a pair, with the same root, knows better: the later joining of a
+        device, and of one joining its revocation. Whether that changed who may come in."""
+        with self.records.transaction():
+            known = {row.serial for row in self.records.all(CertificateRow, "certificates") if row.revoked_ms}
+            fresh = [row for row in theirs.revoked if row.revoked_ms and row.serial not in known]
+            for certificate in fresh:
+                self.records.put("certificates", structs.replace(certificate, put_out=False))
+            changed = bool(fresh)
+            for row in theirs.devices:
+                mine = self.device(row.device)
+                if mine is not None and _later(mine) >= _later(row):
+                    continue
+                self.records.put("devices", structs.replace(row, move_to="", move_code=""))
+                changed |= mine is None or (mine.state, mine.key_digest) != (row.state, row.key_digest)
+            if changed:
+                self.records.raise_revision()
+                self.publish_crl()
+            return changed
+
     def publish_crl(self) -> None:
         """Write the list of revoked certificates anew. None is ever left out: a clock that runs ahead must not bring
         one back."""
@@ -180,3 +207,7 @@ class Registry:
             device,
         )
         return len(found)
+
+
+def _later(row: DeviceRow) -> tuple[int, bool, int, str]:
+    return row.joined_ms, row.state == "revoked", row.renewed_ms, row.name

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from node.trust.credentials import Host, Port, Slug
-from node.trust.records import RequestState
+from node.trust.records import CertificateRow, DeviceRow, RequestState
 from protocol.messages.presence import Role
 
 ATTEMPT_PATTERN = r"^[0-9a-f]{32}$(?!\n)"
@@ -57,6 +57,14 @@ class JoinAnswer(Struct, frozen=True, kw_only=True):
     state: RequestState
     fingerprint: str
     standing: Standing | None = None
+
+
+class Members(Struct, frozen=True, kw_only=True):
+    """GET members, signed by the other edge server of a pair: who has joined, and every certificate that was revoked.
+    Without codes, and without where anybody is to move."""
+
+    devices: tuple[DeviceRow, ...]
+    revoked: tuple[CertificateRow, ...]
 
 
 class RenewAsk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

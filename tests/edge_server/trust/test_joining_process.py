@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,17 +19,23 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_server.pair.peer import Peer
+from edge_server.trust.pair_sync import PairSync
+from edge_server.trust.trust import EdgeTrust
 from node.broker.mosquitto import find_mosquitto
 from node.broker.paho_client import PahoClient
+from node.clock import SystemClock
 from node.errors import EdgeNotPinned, EdgeRefused
 from node.trust import credentials as stored
-from node.trust.asking import asker_of, find_root
+from node.trust.asking import BASE, asker_of, find_root
 from node.trust.csr import make_csr
 from node.trust.join_code import decode
 from node.trust.joining import Joining, Progress
 from node.trust.keys import new_key
 from node.trust.membership import Membership
+from node.trust.signed_request import sign_request
 from node.trust.tls import PinnedContext
+from node.trust.wire import Members
 from protocol.ids import DeviceId
 
 # Not 127.0.0.1: there the gateway speaks HTTP; by every other address it speaks HTTPS. It is loopback all the same.
@@ -220,6 +227,13 @@ def test_the_command_line_joins(edge: EdgeProcess, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["edge"] == "edge-1"
     assert stored.load(tmp_path) is not None
+    (listed,) = [one for one in json.loads(edge.cli("devices", "--json"))["joined"] if one["device"] == "cam-4"]
+    assert (listed["state"], listed["address"], listed["fingerprint"]) == (
+        "joined",
+        "127.0.0.1",
+        json.loads(done.stdout)["fingerprint"],
+    )
+    assert "cam-4" in edge.cli("devices")
     again = subprocess.run(
         [*command[:4], code["code"], *command[5:-1], "cam-5"],
         env=environment | {"KINFLOW_HOME": str(tmp_path / "other")},
@@ -400,6 +414,38 @@ def test_a_board_takes_anothers_place(edge: EdgeProcess, tmp_path: Path) -> None
             new.stop()
     finally:
         old.stop()
+
+
+def test_the_other_edge_server_of_a_pair_learns_who_has_joined(edge: EdgeProcess, tmp_path: Path) -> None:
+    """Over HTTPS, by a request that its server key signs; a device's key gets no such answer."""
+    (tmp_path / "authority").mkdir()
+    for name in ("ca.key", "ca.pem"):
+        shutil.copy(edge.home / "authority" / name, tmp_path / "authority" / name)
+    join(edge, tmp_path / "cam", "cam-30")
+    second = EdgeTrust(tmp_path, DeviceId("edge-2"), SystemClock())
+    sync = PairSync(
+        second, Peer(edge=DeviceId("edge-1"), hosts=("127.0.0.3", HOST), rank="second", http_port=edge.http)
+    )
+    try:
+        assert sync.pull()
+        assert "cam-30" in {member.device for member in second.members()}
+        edge.cli("revoke", "cam-30")
+        assert sync.pull()
+        assert "cam-30" not in {member.device for member in second.members()}
+        cam = stored.load(tmp_path / "cam")
+        assert cam is not None
+        now_ms = time.time_ns() // 1_000_000
+        headers = sign_request(cam.key(), cam.certificate, cam.ca, "GET", BASE + "/members", b"", now_ms)
+        with pytest.raises(EdgeRefused, match="KF169"):
+            asker_of(HOST, edge.http, cam.ca).get_signed("/members", Members, headers)
+        join(edge, tmp_path / "other", "cam-31")
+        other = stored.load(tmp_path / "other")
+        assert other is not None
+        headers = sign_request(other.key(), other.certificate, other.ca, "GET", BASE + "/members", b"", now_ms)
+        with pytest.raises(EdgeRefused, match="only an edge server"):
+            asker_of(HOST, edge.http, other.ca).get_signed("/members", Members, headers)
+    finally:
+        second.close()
 
 
 def test_the_root_is_told_to_everybody_and_pinned_by_the_code(edge: EdgeProcess) -> None:

@@ -256,6 +256,38 @@ def test_a_device_that_a_backup_lacks_is_taken_in_by_its_certificate(site: Site)
     assert site.registry.allowed(known(row), site.clock.wall_ms())
 
 
+def test_two_edge_servers_with_one_root_agree_on_who_has_joined(site: Site, tmp_path: Path) -> None:
+    """What one lets in or puts out holds at the other, in whatever order they ask one another."""
+    folder = tmp_path / "second"
+    folder.mkdir()
+    for name in ("ca.key", "ca.pem"):
+        (folder / name).write_bytes((site.registry.authority.folder / name).read_bytes())
+    (folder / "ca.key").chmod(0o600)
+    second = open_site(folder, site.clock)
+    row = site.desk.join(ask(site.desk.make_code(approved=True)[0]), "10.0.0.5")
+    before = second.registry.records.revision
+    assert second.registry.merge(site.registry.members())
+    assert not second.registry.merge(site.registry.members())
+    assert second.registry.records.revision == before + 1
+    assert second.registry.device(CAM) == site.registry.device(CAM)
+    site.clock.advance(1000)
+    second.registry.revoke(CAM)
+    site.registry.renew(known(row), row.csr)
+    assert site.registry.merge(second.registry.members())
+    assert not second.registry.merge(site.registry.members())
+    for one in (site, second):
+        device = one.registry.device(CAM)
+        assert device is not None
+        assert device.state == "revoked"
+        assert one.registry.allowed(known(row), site.clock.wall_ms())
+    site.clock.advance(1000)
+    back = site.desk.join(ask(site.desk.make_code(approved=True)[0]), "10.0.0.6")
+    second.registry.merge(site.registry.members())
+    assert not site.registry.merge(second.registry.members())
+    assert second.registry.allowed(known(back), site.clock.wall_ms()) == ""
+    assert known(row).serial in revoked(second)
+
+
 class Signed:
     """A joined device that signs, and the verifier of its site."""
 
