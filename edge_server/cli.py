@@ -17,6 +17,7 @@ import typer
 from edge_server.accounts import cli as accounts_cli
 from edge_server.backup import cli as backup_cli
 from edge_server.own_id import own_id
+from edge_server.pair import cli as pair_cli
 from edge_server.trust.cli import add_commands, joined, show_joined
 from node.config.load import load
 from node.config.schema import Edge, Settings
@@ -34,6 +35,7 @@ app.add_typer(accounts_cli.user, name="user")
 app.add_typer(accounts_cli.token, name="token")
 app.add_typer(backup_cli.app, name="backup")
 app.command(name="restore")(backup_cli.bring_back)
+app.add_typer(pair_cli.app, name="pair")
 
 DATABASE = "edge.db"
 SITE = "site.toml"

@@ -259,3 +259,15 @@ class StoreRestored(KinflowError):
     number = 229
     cause = "The store was restored from a backup: what came from {since} to {until} is not in it."
     advice = "Devices had been told that it was stored, and no longer have it. Nothing to do but to know it."
+
+
+class NotOfThePair(KinflowError):
+    number = 223
+    cause = "This is for the other edge server of the pair alone."
+    advice = "A pair has two: `kinflow edge pair show` tells which, `kinflow edge pair part` forgets the other one."
+
+
+class PairRefused(KinflowError):
+    number = 224
+    cause = "This edge server can't become the second one of a pair: {detail}."
+    advice = "Make the code on the one whose devices are to stay, and join with an edge server that has none."

@@ -29,6 +29,7 @@ from edge_server.ingest.receiver import Receiver, bulky
 from edge_server.ingest.worker import IngestWorker
 from edge_server.pair.link import PairLink
 from edge_server.pair.peer import Peer, load_peer
+from edge_server.pair.routes import pair_routes
 from edge_server.presence import Presence
 from edge_server.signals.events import SignalCommanded
 from edge_server.signals.fault import SignalFault
@@ -193,7 +194,8 @@ class EdgeServer:
             self._worker.report,
             lambda device: desk.ask(device, CHECK_TRUST, {}),
         )
-        self._trust = TrustParts(trust, watch)
+        routes = pair_routes(options.home, Path(options.site_path), trust.authority)
+        self._trust = TrustParts(trust, watch, routes)
         self._pair_sync = PairSync(trust, peer) if peer is not None else None
         self._accounts = Accounts(options.home / ACCOUNTS_FILE, self._identity.clock, load_or_make_token(options.home))
         self.context = EdgeContext(

@@ -10,6 +10,7 @@ from edge_server.bus import Bus
 from edge_server.context import EdgeContext
 from edge_server.gateway.app import Gateway
 from edge_server.ingest.figures import IngestFigures
+from edge_server.pair.routes import pair_routes
 from edge_server.store.reader import StoreReader
 from edge_server.store.writer import StoreWriter
 from edge_server.trust.parts import TrustParts
@@ -19,6 +20,7 @@ from edge_server.updates.mirror import Mirror
 from edge_server.updates.rollout_store import RolloutStore
 from edge_server.updates.service import UpdateService
 from node.clock import SystemClock
+from node.trust.authority import Authority
 from protocol.ids import DeviceId, SiteId
 from protocol.site import Site
 
@@ -40,7 +42,11 @@ def bare_gateway(version: str = "0") -> Gateway:
         broker_connected=lambda: False,
         remove_device=_nowhere,
         configure=_nowhere,
-        trust=TrustParts(cast(EdgeTrust, None), cast(TrustWatch, None)),
+        trust=TrustParts(
+            cast(EdgeTrust, None),
+            cast(TrustWatch, None),
+            pair_routes(Path("none"), Path("none"), cast(Authority, None)),
+        ),
         updates=UpdateService(
             RolloutStore(Path(":memory:")),
             Mirror(Path("none"), _nowhere),

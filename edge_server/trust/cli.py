@@ -44,7 +44,7 @@ def code(  # noqa: PLR0917 (a command's options)
     """Make a one-time code by which one device joins."""
     from protocol.ids import device_id  # noqa: PLC0415
 
-    with _opened(home) as (trust, operator):
+    with opened(home) as (trust, operator):
         made = trust.desk.make_code(
             minutes or trust.options.code_minutes,
             device=device_id(device) if device else "",
@@ -59,7 +59,7 @@ def requests(as_json: AsJson = False, home: Home = None) -> None:
     """List the devices that ask to join."""
     from edge_server.trust.views import request_view  # noqa: PLC0415
 
-    with _opened(home) as (trust, _):
+    with opened(home) as (trust, _):
         rows = [request_view(row) for row in trust.desk.requests()]
     if as_json:
         typer.echo(json.dumps({"requests": [row.model_dump() for row in rows]}))
@@ -72,34 +72,34 @@ def requests(as_json: AsJson = False, home: Home = None) -> None:
 
 def approve(number: Number, home: Home = None) -> None:
     """Let a device in. Compare the key's fingerprint with what it shows."""
-    with _opened(home) as (trust, operator):
+    with opened(home) as (trust, operator):
         row = trust.desk.approve(_request(trust, number), operator.actor)
         typer.echo(f"{row.device if row else number} is let in.")
 
 
 def refuse(number: Number, home: Home = None) -> None:
     """Keep a device out."""
-    with _opened(home) as (trust, operator):
+    with opened(home) as (trust, operator):
         row = trust.desk.refuse(_request(trust, number), operator.actor)
         typer.echo(f"{row.device if row else number} is kept out.")
 
 
 def revoke(device: Device, home: Home = None) -> None:
     """Put a device out. A running edge server ends its connection within a second."""
-    with _opened(home) as (_, operator):
+    with opened(home) as (_, operator):
         operator.revoke(device)
         typer.echo(f"{device} is revoked.")
 
 
 def rename(device: Device, name: Annotated[str, typer.Argument(help="For people.")], home: Home = None) -> None:
     """Give a device another name for people. Its id stays: history and the site file go by it."""
-    with _opened(home) as (_, operator):
+    with opened(home) as (_, operator):
         typer.echo(f"{device} is called {operator.rename(device, name).name!r}.")
 
 
 def replace(device: Device, minutes: Minutes = None, as_json: AsJson = False, home: Home = None) -> None:
     """Make a code with which another board takes a device's place and id."""
-    with _opened(home) as (trust, operator):
+    with opened(home) as (trust, operator):
         _show_code(trust, operator.replace(device, minutes), as_json)
 
 
@@ -110,14 +110,14 @@ def move(
     home: Home = None,
 ) -> None:
     """Send a device to another edge server. It stays here until it is in there."""
-    with _opened(home) as (_, operator):
+    with opened(home) as (_, operator):
         operator.move(device, join_code, edge)
         typer.echo(f"{device} is told to go to {edge}.")
 
 
 def seen(home: Home = None) -> None:
     """Say that the alarms about joining were looked into."""
-    with _opened(home) as (_, operator):
+    with opened(home) as (_, operator):
         typer.echo(f"{operator.seen()} kinds of alarms are cleared.")
 
 
@@ -128,7 +128,7 @@ def joined(home: Path | None) -> list[dict[str, object]]:
 
     if not ((home or find_home()) / "authority" / "authority.db").exists():
         return []
-    with _opened(home) as (trust, _):
+    with opened(home) as (trust, _):
         asked = {row.key_digest: row.address for row in trust.records.all(RequestRow, "requests", state="issued")}
         rows = trust.registry.devices()
     return [joined_view(row).model_dump() | {"address": asked.get(row.key_digest, "")} for row in rows]
@@ -141,7 +141,8 @@ def show_joined(members: list[dict[str, object]]) -> None:
 
 
 @contextmanager
-def _opened(home: Path | None) -> Iterator[tuple[EdgeTrust, Operator]]:
+def opened(home: Path | None) -> Iterator[tuple[EdgeTrust, Operator]]:
+    """The authority of a state folder, for a command beside the running edge server."""
     from edge_server.own_id import own_id  # noqa: PLC0415
     from edge_server.trust.operator import Operator  # noqa: PLC0415
     from edge_server.trust.trust import EdgeTrust, TrustOptions  # noqa: PLC0415

@@ -19,6 +19,8 @@ from node.trust.wire import Members
 from protocol.errors import KinflowError
 
 EVERY_S = 2.0
+# Thousands of devices with the certificates of three months each.
+MEMBERS_LIMIT = 64 * 1024 * 1024
 
 log = structlog.get_logger("edge.trust")
 
@@ -51,7 +53,7 @@ class PairSync:
 
     def _ask(self, host: str) -> Members:
         authority, path = self._trust.authority, "/members"
-        asker = asker_of(host, self._peer.http_port, authority.ca)
+        asker = asker_of(host, self._peer.http_port, authority.ca, MEMBERS_LIMIT)
         key = read_key(authority.folder / "server.key")
         certificate = (authority.folder / "server.pem").read_text("ascii")
         at_ms = ask_time(asker, authority.root)

@@ -16,6 +16,7 @@ from edge_server.trust.watch import TrustWatch
 class TrustParts:
     trust: EdgeTrust
     watch: TrustWatch
+    pair: APIRouter
 
     def routers(self) -> list[APIRouter]:
-        return [device_routes(DeviceDesk(self.trust, self.watch)), operator_routes(self.trust, self.watch)]
+        return [device_routes(DeviceDesk(self.trust, self.watch)), operator_routes(self.trust, self.watch), self.pair]

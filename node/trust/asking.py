@@ -50,8 +50,8 @@ class Asker:
     Raises EdgeNotReached (KF163), or EdgeRefused (KF162) with the edge server's own words.
     """
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
-        self.host, self.port = host, port
+    def __init__(self, host: str, port: int, context: ssl.SSLContext | None, limit: int = ANSWER_LIMIT) -> None:
+        self.host, self.port, self._limit = host, port, limit
         self._context = context
 
     def get(self, path: str, kind: type[T]) -> T:
@@ -86,12 +86,12 @@ class Asker:
                 given["Content-Type"] = "application/json"
             connection.request(method, BASE + path, body or None, given)
             answer = connection.getresponse()
-            data = answer.read(ANSWER_LIMIT + 1)
+            data = answer.read(self._limit + 1)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise EdgeNotReached(host=f"{self.host}:{self.port}", detail=_words(error)) from error
         finally:
             connection.close()
-        if answer.status >= 300 or len(data) > ANSWER_LIMIT:
+        if answer.status >= 300 or len(data) > self._limit:
             raise _refusal(self.host, answer.status, data)
         return data
 
@@ -116,9 +116,9 @@ def find_root(host: str, port: int, code: JoinCode) -> tuple[Root, x509.Certific
     return root, certificate
 
 
-def asker_of(host: str, port: int, ca: str) -> Asker:
+def asker_of(host: str, port: int, ca: str, limit: int = ANSWER_LIMIT) -> Asker:
     """Inside TLS that believes this root alone, whatever the time; on this very machine without TLS."""
-    return Asker(host, port, None if host in PLAIN_HOSTS else PinnedContext(ca, None))
+    return Asker(host, port, None if host in PLAIN_HOSTS else PinnedContext(ca, None), limit)
 
 
 def ask_time(asker: Asker, root: x509.Certificate) -> int:

@@ -1,0 +1,28 @@
+"""What becoming the second edge server of a pair asks over HTTPS, signed by its certificate's key, and is given."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+JOIN = "/pair/join"
+Host = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:%-]+$")]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class JoinPair(Struct, frozen=True, kw_only=True):
+    """The second one tells where it is."""
+
+    hosts: Annotated[tuple[Host, ...], Meta(min_length=1, max_length=16)]
+    mqtts_port: Port
+    http_port: Port
+
+
+class Heirloom(Struct, frozen=True, kw_only=True):
+    """What makes the second one an equal: the root's key and certificate (PEM), the site, the accounts (a database)."""
+
+    ca_key: str
+    ca: str
+    site: str
+    accounts: bytes

@@ -1,0 +1,164 @@
+"""Two edge servers become a pair for real: invited, joined, started anew, and one in who is in and who is out."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_server.pair.peer import load_peer
+from node.broker.mosquitto import find_mosquitto
+from node.broker.paho_client import PahoClient
+from node.broker.port import BrokerAddress
+from node.errors import EdgeRefused
+from node.trust.asking import asker_of
+from node.trust.join_code import decode
+from node.trust.joining import Joining
+from protocol.ids import DeviceId
+
+ROOT = Path(__file__).resolve().parents[3]
+# Not 127.0.0.1: by other addresses an edge server speaks HTTPS. All of them are loopback.
+HOSTS = {"edge-a": "127.0.0.2", "edge-b": "127.0.0.3"}
+
+pytestmark = [
+    pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed"),
+    pytest.mark.timeout(180),
+]
+
+
+def until(condition: Callable[[], object], within_s: float = 60.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.05)
+
+
+def free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name, self.host, self.home = name, HOSTS[name], folder / name
+        self.http, self.mqtts = free_port(self.host), free_port(self.host)
+        self.environment = os.environ | {
+            "KINFLOW_HOME": str(self.home),
+            "KINFLOW_DEVICE_ID": name,
+            "KINFLOW_EDGE_HOST": self.host,
+            "KINFLOW_EDGE_ALLOW_LAN": "true",
+            "KINFLOW_EDGE_PORT": str(self.http),
+            "KINFLOW_BROKER_PORT": str(free_port(self.host)),
+            "KINFLOW_BROKER_TLS_PORT": str(self.mqtts),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self.home.mkdir(parents=True)
+
+    @property
+    def log(self) -> str:
+        return (self.home / "out.log").read_text()
+
+    def start(self) -> None:
+        with (self.home / "out.log").open("wb") as log:
+            command = [sys.executable, "-m", "kinflow", "edge", "run"]
+            self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, cwd=ROOT)
+        until(lambda: "the edge server runs" in self.log)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(20)
+            self.process = None
+
+    def command(self, *arguments: str, status: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "kinflow", "edge", *arguments],
+            env=self.environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        return done.stdout + done.stderr
+
+    def code(self, device: str) -> str:
+        return str(json.loads(self.command("code", "--approved", "--for", device, "--json"))["code"])
+
+    @property
+    def broker(self) -> BrokerAddress:
+        return BrokerAddress(host=self.host, port=self.mqtts, tls=True)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+    first, second = Server(tmp_path, "edge-a"), Server(tmp_path, "edge-b")
+    (first.home / "site.toml").write_text('id = "crossing"\n')
+    try:
+        first.start()
+        code = first.command("pair", "invite", "edge-b").split()[0]
+        told = second.command("pair", "join", code, "--edge", f"{first.host}:{first.http}", "--host", second.host)
+        assert "edge-a" in told
+        assert "second of a pair" in second.command("pair", "show")
+        first.stop()
+        first.start()
+        second.start()
+        yield first, second
+    finally:
+        first.stop()
+        second.stop()
+
+
+def _speak(device: PahoClient, name: str) -> bool:
+    """What a broker takes before it knows the device is dropped: say it until it comes back."""
+    device.publish(f"kinflow/1/{name}/presence", b"{}", 1)
+    return False
+
+
+def test_who_joins_or_is_put_out_at_one_is_in_or_out_at_both(pair: tuple[Server, Server], tmp_path: Path) -> None:
+    first, second = pair
+    for server, other in ((first, second), (second, first)):
+        peer = load_peer(server.home)
+        assert peer is not None
+        assert (peer.edge, peer.http_port, peer.mqtts_port) == (other.name, other.http, other.mqtts)
+        until(lambda server=server: server.log.count('"connected to') == 3)
+    assert (second.home / "site.toml").read_text() == 'id = "crossing"\n'
+    assert (second.home / "authority" / "ca.pem").read_text() == (first.home / "authority" / "ca.pem").read_text()
+
+    for at, other, name in ((first, second, "cam-1"), (second, first, "cam-2")):
+        asked = Joining(tmp_path / name, decode(at.code(name)), at.host, at.http, DeviceId(name)).ask()
+        assert asked.credentials is not None
+        device = PahoClient(other.broker, name, tls=asked.credentials.tls)
+        device.start()
+        heard: list[object] = []
+        device.subscribe(f"kinflow/1/{name}/presence", 1, heard.append)
+        until(lambda device=device, heard=heard, name=name: heard or _speak(device, name))
+        at.command("revoke", name)
+        until(lambda device=device: not device.connected and device.error is not None)
+        device.stop()
+
+
+def test_the_root_key_is_for_the_invited_edge_server_alone(tmp_path: Path) -> None:
+    first = Server(tmp_path, "edge-a")
+    try:
+        first.start()
+        device = Joining(tmp_path / "cam", decode(first.code("cam-1")), first.host, first.http, DeviceId("cam-1")).ask()
+        assert device.credentials is not None
+        asker = asker_of(first.host, first.http, device.credentials.ca)
+        ask = {"hosts": ["127.0.0.9"], "mqtts_port": 8883, "http_port": 8800}
+        with pytest.raises(EdgeRefused, match="KF223"):
+            asker.post_signed("/pair/join", ask, dict, device.credentials)
+        assert not (first.home / "pair.json").exists()
+        taken = Server(tmp_path, "edge-b")
+        code = first.command("pair", "invite", "edge-b").split()[0]
+        edge = f"{first.host}:{first.http}"
+        assert "edge-a" in taken.command("pair", "join", code, "--edge", edge, "--host", taken.host)
+        assert "KF167" in Server(tmp_path / "elsewhere", "edge-b").command(
+            "pair", "join", code, "--edge", edge, status=162
+        )
+    finally:
+        first.stop()
