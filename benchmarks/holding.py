@@ -1,8 +1,8 @@
 """`bench load`: what one edge server holds with mosquitto and TLS, where it breaks, and what happens then.
 
-Devices with a certificate each register and send, at a rate that doubles until it is too much; then once more at twice
-that. Whatever is offered, no alarm may be lost: each has a number, and is looked for in the store afterwards. Devices,
-broker and edge server share this machine's processors, and so the figures are of all of them together.
+Devices with a certificate each register and send, at a rate that grows until it is too much; then at four times that,
+without holding back. Whatever is offered, no alarm may be lost: each has a number, and is looked for in the store.
+Devices, broker and edge server share this machine's processors, and so the figures are of all of them together.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -30,18 +32,34 @@ from benchmarks.edge import load as run_load
 from benchmarks.load import Orders, Report
 from benchmarks.pki import Pki
 from node.broker.acl import Member
+from node.broker.paho_client import PahoClient
+from node.clock import SystemClock
+from node.trust.authority import FOLDER, Authority
+from node.trust.desk import Desk
+from node.trust.join_code import decode
+from node.trust.joining import Joining
+from node.trust.records import Records
+from node.trust.registry import Registry
+from node.trust.tls import PinnedContext
 from protocol.ids import DeviceId
 from sim_devices.fleet.device import is_alarm
 from sim_devices.fleet.fleet import allow_files
 
 EDGE = DeviceId("edge-bench")
+# Not 127.0.0.1: by every other address the gateway speaks HTTPS, and devices may join.
+HOST = "127.0.0.2"
+JOINING = 40
+JOINING_AT_ONCE = 4
 FIRST_RATE = 400.0
 GROWTH = 1.5
 MOST_STEPS = 8
-BEYOND = 2.0
+# Then four times that, from devices that do not hold back: what the edge server does when nobody spares it.
+BEYOND = 4.0
+UNSPARING = 10_000
 # What still waits when the load ends must be stored within this.
 HOLDS_DRAIN_S = 2.0
 START_TIMEOUT_S = 40.0
+JOIN_WITHIN_S = 60.0
 DRAIN_S = 60.0
 # An acknowledgement that takes longer than this means that messages pile up: a device sends again after 5 s.
 HOLDS_P99_MS = 2_000
@@ -71,15 +89,17 @@ class Step(Struct, kw_only=True):
 
 
 class Figures(Struct, kw_only=True):
-    """messages_per_s: the most that was stored without shedding anything. connects_per_minute: TLS, registration and
-    first subscription of all devices at once. shed: over all steps. breaks_at_per_s: the lowest rate that was too much;
-    None when none was."""
+    """messages_per_s: the most that was stored without shedding anything. joins_per_minute: devices that make a key,
+    show a join code over HTTPS, get their certificate and come in to the broker, four at once. connects_per_minute: registration
+    and first subscription of all devices by TLS, fifty at once. shed: over all steps. breaks_at_per_s: the lowest
+    rate that was too much; None when none was."""
 
     devices: int
     tls: bool
     cores: int
     messages_per_s: float
     breaks_at_per_s: float | None
+    joins_per_minute: float
     connects_per_minute: float
     shed: int
     lost: int
@@ -106,7 +126,8 @@ def measure(devices: int, seconds: float, tls: bool) -> Figures:
                 rate *= GROWTH
             if not steps[-1].holds:
                 beyond = steps[-1].rate_per_s * BEYOND
-                steps.append(_step(edge, pki if tls else None, devices, beyond, seconds, connects))
+                steps.append(_step(edge, pki if tls else None, devices, beyond, seconds, connects, UNSPARING))
+            joins_per_minute = round(60 * JOINING / _join(edge, Path(folder)), 1)
             peak_mb = edge.peak_rss_mb()
         held = [step.stored_per_s for step in steps if step.holds]
         return Figures(
@@ -115,6 +136,7 @@ def measure(devices: int, seconds: float, tls: bool) -> Figures:
             cores=len(os.sched_getaffinity(0)),
             messages_per_s=max(held, default=0.0),
             breaks_at_per_s=min((step.rate_per_s for step in steps if not step.holds), default=None),
+            joins_per_minute=joins_per_minute,
             connects_per_minute=round(60 * devices / min(connects)),
             shed=sum(step.shed for step in steps),
             lost=sum(step.lost for step in steps),
@@ -126,7 +148,13 @@ def measure(devices: int, seconds: float, tls: bool) -> Figures:
 
 
 def _step(  # noqa: PLR0917 (what makes a load)
-    edge: _Edge, pki: Pki | None, devices: int, rate: float, seconds: float, connects: list[float]
+    edge: _Edge,
+    pki: Pki | None,
+    devices: int,
+    rate: float,
+    seconds: float,
+    connects: list[float],
+    window: int | None = None,
 ) -> Step:
     orders = Orders(
         broker_port=edge.orders.mqtts_port if pki is not None else edge.orders.broker_port,
@@ -135,9 +163,11 @@ def _step(  # noqa: PLR0917 (what makes a load)
         rate=rate,
         seconds=seconds,
         drain_s=DRAIN_S,
-        gateway_port=edge.orders.port,
-        token=edge.token,
+        gateway_port=0,
+        token="",
         pki=str(pki.devices) if pki is not None else "",
+        host=HOST,
+        window=window,
     )
     shed, before, began = edge.shed(), edge.cpu_s(), time.monotonic()
     report = run_load(orders)
@@ -172,15 +202,45 @@ def _step(  # noqa: PLR0917 (what makes a load)
     )
 
 
+def _join(edge: _Edge, folder: Path) -> float:
+    """Seconds that it takes JOINING devices to join, from the code to the broker's door."""
+    names = [DeviceId(f"fresh-{number:03d}") for number in range(JOINING)]
+    clock = SystemClock()
+    with closing(Records(edge.home / FOLDER)) as records:
+        registry = Registry(Authority(edge.home / FOLDER, EDGE, clock.wall_ms()), records, clock.wall_ms)
+        codes = [Desk(registry).make_code(device=name, approved=True)[0] for name in names]
+
+    def join(name: DeviceId, code: str) -> None:
+        joining = Joining(folder / "joining" / name, decode(code), HOST, edge.orders.port, name)
+        credentials = joining.wait(lambda _: None, JOIN_WITHIN_S).credentials
+        if credentials is None:
+            raise RuntimeError(f"{name} could not join")
+        entered = threading.Event()
+        client = PahoClient(credentials.brokers(), name, tls=credentials.tls)
+        client.watch(lambda connected: entered.set() if connected else None)
+        client.start()
+        inside = entered.wait(JOIN_WITHIN_S)
+        client.stop()
+        if not inside:
+            raise RuntimeError(f"{name} joined, and could not come in to the broker: {client.error}")
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(JOINING_AT_ONCE) as pool:
+        list(pool.map(join, names, codes))
+    return time.monotonic() - began
+
+
 class _Edge:
     """A real edge server with mosquitto and an authority, as a process of its own."""
 
     def __init__(self, home: Path, pki: Pki) -> None:
         self.home = home
+        self._pki = pki
         self.orders = pair_edge.Orders(
             edge=EDGE,
             home=str(home),
-            members=[(one.device, one.role) for one in pki.members],
+            members=[],
+            host=HOST,
             port=free_port(),
             broker_port=free_port(),
             mqtts_port=free_port(),
@@ -220,7 +280,8 @@ class _Edge:
 
     def shed(self) -> int:
         """What the edge server itself says that it left out so far."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.orders.port, timeout=30)) as connection:
+        context = PinnedContext(self._pki.ca, None)
+        with closing(http.client.HTTPSConnection(HOST, self.orders.port, timeout=30, context=context)) as connection:
             connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {self.token}"})
             found = re.search(r"^kinflow_shed_messages_total (\S+)", connection.getresponse().read().decode(), re.M)
         assert found is not None

@@ -38,6 +38,8 @@ class Orders(Struct):
     gateway_port: int
     token: str
     pki: str = ""
+    host: str = "127.0.0.1"
+    window: int | None = None
 
 
 class Report(Struct):
@@ -118,10 +120,11 @@ async def carry_out(orders: Orders) -> Report:
     address = BrokerAddress(port=orders.broker_port, username="kinflow", password=orders.broker_password)
     tls = None
     if orders.pki:
-        address, tls = BrokerAddress(port=orders.broker_port, tls=True), partial(device_context, Path(orders.pki))
-    load = Load(address, orders.devices, orders.rate, orders.seconds, orders.drain_s, tls=tls)
+        address = BrokerAddress(host=orders.host, port=orders.broker_port, tls=True)
+        tls = partial(device_context, Path(orders.pki))
+    load = Load(address, orders.devices, orders.rate, orders.seconds, orders.drain_s, tls=tls, window=orders.window)
     stopwatch = Stopwatch()
-    watching = asyncio.create_task(_watch(orders, stopwatch))
+    watching = asyncio.create_task(_watch(orders, stopwatch) if orders.gateway_port else asyncio.sleep(0))
     outcome = await run_load(load, SystemClock(), stopwatch.sent, settle_s=SETTLE_S)
     if watching.done():
         watching.result()

@@ -27,12 +27,16 @@ from protocol.site import Site, load_site
 
 
 class Orders(Struct, kw_only=True):
+    """host: by which devices may join, inside TLS; "" for plain HTTP on loopback, where nobody joins, and where
+    `members` are those who may come in."""
+
     edge: DeviceId
     home: str
     members: list[tuple[DeviceId, Role]]
     port: int
     broker_port: int
     mqtts_port: int
+    host: str = ""
     site: str = ""
     everywhere: bool = False
     peer: Peer | None = None
@@ -60,10 +64,12 @@ def serve(orders: Orders, stopping: threading.Event) -> None:
         device=orders.edge,
         version="bench",
         site=load_site(Path(orders.site)) if orders.site else Site(id=SiteId("bench")),
+        host=orders.host or LOOPBACK,
         port=orders.port,
+        mqtts_port=orders.mqtts_port,
         embed="mosquitto",
         broker_port=orders.broker_port,
-        joined=tls,
+        joined=None if orders.host else tls,
     )
     EdgeServer(options).run(stopping)
 

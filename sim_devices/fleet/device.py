@@ -44,7 +44,15 @@ class _Pending:
 class SimDevice(asyncio.Protocol):
     """Only for use on one event loop. A full window holds new messages back: they are not made, so none is lost."""
 
-    def __init__(self, name: DeviceId, address: BrokerAddress, clock: Clock, prefix: str = DEFAULT_PREFIX) -> None:
+    def __init__(
+        self,
+        name: DeviceId,
+        address: BrokerAddress,
+        clock: Clock,
+        prefix: str = DEFAULT_PREFIX,
+        window: int | None = None,
+    ) -> None:
+        self._window = WINDOW if window is None else window
         self.identity = Identity(name, clock)
         self.approach = ApproachId(f"{name}-road")
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -75,7 +83,7 @@ class SimDevice(asyncio.Protocol):
     def observe(self) -> tuple[MessageId, int] | None:
         """Send the next message, mostly an observation. Returns an observation's id, and when it was handed over on the
         loop's clock in microseconds; None for an alarm, or when the window is full."""
-        if not self.connected or len(self._pending) >= WINDOW:
+        if not self.connected or len(self._pending) >= self._window:
             self.held_back += 1
             return None
         self.numbered += 1

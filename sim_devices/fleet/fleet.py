@@ -24,7 +24,8 @@ JOIN_TIMEOUT_S = 60.0
 @dataclass(frozen=True)
 class Load:
     """rate: messages a second, of all devices together. drain_s: how long to wait for the last acknowledgements. tls:
-    makes each device's own context; None for a connection without."""
+    makes each device's own context; None for a connection without. window: how much each has under way before it holds
+    back; None for what a device usually has."""
 
     address: BrokerAddress
     devices: int
@@ -33,6 +34,7 @@ class Load:
     drain_s: float = 30.0
     prefix: str = DEFAULT_PREFIX
     tls: Callable[[DeviceId], ssl.SSLContext] | None = None
+    window: int | None = None
 
 
 @dataclass
@@ -107,7 +109,9 @@ async def _connect(load: Load, clock: Clock) -> list[SimDevice]:
     devices: list[SimDevice] = []
     for first in range(0, load.devices, AT_ONCE):
         some = range(first, min(first + AT_ONCE, load.devices))
-        fresh = [SimDevice(DeviceId(f"bench-{number:05d}"), load.address, clock, load.prefix) for number in some]
+        fresh = [
+            SimDevice(DeviceId(f"bench-{number:05d}"), load.address, clock, load.prefix, load.window) for number in some
+        ]
         await asyncio.gather(*(_open(one, load) for one in fresh))
         await asyncio.wait_for(asyncio.gather(*(device.ready for device in fresh)), JOIN_TIMEOUT_S)
         devices += fresh

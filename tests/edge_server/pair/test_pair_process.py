@@ -29,11 +29,11 @@ HOSTS = {"edge-a": "127.0.0.2", "edge-b": "127.0.0.3"}
 
 pytestmark = [
     pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed"),
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(280),
 ]
 
 
-def until(condition: Callable[[], object], within_s: float = 60.0) -> None:
+def until(condition: Callable[[], object], within_s: float = 90.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it did not come true"
