@@ -90,9 +90,9 @@ class Step(Struct, kw_only=True):
 
 class Figures(Struct, kw_only=True):
     """messages_per_s: the most that was stored without shedding anything. joins_per_minute: devices that make a key,
-    show a join code over HTTPS, get their certificate and come in to the broker, four at once. connects_per_minute: registration
-    and first subscription of all devices by TLS, fifty at once. shed: over all steps. breaks_at_per_s: the lowest
-    rate that was too much; None when none was."""
+    show a join code over HTTPS, get their certificate and come in to the broker, four at once.
+    connects_per_minute: all devices, from TLS to registration, fifty at once. shed: over all steps. breaks_at_per_s:
+    the lowest rate that was too much; None when none was."""
 
     devices: int
     tls: bool
