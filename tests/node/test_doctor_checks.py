@@ -18,6 +18,7 @@ from edge_server.checks.store_version import StoreVersion
 from edge_server.store.file import FILE_NAME, open_store
 from node.clock import ManualClock
 from node.doctor.check import Context
+from node.doctor.checks.broker_for_joined import BrokerForJoined
 from node.doctor.checks.broker_present import BrokerPresent
 from node.doctor.checks.clock_sane import ClockSane
 from node.doctor.checks.config_valid import ConfigValid
@@ -29,6 +30,7 @@ from node.doctor.checks.ports_free import PortsFree
 from node.doctor.checks.python_version import PythonVersion
 from node.doctor.checks.sumo_present import SumoPresent
 from node.errors import (
+    BrokerNotForJoined,
     ClockInsane,
     ConfigKeyUnknown,
     DiskSpaceLow,
@@ -122,6 +124,30 @@ def test_a_broker_of_the_users_needs_no_other(make: Callable[..., Context]) -> N
     told = check.run(make("[broker]\nurl = 'mqtt://pi:hunter2@closet'"))
     assert "mqtt://pi@closet:1883" in told
     assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    ("settings", "mosquitto", "complaint"),
+    [
+        ("", "/usr/sbin/mosquitto", None),
+        ('[broker]\nurl = "mqtt://there"\n', None, None),
+        ("", None, "not installed"),
+        ('[broker]\nkind = "amqtt"\n', "/usr/sbin/mosquitto", "amqtt"),
+    ],
+)
+def test_broker_for_joined(
+    settings: str, mosquitto: str | None, complaint: str | None, make: Callable[..., Context]
+) -> None:
+    check = BrokerForJoined(lambda: mosquitto)
+    context = make(settings)
+    assert "No device" in check.run(context), "without an authority nobody joins"
+    (context.home / "authority").mkdir()
+    (context.home / "authority" / "ca.pem").touch()
+    if complaint is None:
+        assert check.run(context)
+        return
+    with pytest.raises(BrokerNotForJoined, match=complaint):
+        check.run(context)
 
 
 def test_ports_free(make: Callable[..., Context]) -> None:
