@@ -43,8 +43,7 @@ class Registry:
             before = self.device(request.device)
             if before is not None and before.state == "joined" and not request.replaces:
                 raise DeviceIdTaken(device=request.device)
-            if before is not None:
-                self._revoke_certificates(request.device)
+            replaced = before is not None and self._revoke_certificates(request.device) > 0
             made, now_ms = self._certificate(read_csr(request.csr)), self.now_ms()
             self.records.put(
                 "devices",
@@ -62,7 +61,8 @@ class Registry:
             issued = structs.replace(request, state="issued", decided_ms=now_ms, certificate=made[0])
             self.records.put("requests", issued)
             self.records.raise_revision()
-            self.publish_crl()
+            if replaced:
+                self.publish_crl()
             return issued
 
     def renew(self, known: Facts, csr: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -48,6 +48,7 @@ def test_due_once_its_time_has_come_and_until_it_is_renewed(life_ms: int, chance
         assert not due
 
 
+@settings(max_examples=25)  # each writes a file
 @given(st.integers(1, 2**52), st.integers(0, 2**40), st.integers(-(2**52), 2**52))
 def test_time_counts_on_from_what_the_edge_said(edge_ms: int, passed_ms: int, wall_ms: int) -> None:
     """Whatever is done to the clock of this machine."""
