@@ -74,7 +74,7 @@ def _complete(operation: dict[str, Any], path: str, method: str, needs: str | No
     if operation.get("parameters") or "requestBody" in operation:
         statuses.add(422)
     if method not in {"GET", "HEAD"}:
-        statuses |= {409, 413}
+        statuses |= {409, 413, 422}
     if path.endswith("/password"):
         statuses.add(429)
     responses = operation["responses"]

@@ -111,7 +111,7 @@ def device_routes(desk: DeviceDesk) -> APIRouter:
             Root(edge=trust.authority.edge, ca=trust.authority.ca, fingerprint=fingerprint(trust.authority.pin))
         )
 
-    @router.get("/crl")
+    @router.get("/crl", response_class=Response, responses={200: {"content": {"application/pkix-crl": {}}}})
     @need("public")
     def crl() -> Response:
         """The list of revoked certificates, PEM."""

@@ -5,6 +5,7 @@ A bounded run in the normal suite; `pytest -m slow tests/edge_server/api` asks a
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -20,8 +21,10 @@ from schemathesis.specs.openapi.checks import (
 from edge_server.accounts.rows import Actor
 from edge_server.gateway.app import Gateway
 from edge_server.gateway.server import GatewayServer
+from edge_server.server import EdgeOptions, EdgeServer
+from protocol.ids import DeviceId
 from tests.edge_server.dashboard.demo import populate, signals
-from tests.edge_server.gateway.demo_edge import TOKEN, DemoEdge
+from tests.edge_server.gateway.demo_edge import TOKEN, DemoEdge, demo_site
 
 ROOT = {"Authorization": f"Bearer {TOKEN}"}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -48,13 +51,41 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 SECRETS: dict[str, str] = {}
 
 
-def ask_everything(url: str, headers: dict[str, str], examples: int) -> int:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
+    """A whole edge server, with its broker, its authority and its mirror: its address and its own key."""
+    home = tmp_path_factory.mktemp("home")
+    options = EdgeOptions(
+        home=home,
+        database=home / "edge.db",
+        device=DeviceId("edge-1"),
+        version="0.1.0",
+        site=demo_site(),
+        port=free_port(),
+        broker_port=free_port(),
+    )
+    server = EdgeServer(options)
+    server.start()
+    key = (home / "edge-token").read_text().strip()
+    yield f"http://127.0.0.1:{options.port}", {"Authorization": f"Bearer {key}"}
+    server.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ask_everything(
+    url: str, headers: dict[str, str], examples: int, key: dict[str, str] = ROOT, below: tuple[str, ...] = ("/",)
+) -> int:
     """Returns how many requests were made; fails with what every operation did wrong."""
-    schema = schemathesis.openapi.from_url(f"{url}/openapi.json", headers=ROOT)
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json", headers=key)
     asked, wrong = 0, []
     for found in schema.get_all_operations():
         operation = found.ok()
-        if operation.path in ENDLESS:
+        if operation.path in ENDLESS or not operation.path.startswith(below):
             continue
 
         @given(case=operation.as_strategy())
@@ -76,13 +107,30 @@ def ask_everything(url: str, headers: dict[str, str], examples: int) -> int:
             ask()
         except BaseExceptionGroup as error:
             wrong.append(f"{operation.method.upper()} {operation.path}: {error.exceptions}")
-    assert wrong == []
+    assert wrong == [], "\n".join(wrong)
     return asked
 
 
 @pytest.mark.timeout(120)
 def test_the_api_keeps_its_word(url: str) -> None:
     assert ask_everything(url, ROOT, examples=4) > 60
+
+
+# What a demo without a broker has not.
+PARTS = ("/api/v1/trust", "/api/v1/updates", "/updates")
+
+
+@pytest.mark.timeout(120)
+def test_joining_and_updates_keep_their_word(whole: tuple[str, dict[str, str]]) -> None:
+    url, key = whole
+    assert ask_everything(url, key, examples=4, key=key, below=PARTS) > 30
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_joining_and_updates_keep_their_word_for_long(whole: tuple[str, dict[str, str]]) -> None:
+    url, key = whole
+    assert ask_everything(url, key, examples=150, key=key, below=PARTS) > 500
 
 
 @pytest.mark.slow
