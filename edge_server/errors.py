@@ -29,8 +29,8 @@ class StoreQuarantined(KinflowError):
 class TokenMissing(KinflowError):
     number = 88
     status = 401
-    cause = "The request carries no token, or a wrong one."
-    advice = "Send `Authorization: Bearer TOKEN`; `kinflow edge token` prints the token. A browser gets one at /login."
+    cause = "Nobody is signed in, or the token is none of this server's."
+    advice = "A browser signs in at /login. A program sends `Authorization: Bearer TOKEN`, see `kinflow edge token`."
 
 
 class HostRefused(KinflowError):
