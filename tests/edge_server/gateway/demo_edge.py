@@ -28,6 +28,7 @@ from edge_server.events import (
 from edge_server.fleet.device import Device
 from edge_server.ingest.effects import HealthSeen, StoreAlarm, StoreObservation
 from edge_server.ingest.figures import IngestFigures
+from edge_server.pair.routes import pair_routes
 from edge_server.signals.events import SignalCommanded
 from edge_server.store import ingested
 from edge_server.store.file import open_store
@@ -199,7 +200,7 @@ class DemoEdge:
             remove_device=self.remove,
             configure=self._configure,
             updates=self.updates,
-            trust=TrustParts(self.trust, watch),
+            trust=TrustParts(self.trust, watch, pair_routes(folder, folder / "site.toml", self.trust.authority)),
         )
 
     def _configure(self, device: DeviceId, name: str, arguments: Mapping[str, str]) -> MessageId:
