@@ -14,6 +14,7 @@ export class Me {
 
   constructor(form) {
     this.form = form;
+    $("me-sign-in").addEventListener("click", () => location.assign("/login"));
     $("me-password").addEventListener("click", () => this.#changePassword());
     $("me-sign-out").addEventListener("click", () => this.#leave(api.signOut));
     $("me-sign-out-everywhere").addEventListener("click", () => this.#leave(api.signOutEverywhere));
@@ -45,10 +46,11 @@ export class Me {
     const person = way === "session";
     say($("me-name"), WAYS[way] ?? name);
     say($("me-role"), role);
-    say($("me-hint"), accounts ? "" : "There are no accounts yet, so whoever uses this machine may use this page. The first one is made on its command line: kinflow edge user add NAME --role admin");
+    say($("me-hint"), accounts ? "" : "There are no accounts yet, so whoever uses this machine may use this page. The first one is made on its command line: kinflow edge user add NAME --role admin. Until then, updates and the like are for the machine's key.");
     $("me-hint").hidden = accounts;
     for (const id of ["me-password", "me-sign-out-everywhere"]) $(id).hidden = !person;
     $("me-sign-out").hidden = way === "local";
+    $("me-sign-in").hidden = way !== "local";
     for (const listener of this.#listeners) listener(this.known);
   }
 

@@ -18,11 +18,13 @@ export function panel({ id, title, needs }) {
   return { card, body, actions, problem };
 }
 
-/** A table whose rows are kept in step by dom.js's keyed(). columns: its headings; returns the tbody. */
+/** A table whose rows are kept in step by dom.js's keyed(). columns: its headings, of which the first names a table that
+ * is not its card's only one; returns the tbody. */
 export function table(body, id, columns) {
   const rows = el("tbody", { id });
   const heads = columns.map((text) => el("th", { scope: "col", text }));
-  const scroll = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": `${id}-title` });
+  const title = $(`${id}-title`)?.id ?? null;
+  const scroll = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": title, "aria-label": title ? null : columns[0] });
   scroll.append(el("table", {}, el("thead", {}, el("tr", {}, ...heads)), rows));
   body.append(scroll);
   return rows;

@@ -12,6 +12,7 @@ from protocol.ids import DeviceId
 from protocol.messages import ConfigCommand
 from tests.edge_server.dashboard.browser import Served
 from tests.edge_server.dashboard.conftest import OpenPage
+from tests.edge_server.gateway.demo_edge import TOKEN
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -43,6 +44,12 @@ def test_a_rollout_is_begun_watched_and_gone_on_with(served: Served, open_page: 
     offer(served, "1.1")
     expect(card).to_be_visible()
     expect(page.locator("#updates-here")).to_have_text("Version 1.1 is here, for arm64.")
+    # The page on this machine is an operator; to begin is for admins, and the machine's key is one.
+    expect(page.locator("#updates-begin")).to_be_hidden()
+    page.click("#me summary")
+    page.click("#me-sign-in")
+    page.get_by_label("Key").fill(TOKEN)
+    page.keyboard.press("Enter")
     page.click("#updates-begin")
     page.click("#dialog-ok")
     expect(page.locator("#updates-status")).to_have_text("1.1: running")
