@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,10 +27,10 @@ from cloud.errors import (
 from cloud.metrics import CONTENT_TYPE, exposition
 from cloud.store import CloudStore
 from node.clock import Clock
+from node.errors import CsrRefused, DeviceIdTaken, JoinCodeRefused, JoinCodeUsed, SignatureRefused
 from protocol.edge_status import LIMIT_BYTES, decode_status
 from protocol.errors import KinflowError, MessageMalformed, MessageTooLarge, MessageVersionUnknown
 
-BEAT_S = 2.0
 PAGE = Path(__file__).parent / "page"
 # Who gets in without the page's token: what proves itself, what is signed, and what tells nothing.
 OPEN = ("/healthz", "/releases/", "/static/", "/api/v1/trust/")
@@ -45,6 +44,11 @@ _STATUS: dict[type[KinflowError], int] = {
     MessageMalformed: 422,
     MessageVersionUnknown: 422,
     MessageTooLarge: 413,
+    CsrRefused: 422,
+    DeviceIdTaken: 409,
+    JoinCodeRefused: 403,
+    JoinCodeUsed: 403,
+    SignatureRefused: 401,
 }
 _SAFETY_HEADERS = {
     "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
@@ -60,8 +64,7 @@ EdgeOf = Callable[[Scope, bytes], str | None]
 
 @dataclass(frozen=True)
 class CloudContext:
-    """releases: the folder of signed releases that edges mirror, None without one. trust: routes for joining.
-    beat: called every few seconds while requests are answered."""
+    """releases: the folder of signed releases that edges mirror, None without one. trust: routes for joining."""
 
     version: str
     clock: Clock
@@ -70,18 +73,11 @@ class CloudContext:
     token: str = field(repr=False)
     releases: Path | None = None
     trust: APIRouter | None = None
-    beat: Callable[[], None] = lambda: None
 
 
 def cloud_app(cloud: CloudContext) -> FastAPI:
     # The documentation pages that FastAPI brings load scripts from elsewhere; the description itself stays.
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        beating = asyncio.create_task(_beat(cloud.beat))
-        yield
-        beating.cancel()
-
-    app = FastAPI(title="Kinflow cloud", version=cloud.version, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(title="Kinflow cloud", version=cloud.version, docs_url=None, redoc_url=None)
 
     @app.middleware("http")
     async def door(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -152,12 +148,6 @@ def cloud_app(cloud: CloudContext) -> FastAPI:
     app.add_exception_handler(KinflowError, _kinflow_error)
     app.add_exception_handler(HTTPException, _http_error)
     return app
-
-
-async def _beat(beat: Callable[[], None]) -> None:
-    while True:
-        beat()
-        await asyncio.sleep(BEAT_S)
 
 
 def _check(request: Request, token: str) -> None:

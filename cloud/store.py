@@ -43,12 +43,16 @@ class CloudStore:
             if number > self._connection.execute("PRAGMA user_version").fetchone()[0]:
                 self._connection.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
 
-    def join(self, edge: DeviceId, now_ms: int) -> None:
-        """An edge has joined, or joined again: then it is no longer revoked, and starts with a clean slate."""
+    def join(self, edge: DeviceId, joined_ms: int) -> None:
+        """An edge has joined at that time. One that has joined again is no longer revoked, and begins with a clean
+        slate; told twice of the same joining, nothing changes."""
         with self._transaction() as sql:
+            known = sql.execute("SELECT joined_ms FROM edges WHERE edge = ?", (edge,)).fetchone()
+            if known is not None and known[0] == joined_ms:
+                return
             sql.execute("DELETE FROM statuses WHERE edge = ?", (edge,))
             sql.execute("DELETE FROM boots WHERE edge = ?", (edge,))
-            sql.execute("INSERT OR REPLACE INTO edges VALUES (?, ?, NULL)", (edge, now_ms))
+            sql.execute("INSERT OR REPLACE INTO edges VALUES (?, ?, NULL)", (edge, joined_ms))
 
     def revoke(self, edge: DeviceId, now_ms: int) -> bool:
         """Whether there was such an edge."""

@@ -102,6 +102,20 @@ def install_line(
     )
 
 
+@app.command(name="join-cloud")
+def join_cloud(
+    code: Annotated[str, typer.Argument(help="Of `kinflow cloud code`, or its link.")],
+    cloud: Annotated[str, typer.Option("--cloud", help="HOST or HOST:PORT; a link names it itself.")] = "",
+    home: Home = None,
+) -> None:
+    """Report counts and versions to a cloud from now on. A server that runs begins by itself."""
+    from edge_server.cloud_link.joining import join_cloud as join  # noqa: PLC0415
+
+    folder = home or find_home()
+    joined = join(folder, _own_id(load(folder).settings.device.id), code, cloud)
+    typer.echo(f"This edge server reports to {joined}.")
+
+
 @app.command()
 def routes(
     markdown: Annotated[bool, typer.Option("--markdown", help="As docs/routes.md.")] = False,

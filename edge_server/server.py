@@ -16,6 +16,8 @@ from edge_server.beacon import EVERYWHERE, Beacon, lan_addresses
 from edge_server.bundles import shelf
 from edge_server.bus import Bus
 from edge_server.closet import Closet
+from edge_server.cloud_link.reporter import CloudReporter
+from edge_server.cloud_link.sender import load_sender
 from edge_server.context import EdgeContext
 from edge_server.events import BrokerLink, HeartbeatReceived, ObservationReceived
 from edge_server.gateway.app import Gateway
@@ -243,6 +245,8 @@ class EdgeServer:
         if self._host is not None and options.joined is not None and not is_loopback(options.joined.bind):
             self._beacon = Beacon(options.device, options.host, options.joined.port, options.port)
 
+        self._cloud = CloudReporter(self.context, lambda: load_sender(options.home), self._identity.clock)
+
     def start(self) -> None:
         self._worker.start()
         self.bus.subscribe(self._signals.handle, ObservationReceived, HeartbeatReceived, name="signals")
@@ -256,6 +260,7 @@ class EdgeServer:
         self._closet.start()
         if self._beacon is not None:
             self._beacon.start()
+        self._cloud.start()
         self._heart.start()
         log.info(
             "the edge server runs",
@@ -266,6 +271,7 @@ class EdgeServer:
     def stop(self) -> None:
         self._heart.stop()
         self._closet.stop()
+        self._cloud.stop()
         if self._beacon is not None:
             self._beacon.stop()
         self._gateway.stop()

@@ -24,6 +24,7 @@ VISION = ("numpy", "opencv")
 MOUNTS = {
     "agent": Mount("agent.cli", "app", "Watch cameras and tell what the road does: `agent run`.", VISION),
     "edge": Mount("edge_server.cli", "app", "Gather, decide, steer and show: `edge run`."),
+    "cloud": Mount("cloud.cli", "app", "The tier above edge servers: `cloud run`."),
     "city": Mount("sim_devices.cli", "app", "A simulated city with all of it in one process group: `city run`."),
     "join": Mount("node.trust.cli", "join", "Join an edge server by a one-time code."),
     "watch": Mount("agent.cli", "watch", "Measure one file or camera, and draw what is seen into a video.", VISION),

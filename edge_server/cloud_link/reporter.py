@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from random import Random
+from typing import Protocol
 
 import structlog
 
@@ -14,7 +15,6 @@ from edge_server.context import EdgeContext
 from node.backoff import backoff_s
 from node.clock import Clock
 from protocol.edge_status import EVERY_S, EdgeStatus, encode_status
-from protocol.errors import KinflowError
 from protocol.ids import DeviceId, new_boot_id
 
 SLOWEST_S = 600.0
@@ -22,18 +22,31 @@ ALARMS_LIMIT = 10_000
 
 log = structlog.get_logger("cloud-link")
 
-# Sends one status, signed; raises OSError or KinflowError when it did not arrive.
-Send = Callable[[bytes], None]
+
+class Sender(Protocol):
+    """edge: the id by which this edge server has joined the cloud."""
+
+    edge: DeviceId
+
+    def send(self, body: bytes) -> None:
+        """Sends one status, signed. Raises OSError or KinflowError when it did not arrive."""
 
 
 class CloudReporter:
-    """Runs until stop(). What goes wrong here is logged once, until it goes well again, and reaches nobody else."""
+    """Runs until stop(). What goes wrong here is logged once, until it goes well again, and reaches nobody else.
+
+    connect: None while no cloud has been joined; it is asked again until one has.
+    """
 
     def __init__(
-        self, edge: EdgeContext, name: DeviceId, send: Send, clock: Clock, random: Random | None = None
+        self,
+        edge: EdgeContext,
+        connect: Callable[[], Sender | None],
+        clock: Clock,
+        random: Random | None = None,
     ) -> None:
-        """name: the id by which this edge server has joined the cloud."""
-        self._edge, self._name, self._send, self._clock = edge, name, send, clock
+        self._edge, self._connect, self._clock = edge, connect, clock
+        self._sender: Sender | None = None
         self._random = random or Random()  # noqa: S311 (jitter)
         self._boot, self._seq = new_boot_id(), 0
         self._began_ms = clock.monotonic_ms()
@@ -49,14 +62,16 @@ class CloudReporter:
         self._stopping.set()
 
     def report(self) -> bool:
-        """One report; whether it arrived."""
+        """One report; whether it arrived, or there is nobody to report to."""
         try:
-            self._send(encode_status(self.status()))
-        except (OSError, KinflowError) as error:
-            self._failed(error)
-            return False
+            self._sender = self._sender or self._connect()
+            if self._sender is None:
+                return True
+            self._sender.send(encode_status(self.status(self._sender.edge)))
         except Exception as error:
-            # The store may be busy or the disk be full: reporting must not end by it.
+            # Whatever it is, a busy store or a full disk as well: reporting does not end by it. Credentials are read
+            # anew, as somebody may have joined another cloud.
+            self._sender = None
             self._failed(error)
             return False
         if self.failures:
@@ -64,11 +79,11 @@ class CloudReporter:
         self.failures = 0
         return True
 
-    def status(self) -> EdgeStatus:
+    def status(self, name: DeviceId) -> EdgeStatus:
         self._seq += 1
         devices, left_out = device_statuses(self._edge.devices().values())
         return EdgeStatus(
-            edge=self._name,
+            edge=name,
             boot=self._boot,
             seq=self._seq,
             at_ms=self._clock.wall_ms(),

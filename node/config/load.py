@@ -93,6 +93,8 @@ def _faults(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "broker.url", str(error.fields["detail"])
     if not settings.edge.allow_lan and not is_loopback(settings.edge.host):
         yield "edge.host", "it is not this machine itself; set edge.allow_lan = true to be reached from the network"
+    if not settings.cloud.allow_lan and not is_loopback(settings.cloud.host):
+        yield "cloud.host", "it is not this machine itself; set cloud.allow_lan = true to be reached from the network"
     for camera, count in Counter(one.id for one in settings.agent.cameras).items():
         if count > 1:
             yield "agent.cameras", f"{camera!r} is the id of {count} cameras"

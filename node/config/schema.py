@@ -58,6 +58,14 @@ class Agent(Struct, frozen=True, kw_only=True):
     cameras: tuple[Camera, ...] = ()
 
 
+class Cloud(Struct, frozen=True, kw_only=True):
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: ServerPort = 8802
+    allow_lan: bool = False
+    hosts: tuple[Annotated[str, Meta(min_length=1, max_length=253)], ...] = ()
+    releases: str = ""
+
+
 class Hardware(Struct, frozen=True, kw_only=True):
     """Wishes that override what probing finds; 0 and "" leave it to the probe."""
 
@@ -123,6 +131,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     broker: Broker = Broker()
     edge: Edge = Edge()
     agent: Agent = Agent()
+    cloud: Cloud = Cloud()
     hardware: Hardware = Hardware()
     update: Update = Update()
     trust: Trust = Trust()

@@ -25,7 +25,7 @@ FIELDS: dict[str, Any] = {
     for section, struct in SECTIONS.items()
     for name, annotation in get_type_hints(struct, include_extras=True).items()
 }
-LISTS = ("agent.cameras", "edge.hosts")
+LISTS = ("agent.cameras", "cloud.hosts", "edge.hosts")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ def make() -> Callable[..., CloudReporter]:
             devices=lambda: {one.device: one for one in known},
             read=SimpleNamespace(alarms=lambda limit, active: [alarm("warning"), alarm("critical")]),
         )
-        return CloudReporter(edge, DeviceId("edge-1"), send, ManualClock(wall_ms=5_000), Random(1))  # type: ignore[arg-type]
+        sender = SimpleNamespace(edge=DeviceId("edge-1"), send=send)
+        return CloudReporter(edge, lambda: sender, ManualClock(wall_ms=5_000), Random(1))  # type: ignore[arg-type]
 
     return build
 
@@ -78,7 +79,7 @@ def test_counts_and_versions_and_nothing_that_was_seen(make: Callable[..., Cloud
 
 def test_a_fleet_beyond_one_report_is_counted(make: Callable[..., CloudReporter]) -> None:
     fleet = [device(f"d-{number}") for number in range(DEVICES_LIMIT)] + [device("broken", "offline")]
-    status = make(lambda body: None, fleet).status()
+    status = make(lambda body: None, fleet).status(DeviceId("edge-1"))
     assert (len(status.devices), status.devices_left_out) == (DEVICES_LIMIT, 1)
     assert status.devices[0].device == "broken"
 
@@ -101,6 +102,13 @@ def test_a_cloud_that_is_gone_is_asked_less_and_less(make: Callable[..., CloudRe
     gone = False
     assert reporter.report()
     assert 0.9 * EVERY_S <= reporter.wait_s() <= 1.1 * EVERY_S
+
+
+def test_an_edge_without_a_cloud_tells_nobody_and_is_content() -> None:
+    clouds = [None, None]
+    reporter = CloudReporter(SimpleNamespace(), clouds.pop, ManualClock())  # type: ignore[arg-type]
+    assert [reporter.report(), reporter.report()] == [True, True]
+    assert reporter.wait_s() <= 1.1 * EVERY_S
 
 
 def test_stopping_waits_for_nobody(make: Callable[..., CloudReporter]) -> None:
