@@ -239,12 +239,8 @@ class EdgeServer:
         tls = None if options.host in PLAIN_HOSTS else trust.server_context()
         self._gateway = GatewayServer(gateway, options.host, options.port, tls)
         self._scheme = "http" if tls is None else "https"
-
         self._closet = self._equip(options)
-        self._beacon = None
-        if self._host is not None and options.joined is not None and not is_loopback(options.joined.bind):
-            self._beacon = Beacon(options.device, options.host, options.joined.port, options.port)
-
+        self._beacon = _beacon(options) if self._host is not None else None
         self._cloud = CloudReporter(self.context, lambda: load_sender(options.home), self._identity.clock)
 
     def start(self) -> None:
@@ -441,3 +437,10 @@ def _start_host(options: EdgeOptions) -> BrokerHost:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     folder, password = options.home / "broker", broker_password(options.home)
     return start_broker(options.embed, folder, options.broker_port, password, options.joined)
+
+
+def _beacon(options: EdgeOptions) -> Beacon | None:
+    """None while the broker's door for joined devices can't be reached from the network."""
+    if options.joined is None or is_loopback(options.joined.bind):
+        return None
+    return Beacon(options.device, options.host, options.joined.port, options.port)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,11 +24,13 @@ from cloud.trust import CloudTrust
 from edge_server.cloud_link.joining import join_cloud
 from edge_server.cloud_link.reporter import CloudReporter
 from edge_server.cloud_link.sender import CloudSender, load_sender
+from kinflow.main import main
 from kinflow.main import run as kinflow
 from node.clock import Clock, ManualClock, SystemClock
 from node.errors import EdgeNotPinned, EdgeNotReached, EdgeRefused, JoinCodeMistyped
 from node.ports import first_free_port
 from node.trust.known_time import KnownTime
+from node.trust.signed_request import sign_request
 from protocol.edge_status import EdgeStatus, encode_status
 from protocol.ids import DeviceId, SiteId
 
@@ -145,17 +148,8 @@ def test_a_revoked_edge_is_not_heard_from_that_moment_on(cloud: CloudServer, tmp
 def test_a_stolen_report_is_not_heard_again(cloud: CloudServer, tmp_path: Path, status: Make) -> None:
     """Everything that crossed the wire, sent once more; and signed reports under another's name."""
     sender = join(cloud, tmp_path / "edge")
-    seen: list[tuple[str, bytes, dict[str, str]]] = []
-    real_post = sender._post
-
-    def spied(host: str, body: bytes) -> None:
-        real_post(host, body)
-
-    sender._post = spied  # type: ignore[method-assign]
     sender.send(encode_status(status(1)))
     credentials = sender._credentials
-    from node.trust.signed_request import sign_request  # noqa: PLC0415
-
     path, body = "/api/v1/edges/edge-1/status", encode_status(status(2))
     headers = sign_request(
         credentials.key(), credentials.certificate, credentials.ca, "POST", path, body, credentials.time.now_ms()
@@ -167,7 +161,6 @@ def test_a_stolen_report_is_not_heard_again(cloud: CloudServer, tmp_path: Path, 
     assert httpx.post(base + path, content=changed, headers=headers).status_code == 401
     elsewhere = httpx.post(f"{base}/api/v1/edges/edge-2/status", content=body, headers=headers)
     assert elsewhere.status_code == 401
-    assert not seen
 
 
 @pytest.mark.parametrize("off_days", [-2000, -1, 1, 300])
@@ -268,6 +261,33 @@ def test_records_that_were_lost_take_an_edge_in_again_by_its_certificate(tmp_pat
         assert shown(cloud)["edge-1"]["state"] == "reporting"
     finally:
         cloud.stop()
+
+
+def test_an_edge_server_that_runs_begins_to_report_when_it_joins(cloud: CloudServer, tmp_path: Path) -> None:
+    """The whole of it, as a person would do it: two servers, one code, and nothing in between."""
+    home = tmp_path / "edge"
+    with pytest.raises(SystemExit) as ended:
+        main(["edge", "join-cloud", code(cloud), "--cloud", f"{LAN}:{cloud.port}", "--home", str(home)])
+    assert ended.value.code == 0
+    (edge,) = shown(cloud)
+    ports = ["--port", str(first_free_port(18_950)), "--broker-port", str(first_free_port(18_983))]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kinflow", "edge", "run", "--embed", "amqtt", "--home", home, *ports],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        deadline = time.monotonic() + 25
+        while shown(cloud)[edge]["state"] != "reporting" and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.2)
+        assert shown(cloud)[edge]["state"] == "reporting"
+        # A cloud that goes away holds nothing up.
+        cloud.stop()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_device_of_another_kind_is_no_edge(tmp_path: Path) -> None:

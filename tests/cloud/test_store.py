@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cloud.edge_view import LATE_MS, SILENT_MS, EdgeRow, view
 from cloud.receipt import Last, judge
-from cloud.store import BOOTS_KEPT, CloudStore
+from cloud.store import CloudStore
 from node.errors import StoreNewer
 from protocol.edge_status import EdgeStatus
 from protocol.ids import BootId, DeviceId
@@ -78,12 +78,13 @@ def test_an_edge_that_joins_again_begins_anew(store: CloudStore, status: Make) -
     assert store.receive(status(1), 5_000) == "new"
 
 
-def test_the_list_of_runs_is_bounded(store: CloudStore, status: Make) -> None:
-    for number in range(BOOTS_KEPT + 20):
+def test_the_list_of_runs_is_bounded(store: CloudStore, status: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cloud.store.BOOTS_KEPT", 5)
+    for number in range(20):
         boot = BootId(f"{number:016x}")
         assert store.receive(status(1, boot=0).__class__(**{**_fields(status(1)), "boot": boot}), 2_000) == "new"
     with sqlite3.connect(store_path(store)) as sql:
-        assert sql.execute("SELECT count(*) FROM boots").fetchone()[0] == BOOTS_KEPT
+        assert sql.execute("SELECT count(*) FROM boots").fetchone()[0] == 5
     sql.close()
 
 
