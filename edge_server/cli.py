@@ -112,7 +112,7 @@ def join_cloud(
     from edge_server.cloud_link.joining import join_cloud as join  # noqa: PLC0415
 
     folder = home or find_home()
-    joined = join(folder, own_id(load(folder).settings.device.id), code, cloud)
+    joined = join(folder, own_id(load(folder).settings.device.id, folder), code, cloud)
     typer.echo(f"This edge server reports to {joined}.")
 
 
