@@ -23,6 +23,7 @@ read_conf() {
     # shellcheck source=/dev/null
     . "$CONF"
     if [ -f "$SETTINGS/join-code" ]; then JOIN=$(cat "$SETTINGS/join-code"); fi
+    case $EDGE in *:*) address="[$EDGE]:$EDGE_PORT" ;; *) address=$EDGE:$EDGE_PORT ;; esac
 }
 
 boot_folder() {
@@ -90,14 +91,13 @@ fetch_bundle() {
         return 1
     fi
     case $(uname -m) in aarch64 | arm64) architecture=arm64 ;; *) architecture=x86_64 ;; esac
-    case $EDGE in *:*) host="[$EDGE]" ;; *) host=$EDGE ;; esac
     authority=$SETTINGS/edge-ca.pem
     if [ ! -f "$authority" ] && [ -n "$EDGE_PIN" ]; then
-        "$PROGRAMS/fetch" authority "https://$host:$EDGE_PORT/api/v1/trust/ca" "$authority" "$EDGE_PIN"
+        "$PROGRAMS/fetch" authority "https://$address/api/v1/trust/ca" "$authority" "$EDGE_PIN"
     fi
     if [ ! -f "$authority" ]; then authority=''; fi
     say "fetching the bundle from $EDGE"
-    "$PROGRAMS/fetch" get "https://$host:$EDGE_PORT/bundles/$architecture.tar" "$WORK/kinflow.tar" \
+    "$PROGRAMS/fetch" get "https://$address/bundles/$architecture.tar" "$WORK/kinflow.tar" \
         "$BUNDLE_SHA256" "$authority"
     BUNDLE=$WORK/kinflow.tar
 }
@@ -120,7 +120,7 @@ place_settings() {
 
 install_tier() {
     set -- "$TIER" --yes --from "$(dirname "$INSTALLER")"
-    if [ -n "$EDGE" ] && [ "$TIER" = agent ]; then set -- "$@" --edge "$EDGE"; fi
+    if [ -n "$EDGE" ] && [ "$TIER" = agent ]; then set -- "$@" --edge "$address"; fi
     if [ -n "$JOIN" ]; then set -- "$@" --join "$JOIN"; fi
     say "installing the $TIER"
     bash "$INSTALLER" "$@"

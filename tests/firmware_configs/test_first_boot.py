@@ -218,7 +218,7 @@ def test_a_card_becomes_a_joined_agent(device: Callable[..., Device], edge: Edge
     assert edge.requests == [(f"/bundles/{ARCH}.tar", "")]
     call, settings = board.installed
     assert call.startswith("agent --yes --from ")
-    assert call.endswith(f"--edge 127.0.0.1 --join {CODE}")
+    assert call.endswith(f"--edge 127.0.0.1:{edge.port} --join {CODE}")
     assert settings == "settings"
     assert "picamera" in (board.root / "var/lib/kinflow/kinflow.toml").read_text()
     # Nothing is left to do, and the code is nowhere any more.
