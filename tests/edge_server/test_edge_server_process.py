@@ -158,7 +158,7 @@ def test_kill_9_while_messages_flow_loses_nothing_that_was_acknowledged(
             flowing_pause.wait(0.02)
 
     flowing_pause = threading.Event()
-    speaker = threading.Thread(target=speak)
+    speaker = threading.Thread(target=speak, daemon=True)
     speaker.start()
     chance = random.Random(7)
     try:
@@ -172,8 +172,9 @@ def test_kill_9_while_messages_flow_loses_nothing_that_was_acknowledged(
             assert acknowledged <= stored
     finally:
         flowing.clear()
-        speaker.join()
+    # A speaker that its outbox holds back goes on only when somebody acknowledges again.
     edge.start()
+    speaker.join()
     eventually(lambda: set(kinds) <= agent.acked, within_s=30)
     for table in ("observations", "alarms"):
         numbers = sorted(seq for (seq,) in edge.rows(f"SELECT seq FROM {table} WHERE source = 'cam-1'"))

@@ -119,7 +119,8 @@ def test_each_message_is_stored_once_and_what_is_missing_is_on_record(
                 connection.close()
                 connection = reopen(path)
                 state = ingested.recall(connection)
-        for _ in range(2):
+        # One ends a suspicion that stood, one begins the last, one reports it.
+        for _ in range(3):
             clock.advance(core.MISSING_AFTER_MS)
             state = commit(connection, *tick(state, clock.wall_ms(), clock.monotonic_ms()))
 
