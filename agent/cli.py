@@ -23,7 +23,7 @@ from agent.options import (
     own_id,
 )
 from agent.page.alone import serve_calibration
-from agent.page.token import load_or_make_token
+from agent.page.server import TOKEN_FILE
 from agent.run import run_agent
 from agent.traffic.calibration import parse_points
 from agent.watch import Summary
@@ -33,6 +33,7 @@ from node.config.load import load
 from node.hardware.here import picture_here
 from node.home import find_home
 from node.logs import configure_logs
+from node.token_file import load_or_make_token
 from protocol.errors import KinflowError
 
 app = typer.Typer(help="The device: watch roads and say how full they are.", no_args_is_help=True)
@@ -110,7 +111,7 @@ def page(
     """Print the address of this device's own page, with the token that lets you in."""
     folder = home or find_home()
     port = load(folder, file=config).settings.agent.port
-    typer.echo(f"http://127.0.0.1:{port}/#{load_or_make_token(folder)}")
+    typer.echo(f"http://127.0.0.1:{port}/#{load_or_make_token(folder / TOKEN_FILE)}")
 
 
 def calibrate(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -24,6 +23,7 @@ import msgspec
 import psutil
 from msgspec import Struct
 
+from benchmarks.child import end
 from benchmarks.load import Orders, Report
 from sim_devices.fleet.fleet import allow_files
 
@@ -155,13 +155,7 @@ class _Edge:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        end(self._process)
 
     @property
     def has_broker_process(self) -> bool:

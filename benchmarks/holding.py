@@ -10,7 +10,6 @@ from __future__ import annotations
 import http.client
 import os
 import re
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -27,6 +26,7 @@ import psutil
 from msgspec import Struct
 
 from benchmarks import pair_edge
+from benchmarks.child import end
 from benchmarks.edge import ROOT, SPARE_FILES, free_port, percentile
 from benchmarks.edge import load as run_load
 from benchmarks.load import Orders, Report
@@ -266,13 +266,7 @@ class _Edge:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        end(self._process)
 
     @property
     def token(self) -> str:

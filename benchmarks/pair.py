@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -29,6 +28,7 @@ import psutil
 from msgspec import Struct
 
 from benchmarks import pair_edge
+from benchmarks.child import end
 from benchmarks.edge import ROOT, free_port, percentile
 from benchmarks.pki import Pki
 from edge_server.pair.peer import Peer
@@ -180,13 +180,8 @@ class _Edge:
         for one in self._held:
             with suppress(psutil.Error):
                 one.resume()
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        if self._process is not None:
+            end(self._process)
 
     @property
     def log(self) -> str:

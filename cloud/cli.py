@@ -123,11 +123,12 @@ def revoke(edge: EdgeId, home: Home = None) -> None:
 @app.command()
 def page(home: Home = None) -> None:
     """Print the address of the page, with the token that lets you in."""
-    from cloud.token import load_or_make_token  # noqa: PLC0415
+    from cloud.server import TOKEN_FILE  # noqa: PLC0415
+    from node.token_file import load_or_make_token  # noqa: PLC0415
 
     folder = home or find_home()
     port = load(folder).settings.cloud.port
-    typer.echo(f"http://127.0.0.1:{port}/#{load_or_make_token(folder)}")
+    typer.echo(f"http://127.0.0.1:{port}/#{load_or_make_token(folder / TOKEN_FILE)}")
 
 
 @contextmanager

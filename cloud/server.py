@@ -16,7 +16,6 @@ from starlette.types import ASGIApp
 
 from cloud.app import CloudContext, cloud_app
 from cloud.store import FILE_NAME, CloudStore
-from cloud.token import load_or_make_token
 from cloud.trust import CloudTrust
 from cloud.trust_routes import trust_routes
 from node.clock import Clock, SystemClock
@@ -25,8 +24,10 @@ from node.file_lock import hold_state
 from node.ports import check_port_free
 from node.service.heart import Heart
 from node.service.notify import find_manager
+from node.token_file import load_or_make_token
 from protocol.ids import DeviceId
 
+TOKEN_FILE = "cloud-token"  # noqa: S105 (the name of a file)
 STOP_WITHIN_S = 3.0
 LOOPBACK = "127.0.0.1"
 LOOK_S = 2.0
@@ -133,7 +134,7 @@ class CloudServer:
                 clock=clock,
                 store=self._store,
                 edge_of=self._trust.edge_of,
-                token=load_or_make_token(options.home),
+                token=load_or_make_token(options.home / TOKEN_FILE),
                 releases=options.releases,
                 trust=trust_routes(self._trust, clock),
             )

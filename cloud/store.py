@@ -11,7 +11,7 @@ from typing import Literal
 
 from cloud.edge_view import EdgeRow
 from cloud.receipt import Last, Verdict, judge
-from node.sqlite import connect
+from node.sqlite import connect, transaction
 from protocol.edge_status import EdgeStatus, decode_status, encode_status
 from protocol.errors import KinflowError
 from protocol.ids import BootId, DeviceId
@@ -103,15 +103,8 @@ class CloudStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._lock, transaction(self._connection):
+            yield self._connection
 
 
 def _decoded(status: bytes | None) -> EdgeStatus | None:

@@ -15,6 +15,7 @@ from node.trust.authority import FOLDER, Authority
 from node.trust.desk import CODE_MINUTES, Desk
 from node.trust.records import DeviceRow, Records, RequestRow
 from node.trust.registry import Registry
+from node.trust.server_certificate import ServerCertificate
 from node.trust.signed_request import RequestVerifier
 from node.trust.wire import JoinAsk, RenewAsk, Standing
 from protocol.ids import DeviceId
@@ -38,7 +39,7 @@ class CloudTrust:
         self.registry = Registry(self.authority, self.records, clock.wall_ms)
         self.desk = Desk(self.registry)
         self._verifier = RequestVerifier(self.authority.root, self.registry.allowed)
-        self._context: ssl.SSLContext | None = None
+        self._certificate = ServerCertificate(self.authority)
         self.renew_server()
 
     def make_code(self, minutes: float = CODE_MINUTES, edge: str = "", replaces: bool = False) -> str:
@@ -90,19 +91,12 @@ class CloudTrust:
         return known.device
 
     def server_context(self) -> ssl.SSLContext:
-        """For HTTPS; it shows a renewed certificate at once."""
-        if self._context is None:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-            self._load(self._context)
-        return self._context
+        """For HTTPS."""
+        return self._certificate.context()
 
     def renew_server(self) -> bool:
-        """See to our own certificate; whether a new one was made."""
-        made = self.authority.ensure_server(self.names, self._clock.wall_ms())
-        if made and self._context is not None:
-            self._load(self._context)
-        return made
+        """See to our own certificate; whether a new one was made, which HTTPS then shows at once."""
+        return self._certificate.renew(self.names, self._clock.wall_ms())
 
     def close(self) -> None:
         self.records.close()
@@ -111,9 +105,6 @@ class CloudTrust:
         row = self.registry.device(edge)
         assert row is not None
         return row.joined_ms
-
-    def _load(self, context: ssl.SSLContext) -> None:
-        context.load_cert_chain(self.authority.folder / "server.pem", self.authority.folder / "server.key")
 
 
 def _signed(scope: Scope, body: bytes) -> tuple[str, str, dict[str, str], bytes]:

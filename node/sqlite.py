@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +39,19 @@ def connect(path: Path, *, newest: int, synchronous: Synchronous = "FULL") -> sq
         connection.close()
         raise StoreNewer(path=path, found=version, known=newest)
     return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All of the block or nothing, and nobody else writes meanwhile; it is kept once the block has ended."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite ends it by itself on a full disk
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronous) -> int:

@@ -10,16 +10,17 @@ from pathlib import Path
 from agent.errors import PagePortTaken
 from agent.page.camera_view import CameraView
 from agent.page.requests import PageRequest
-from agent.page.token import load_or_make_token
+from node.token_file import load_or_make_token
 
 LOOPBACK = "127.0.0.1"
+TOKEN_FILE = "agent-token"  # noqa: S105 (the name of a file)
 
 
 class PageServer:
     """views: the cameras, asked for with each request. port 0 takes a free one. Raises PagePortTaken (KF74)."""
 
     def __init__(self, views: Callable[[], Sequence[CameraView]], home: Path, port: int) -> None:
-        self.token = load_or_make_token(home)
+        self.token = load_or_make_token(home / TOKEN_FILE)
         try:
             self._server = _Server((LOOPBACK, port), views, self.token)
         except OSError as error:

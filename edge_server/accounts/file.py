@@ -13,7 +13,7 @@ from typing import Any
 from edge_server.accounts import migrations
 from edge_server.errors import AccountsUnusable
 from node.errors import StoreDamaged, StoreNewer
-from node.sqlite import connect
+from node.sqlite import connect, transaction
 
 FILE_NAME = "accounts.db"
 
@@ -49,14 +49,8 @@ class AccountsFile:
             if connection.in_transaction:  # a change within a change is part of it
                 yield connection
                 return
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(connection):
                 yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # SQLite ends it by itself on a full disk
-                    connection.execute("ROLLBACK")
-                raise
 
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
@@ -90,13 +84,8 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _migrate(connection: sqlite3.Connection, steps: list[Any]) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         done = int(connection.execute("PRAGMA user_version").fetchone()[0])
         for apply in steps[done:]:
             apply(connection)
         connection.execute(f"PRAGMA user_version = {len(steps)}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")

@@ -10,7 +10,7 @@ from sqlite_utils import Database
 
 from edge_server.store import migrations
 from node.errors import StoreNewer
-from node.sqlite import BUSY_TIMEOUT_MS, is_damage, set_aside
+from node.sqlite import BUSY_TIMEOUT_MS, is_damage, set_aside, transaction
 
 FILE_NAME = "edge.db"
 CHECK_UP_TO_BYTES = 256 * 1024 * 1024
@@ -92,11 +92,6 @@ def _migrate(connection: sqlite3.Connection) -> None:
     for number, apply in enumerate(migrations.steps(), start=1):
         if number <= _version(connection):
             continue
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             apply(store)
             connection.execute(f"PRAGMA user_version = {number}")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")

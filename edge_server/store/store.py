@@ -17,7 +17,7 @@ from edge_server.store import ingested
 from edge_server.store.file import open_store
 from edge_server.store.reader import StoreReader
 from edge_server.store.rows import LogEntry
-from node.sqlite import set_aside
+from node.sqlite import set_aside, transaction
 from protocol.ids import DeviceId
 
 LIMIT_REJECTS = 1_000
@@ -38,14 +38,8 @@ class Store:
 
     def transaction(self, write: Callable[[sqlite3.Connection], object]) -> None:
         """All of `write` or nothing; it is on the disk when this returns. Raises sqlite3.Error."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._connection):
             write(self._connection)
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
 
     def replace(self) -> Path:
         """Set the damaged file aside and begin a fresh one."""

@@ -16,6 +16,7 @@ from node.trust.authority import FOLDER, Authority
 from node.trust.desk import CODE_MINUTES, Desk
 from node.trust.records import DeviceRow, Records, RequestRow
 from node.trust.registry import Registry
+from node.trust.server_certificate import ServerCertificate
 from node.trust.signed_request import RequestVerifier
 from node.trust.wire import Standing
 from protocol.ids import DeviceId
@@ -57,7 +58,7 @@ class EdgeTrust:
         self.registry = Registry(self.authority, self.records, clock.wall_ms, timedelta(days=self.options.life_days))
         self.desk = Desk(self.registry)
         self.verifier = RequestVerifier(self.authority.root, self.registry.allowed)
-        self._context: ssl.SSLContext | None = None
+        self._certificate = ServerCertificate(self.authority)
         if serves:
             self.renew_server()
             self.records.set_meta(_ADDRESS, self.address().encode())
@@ -69,18 +70,11 @@ class EdgeTrust:
 
     def renew_server(self) -> bool:
         """See to our own certificate; whether a new one was made, which HTTPS then shows at once."""
-        made = self.authority.ensure_server(self._names(), self.clock.wall_ms())
-        if made and self._context is not None:
-            self._load(self._context)
-        return made
+        return self._certificate.renew(self._names(), self.clock.wall_ms())
 
     def server_context(self) -> ssl.SSLContext:
-        """For HTTPS. People's browsers show no certificate, and devices sign their requests."""
-        if self._context is None:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-            self._load(self._context)
-        return self._context
+        """For HTTPS."""
+        return self._certificate.context()
 
     def door(self, prefix: str = DEFAULT_PREFIX) -> BrokerTls | None:
         """The broker's door for joined devices; None while nobody but this machine can reach us."""
@@ -134,9 +128,6 @@ class EdgeTrust:
         own = {self.authority.edge, f"{self.authority.edge}.local", "localhost", "127.0.0.1", socket.gethostname()}
         found = own | self.options.names | set(self.options.addresses)
         return frozenset(name for name in found if _is_certifiable(name))
-
-    def _load(self, context: ssl.SSLContext) -> None:
-        context.load_cert_chain(self.authority.folder / "server.pem", self.authority.folder / "server.key")
 
 
 def _is_certifiable(name: str) -> bool:

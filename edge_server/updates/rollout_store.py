@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from pathlib import Path
 
 import msgspec
 
 from edge_server.updates.rollout import Rollout
-from node.sqlite import connect_or_set_aside
+from node.sqlite import connect_or_set_aside, transaction
 
 SCHEMA_VERSION = 1
 KEPT = 50
@@ -42,21 +41,12 @@ class RolloutStore:
 
     def save(self, rollout: Rollout) -> None:
         data = msgspec.json.encode(rollout)
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.execute(
-                    "INSERT INTO rollouts (id, rollout) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET rollout = ?2",
-                    (rollout.id, data),
-                )
-                self._connection.execute(
-                    "DELETE FROM rollouts WHERE number <= (SELECT max(number) FROM rollouts) - ?", (KEPT,)
-                )
-                self._connection.execute("COMMIT")
-            except sqlite3.Error:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._lock, transaction(self._connection) as connection:
+            connection.execute(
+                "INSERT INTO rollouts (id, rollout) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET rollout = ?2",
+                (rollout.id, data),
+            )
+            connection.execute("DELETE FROM rollouts WHERE number <= (SELECT max(number) FROM rollouts) - ?", (KEPT,))
 
     def close(self) -> None:
         with self._lock:

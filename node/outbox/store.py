@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
@@ -16,7 +16,7 @@ from node.file_lock import lock_beside
 from node.outbox.entry import Entry, Key
 from node.outbox.queue import Batch, Loss
 from node.outbox.ranges import Range, SeqRanges
-from node.sqlite import connect_or_set_aside, set_aside
+from node.sqlite import connect_or_set_aside, set_aside, transaction
 from protocol.ids import BootId
 
 SCHEMA_VERSION = 1
@@ -55,7 +55,7 @@ class OutboxStore:
     def restore(self, boot: BootId) -> tuple[list[Entry], list[Loss]]:
         """What earlier processes left, oldest first, without payloads. Numbers that an earlier boot was known to hold
         and that have no row died with its memory: they become losses for the reason `restart`."""
-        with self._transaction() as sql:
+        with transaction(self._connection) as sql:
             for earlier, low, high in sql.execute(
                 "SELECT boot, low, high FROM boot WHERE boot != ?", (boot,)
             ).fetchall():
@@ -78,7 +78,7 @@ class OutboxStore:
     def apply(self, batch: Batch) -> None:
         """One synced transaction."""
         before = _written_bytes()
-        with self._transaction() as sql:
+        with transaction(self._connection) as sql:
             sql.executemany(
                 "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?)",
                 [(one.boot, one.seq, one.delivery, one.topic, one.payload) for one in batch.inserts],
@@ -125,17 +125,6 @@ class OutboxStore:
     def _note_aside(self, aside: Path) -> None:
         self.set_aside.append(aside)
         log.error("the outbox %s was damaged; it was set aside as %s", self.path, aside.name)
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
 
     def _close_books(self, sql: sqlite3.Connection, boot: BootId, low: int, high: int) -> None:
         present = {row[0] for row in sql.execute("SELECT seq FROM message WHERE boot = ?", (boot,))}

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from msgspec import Struct, structs
 
-from node.sqlite import connect
+from node.sqlite import connect, transaction
 from protocol.ids import DeviceId
 from protocol.messages.presence import Role
 
@@ -157,14 +157,10 @@ class Records:
             if self._depth:
                 yield
                 return
-            self._connection.execute("BEGIN IMMEDIATE")
             self._depth += 1
             try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
+                with transaction(self._connection):
+                    yield
             finally:
                 self._depth -= 1
 

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from node.file_lock import lock_beside
-from node.sqlite import BUSY_TIMEOUT_MS
+from node.sqlite import BUSY_TIMEOUT_MS, transaction
 from node.update.durable import write_durably
 
 log = logging.getLogger(__name__)
@@ -96,8 +96,7 @@ def take_back(connection: sqlite3.Connection, schema: Schema) -> None:
     connection.execute("PRAGMA foreign_keys = OFF")
     # Without this SQLite would rewrite the names in views and triggers that are about to go.
     connection.execute("PRAGMA legacy_alter_table = ON")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         now = schema_of(connection)
         for name, (kind, sql) in now.others.items():
             if schema.others.get(name) != (kind, sql):
@@ -118,11 +117,6 @@ def take_back(connection: sqlite3.Connection, schema: Schema) -> None:
         connection.execute(f"PRAGMA user_version = {schema.version}")
         if schema_of(connection) != schema:
             raise sqlite3.DatabaseError("the schema that is left is another")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def schema_of(connection: sqlite3.Connection) -> Schema:

@@ -17,9 +17,8 @@ import httpx
 import msgspec
 import pytest
 
-from cloud.server import CloudOptions, CloudServer, lan_addresses
+from cloud.server import TOKEN_FILE, CloudOptions, CloudServer, lan_addresses
 from cloud.store import FILE_NAME, CloudStore
-from cloud.token import load_or_make_token
 from cloud.trust import CloudTrust
 from edge_server.cloud_link.joining import join_cloud
 from edge_server.cloud_link.reporter import CloudReporter
@@ -29,6 +28,7 @@ from kinflow.main import run as kinflow
 from node.clock import Clock, ManualClock, SystemClock
 from node.errors import EdgeNotPinned, EdgeNotReached, EdgeRefused, JoinCodeMistyped
 from node.ports import first_free_port
+from node.token_file import load_or_make_token
 from node.trust.known_time import KnownTime
 from node.trust.signed_request import sign_request
 from protocol.edge_status import EdgeStatus, encode_status
@@ -66,7 +66,7 @@ def join(cloud: CloudServer, home: Path, edge: DeviceId = EDGE, host: str = LAN)
 
 
 def shown(cloud: CloudServer) -> dict[str, dict]:
-    token = load_or_make_token(cloud._options.home)
+    token = load_or_make_token(cloud._options.home / TOKEN_FILE)
     answer = httpx.get(f"http://127.0.0.1:{cloud.port}/api/v1/edges", headers={"authorization": f"Bearer {token}"})
     return {one["edge"]: one for one in answer.json()["edges"]}
 
