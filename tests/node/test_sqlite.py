@@ -28,9 +28,9 @@ def test_a_block_that_ends_is_kept(connection: sqlite3.Connection) -> None:
 
 
 def test_a_block_that_fails_leaves_nothing(connection: sqlite3.Connection) -> None:
-    with pytest.raises(KeyError), transaction(connection):
-        connection.execute("INSERT INTO note VALUES ('lost')")
-        raise KeyError
+    connection.execute("CREATE UNIQUE INDEX single ON note (text)")
+    with pytest.raises(sqlite3.IntegrityError), transaction(connection):
+        connection.executemany("INSERT INTO note VALUES (?)", [("lost",), ("lost",)])
     assert notes(connection) == 0
     assert not connection.in_transaction
 
