@@ -20,6 +20,7 @@ from edge_server.errors import (
     AccountsUnusable,
     HostRefused,
     OriginRefused,
+    RequestInvalid,
     RequestTooLarge,
     RoleTooLow,
     RouteUndeclared,
@@ -81,6 +82,8 @@ class Guard:
         safe_send = _with_safety_headers(send)
         try:
             host = self._check_host(scope, headers)
+            if not scope["query_string"].isascii():
+                raise RequestInvalid(detail="the query holds bytes that must be percent-encoded")
             needs = self._routes.need_of(scope)
             if needs is None:
                 raise RouteUndeclared(path=scope["path"][:80])
