@@ -56,7 +56,7 @@ class CloudTrust:
 
     def renew(self, scope: Scope, body: bytes, ask: RenewAsk) -> Standing:
         """Raises SignatureRefused (KF169) or CsrRefused (KF165)."""
-        known = self._verifier.verify(*_signed(scope, body), self._clock.wall_ms())
+        known = self._verifier.verify_scope(scope, body, self._clock.wall_ms())
         certificate = self.registry.renew(known, ask.csr) if ask.csr else ""
         return self.standing(self.registry.adopted(known), certificate)
 
@@ -81,7 +81,7 @@ class CloudTrust:
     def edge_of(self, scope: Scope, body: bytes) -> str | None:
         """The edge server that a request proves to come from, None when it proves none."""
         try:
-            known = self._verifier.verify(*_signed(scope, body), self._clock.wall_ms())
+            known = self._verifier.verify_scope(scope, body, self._clock.wall_ms())
         except SignatureRefused:
             return None
         if known.role != ROLE:
@@ -105,9 +105,3 @@ class CloudTrust:
         row = self.registry.device(edge)
         assert row is not None
         return row.joined_ms
-
-
-def _signed(scope: Scope, body: bytes) -> tuple[str, str, dict[str, str], bytes]:
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    query = scope.get("query_string", b"").decode("latin-1")
-    return scope["method"], f"{scope['path']}?{query}" if query else scope["path"], headers, body

@@ -91,10 +91,7 @@ class DeviceDesk:
 
 def device_of(trust: EdgeTrust, scope: Scope, body: bytes) -> str | None:
     """The device that signed a request; for the guard. Raises SignatureRefused (KF169)."""
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    path, query = scope["path"], scope.get("query_string", b"").decode("latin-1")
-    whole = f"{path}?{query}" if query else path
-    known = trust.verifier.verify(scope["method"], whole, headers, body, trust.clock.wall_ms())
+    known = trust.verifier.verify_scope(scope, body, trust.clock.wall_ms())
     scope.setdefault("state", {})[FACTS] = known
     return DeviceId(known.device)
 

@@ -12,6 +12,7 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -71,6 +72,13 @@ class RequestVerifier:
             raise SignatureRefused(detail=refusal)
         self._once(nonce, now_ms)
         return known
+
+    def verify_scope(self, scope: Mapping[str, Any], body: bytes, now_ms: int) -> Facts:
+        """The same for a request as ASGI describes it. Raises SignatureRefused (KF169)."""
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        query = scope.get("query_string", b"").decode("latin-1")
+        path = f"{scope['path']}?{query}" if query else scope["path"]
+        return self.verify(scope["method"], path, headers, body, now_ms)
 
     def _once(self, nonce: str, now_ms: int) -> None:
         with self._lock:
