@@ -45,7 +45,7 @@ wait_for_network() {
 }
 
 # A board without a battery starts in the past. Certificates would be "not yet valid" there, so its clock is put to
-# when this card was made, at the least; the exact time comes from NTP, or from the edge after joining.
+# when this card was made, at the least; the exact time comes from NTP. Joining asks the edge for a signed time of its own.
 set_clock() {
     if ! command -v timedatectl > /dev/null 2>&1; then CLOCK_WAIT_S=0; fi
     waited=0
