@@ -3,23 +3,35 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import importlib.util
+import logging
+import os
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Any
 
 from kinflow.mounts import MOUNTS, Mount
-from kinflow.outcome import guarded
+from kinflow.outcome import UNEXPECTED, guarded
 
 USAGE_ERROR = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit with its status: 0, a KinflowError's number, 2 for a wrong call, 130 after Ctrl-C."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    """Run one command and exit with its status: 0, a KinflowError's number, 2 for a wrong call, 130 after Ctrl-C.
+    arguments: None for those of this process, which then is this command's alone."""
+    if arguments is not None:
+        sys.exit(run(list(arguments)))
+    status = UNEXPECTED
+    # Registered first, called last: after every other farewell.
+    atexit.register(lambda: leave(status))
+    status = run(sys.argv[1:])
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
@@ -45,6 +57,18 @@ def run(arguments: list[str]) -> int:
         near = get_close_matches(name, available(), n=1)
         return _refuse(f"kinflow has no command {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
     return guarded(lambda: _call(name, mount, rest), debug)
+
+
+def leave(status: int) -> None:
+    """End this process now if daemon threads are left. Python would end each where it comes back from a library, by
+    unwinding its stack; C++ code, such as OpenCV's that reads a camera, answers that with abort()."""
+    if not any(one.daemon for one in threading.enumerate()):
+        return
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # a reader that went away
+            stream.flush()
+    os._exit(status)
 
 
 def available() -> dict[str, Mount]:

@@ -53,6 +53,28 @@ def tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(command, "MOUNTS", {name: Mount("a_tool", name, f"Does {name}.") for name in attributes})
 
 
+BUSY_TOOL = """
+import threading
+import cv2
+import numpy
+
+picture = numpy.zeros((2000, 2000, 3), numpy.uint8)
+looked = threading.Event()
+
+def look():
+    while True:
+        cv2.GaussianBlur(picture, (31, 31), 3.0)
+        looked.set()
+
+def blur():
+    for _ in range(3):
+        threading.Thread(target=look, daemon=True).start()
+    looked.wait(30)
+    print("said before the end")
+    return 7
+"""
+
+
 def test_help_lists_each_command_once_in_one_line(tool: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.run(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -159,6 +181,21 @@ def test_ctrl_c_ends_a_real_process_with_130_and_no_traceback(tmp_path: Path, re
         _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in err
+
+
+def test_a_command_ends_with_its_status_while_a_thread_is_in_a_library(tmp_path: Path, repository: Path) -> None:
+    """As a camera's thread is: Python's own end of a thread inside OpenCV is an abort."""
+    (tmp_path / "a_tool.py").write_text(BUSY_TOOL)
+    code = (
+        "import sys; from kinflow import main as command; from kinflow.mounts import Mount\n"
+        "command.MOUNTS = {'blur': Mount('a_tool', 'blur', 'Blurs.')}\n"
+        "sys.argv = ['kinflow', 'blur']; command.main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{repository}:{tmp_path}"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (7, "said before the end\n"), done.stderr
 
 
 def test_help_imports_no_tier(repository: Path) -> None:
