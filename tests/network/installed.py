@@ -1,0 +1,151 @@
+"""Kinflow as it is installed on one machine: a state folder of its own and the command, which is all that is used."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+
+from tests.network.lab import Machine, end
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 90.0
+RUNS = "the edge server runs"
+
+T = TypeVar("T")
+
+
+def until(what: str, condition: Callable[[], T | None], patience_s: float = PATIENCE_S) -> T:
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"waited in vain for: {what}")
+
+
+class Installed:
+    """clock: how far this machine's clock is off, as libfaketime reads it ("-12y", "+5h"); "" for not at all. Its
+    monotonic clocks are right, as they are on a board whose battery is empty."""
+
+    def __init__(self, machine: Machine, home: Path, name: str = "", clock: str = "") -> None:
+        self.machine, self.home, self.name, self.clock = machine, home, name, clock
+        home.mkdir(parents=True, exist_ok=True)
+        self.log = home / "out.log"
+        self.log.touch()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def cli(self, *arguments: str) -> str:
+        done = self.try_cli(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def try_cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.machine.run(self._command(arguments), self._environment())
+
+    def ask(self, *arguments: str) -> Any:
+        """What a command prints as JSON."""
+        return json.loads(self.cli(*arguments, "--json"))
+
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """A command that runs on."""
+        return self.machine.start(self._command(arguments), self._environment(), self.log)
+
+    def start(self, *arguments: str) -> None:
+        self.process = self.begin(*arguments)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            end(self.process)
+
+    def alive(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.said()[-3000:]
+        return True
+
+    def said(self) -> str:
+        return self.log.read_text("utf-8", "replace")
+
+    def rows(self, query: str, *values: object, store: str = "edge.db") -> list[Any]:
+        with closing(sqlite3.connect(f"file:{self.home / store}?mode=ro", uri=True)) as opened:
+            return opened.execute(query, values).fetchall()
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-m", "kinflow", *arguments]
+
+    def _environment(self) -> dict[str, str]:
+        own = {"PYTHONPATH": str(ROOT), "KINFLOW_HOME": str(self.home)}
+        if self.name:
+            own["KINFLOW_DEVICE_ID"] = self.name
+        if self.clock:
+            own |= {"LD_PRELOAD": faketime_library(), "FAKETIME": self.clock}
+            own |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+        return own
+
+
+class Edge(Installed):
+    """An edge server that the network reaches."""
+
+    def run(self) -> Edge:
+        before = self.said().count(RUNS)
+        self.start("edge", "run", "--host", "0.0.0.0")
+        until("the edge server", lambda: self.alive() and self.said().count(RUNS) > before)
+        return self
+
+    def code(self, *arguments: str) -> str:
+        return str(self.ask("edge", "code", *arguments)["code"])
+
+    def online(self) -> set[str]:
+        return {name for (name,) in self.rows("SELECT device FROM devices WHERE state = 'online'")}
+
+    def accounts(self, device: str) -> list[tuple[str, int, list[list[int]]]]:
+        """(boot, highest number, ranges that were received) of each run of a device."""
+        found = self.rows("SELECT boot, highest, received FROM received WHERE source = ?", device)
+        return [(boot, highest, json.loads(ranges)) for boot, highest, ranges in found]
+
+    def unbroken(self, *devices: str) -> bool:
+        """Of each device's each run, the numbers 1 to the highest are all here."""
+        accounts = [self.accounts(device) for device in devices]
+        runs = [run for account in accounts for run in account]
+        return all(accounts) and all(ranges == [[1, highest]] for _, highest, ranges in runs)
+
+
+class Camera(Installed):
+    """A device that watches a road."""
+
+    def join(self, code: str, *arguments: str, edge: str = "") -> subprocess.CompletedProcess[str]:
+        return self.try_cli("join", code, "--id", self.name, *(["--edge", edge] if edge else []), *arguments)
+
+    def watch(self) -> Camera:
+        clip = self.home / "road.avi"
+        if not clip.exists():
+            film(clip)
+        sizes = ("--road-width", "7", "--road-length", "40")
+        self.start("agent", "run", "--camera", str(clip), "--camera-id", f"{self.name}-north", *sizes, "--no-page")
+        return self
+
+
+def film(path: Path) -> Path:
+    """Half a minute of a grey road, small."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5.0, (160, 120))
+    for number in range(150):
+        picture = np.full((120, 160, 3), 90, np.uint8)
+        picture[50:70, number : number + 12] = 200
+        writer.write(picture)
+    writer.release()
+    return path
+
+
+@cache
+def faketime_library() -> str:
+    return str(next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")))
