@@ -171,6 +171,7 @@ add_commands(app)
 def _options(home: Path, settings: Settings) -> EdgeOptions:
     from edge_server.server import EdgeOptions  # noqa: PLC0415
     from edge_server.store.retention import Limits  # noqa: PLC0415
+    from edge_server.store.room import Marks  # noqa: PLC0415
     from node.broker.address import parse_broker  # noqa: PLC0415
 
     edge, days = settings.edge, float(settings.edge.retention_days)
@@ -203,6 +204,7 @@ def _options(home: Path, settings: Settings) -> EdgeOptions:
             gaps_days=days,
             size_mb=edge.max_store_gb * 1000,
         ),
+        marks=Marks(low_mb=edge.low_disk_mb),
         backup=settings.backup,
         power=settings.power,
     )

@@ -271,3 +271,21 @@ class PairRefused(KinflowError):
     number = 224
     cause = "This edge server can't become the second one of a pair: {detail}."
     advice = "Make the code on the one whose devices are to stay, and join with an edge server that has none."
+
+
+class DiskLow(KinflowError):
+    number = 203
+    cause = "The disk that holds the store, {folder}, has {free_mb} MB left."
+    advice = "Free some space. Older readings go earlier meanwhile; everything that comes is still stored."
+
+
+class ReadingsNotStored(KinflowError):
+    number = 204
+    cause = "The disk that holds the store, {folder}, has {free_mb} MB left: {count} readings were not stored."
+    advice = "Free some space. Alarms and commands are stored; readings are again, by themselves, once there is room."
+
+
+class DiskReserveUsed(KinflowError):
+    number = 216
+    cause = "The disk that holds the store, {folder}, is full ({free_mb} MB left): the reserve for alarms is in use."
+    advice = "Free some space now. Alarms are stored while the reserve lasts, and then wait in their devices."

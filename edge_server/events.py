@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from edge_server.fleet.device import Device
+from edge_server.store.room import Stage
 from edge_server.store.rows import LogEntry
 from protocol.ids import DeviceId
 from protocol.messages import Alarm, Health, Heartbeat, Observation, VehiclePosition
@@ -69,6 +70,14 @@ class BrokerLink(Event, frozen=True, kw_only=True, tag=True):
     """The edge's own connection to the broker came up or went down."""
 
     connected: bool
+
+
+class DiskStage(Event, frozen=True, kw_only=True, tag=True):
+    """The disk under the store has more or less room than before. given_up: readings not stored since the start."""
+
+    stage: Stage
+    free_mb: float
+    given_up: int
 
 
 class Resync(Event, frozen=True, kw_only=True, tag=True):

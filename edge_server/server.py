@@ -38,6 +38,7 @@ from edge_server.signals.fault import SignalFault
 from edge_server.signals.junction import Record
 from edge_server.signals.service import SignalService
 from edge_server.store.retention import Limits
+from edge_server.store.room import Marks
 from edge_server.store.rows import LogEntry, SignalEntry
 from edge_server.store.store import Store
 from edge_server.store.writer import StoreWriter
@@ -90,7 +91,7 @@ class EdgeOptions:
     reached from elsewhere. certificate_days: of devices; code_minutes: of join codes. hosts: names
     besides loopback by which people call the dashboard. home_assistant: its discovery prefix, "" for off.
     update_source: where the mirror of updates is filled from, "" for nowhere; serve_bytes_s: how fast it is handed on,
-    0 for any speed."""
+    0 for any speed. marks: how little room on the disk of the store is little."""
 
     home: Path
     database: Path
@@ -113,6 +114,7 @@ class EdgeOptions:
     update_source: str = ""
     serve_bytes_s: int = 0
     limits: Limits = field(default_factory=Limits)
+    marks: Marks = field(default_factory=Marks)
     backup: Backup = field(default_factory=Backup)
     power: Power = field(default_factory=Power)
 
@@ -158,6 +160,7 @@ class EdgeServer:
             self.bus,
             self._identity,
             limits=options.limits,
+            marks=options.marks,
             peer=peer.edge if peer is not None else None,
             beat=self._heart.of("ingest"),
         )

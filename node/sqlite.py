@@ -21,6 +21,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in _DAMAGE
 
 
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether an error says that the disk has no room."""
+    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF == sqlite3.SQLITE_FULL
+
+
 def connect(path: Path, *, newest: int, synchronous: Synchronous = "FULL") -> sqlite3.Connection:
     """Open or make the file at `path`; the caller sees to it that one thread at a time uses the connection.
 

@@ -104,12 +104,14 @@ function drawLink(state = stream.state) {
   const deaf = state === "live" && server && !server.broker_connected;
   link.dataset.state = deaf ? "offline" : state;
   document.body.classList.toggle("offline", state === "offline" || state === "signed-out");
-  $("banner").hidden = state === "connecting" || (state === "live" && !deaf);
-  $("retry").hidden = deaf;
+  const cramped = state === "live" && !deaf ? crampedWords(server) : "";
+  $("banner").hidden = state === "connecting" || (state === "live" && !deaf && !cramped);
+  $("retry").hidden = deaf || Boolean(cramped);
   if (state === "connecting") return;
   if (state === "live") {
     say($("link-text"), deaf ? "No broker" : `Live · ${time(model.now_ms())}`);
     if (deaf) say($("banner-text"), "The server has lost its broker and hears no device. Check that the broker runs; the server keeps trying.");
+    if (cramped) say($("banner-text"), cramped);
     return;
   }
   say($("link-text"), state === "signed-out" ? "Signed out" : "Offline");
@@ -119,6 +121,15 @@ function drawLink(state = stream.state) {
       ? "You are signed out here. Reload the page to sign in again."
       : `No word from the server since ${time(since_ms)} (${age(Date.now() - since_ms)}). What you see is old. It is tried again by itself; check that kinflow edge run is up and this machine's network.`,
   );
+}
+
+/** What little room on the server's disk means, or "" while there is enough. */
+function crampedWords(server) {
+  if (!server || !["very-low", "full"].includes(server.disk)) return "";
+  const lost = `${plural(server.given_up, "reading was", "readings were")} not stored`;
+  return server.disk === "full"
+    ? `The server's disk is full: alarms use the last reserve, readings wait in their devices (${lost}). Free some space.`
+    : `The server's disk is nearly full: alarms are stored, readings are not (${lost}). Free some space.`;
 }
 
 async function loadSite() {

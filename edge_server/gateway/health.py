@@ -27,6 +27,10 @@ class IngestWatch:
         found = []
         if figures.disk_full:
             found.append("The disk is full: devices keep their messages until there is room.")
+        if figures.disk == "full":
+            found.append("The disk is full: the reserve for alarms is in use.")
+        elif figures.disk == "very-low":
+            found.append(f"The disk is nearly full: {figures.given_up} readings were not stored.")
         if self.since_ms is not None and now_ms - self.since_ms >= STUCK_MS:
             silent_s = (now_ms - self.since_ms) // 1000
             found.append(f"{figures.waiting} messages wait, and nothing was committed for {silent_s} s.")

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from edge_server.gateway.views import StateView
 from edge_server.ingest.figures import IngestFigures
+from edge_server.store.room import STAGES
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -26,6 +27,7 @@ class _Scrape:
             ("received", figures.received, "Messages taken from the broker, good or bad"),
             ("stored", figures.stored, "New messages committed"),
             ("duplicate", figures.duplicates, "Messages that were known already"),
+            ("given_up", figures.given_up, "Readings that came and were not stored for want of room"),
             ("shed", figures.shed, "Messages left unacknowledged; their devices send them again"),
             (
                 "held_off",
@@ -43,6 +45,7 @@ class _Scrape:
             ("waiting_messages", figures.waiting, "Messages between broker and store"),
             ("shedding", int(figures.shedding), "1 while observations are left out because too many come"),
             ("disk_full", int(figures.disk_full), "1 while the store has no room"),
+            ("disk_stage", STAGES.index(figures.disk), "Room for the store: 0 ok, 1 low, 2 very low, 3 full"),
             ("broker_connected", int(all(one.broker_connected for one in state.servers)), "1 while the link stands"),
             ("event_streams", self._readers, "Open event streams"),
             ("standing_alarms", sum(alarm.active for alarm in state.alarms), "Alarms raised and not cleared"),

@@ -10,6 +10,7 @@ from edge_server.events import (
     BrokerLink,
     DeviceChanged,
     DeviceRemoved,
+    DiskStage,
     Event,
     HealthReceived,
     HeartbeatReceived,
@@ -198,6 +199,13 @@ class Projection:
         server = self._board.get(ServerView, SERVER)
         if server is not None:
             self._board.put(server.model_copy(update={"broker_connected": event.connected}))
+
+    @apply.register
+    def _disk(self, event: DiskStage) -> None:
+        server = self._board.get(ServerView, SERVER)
+        if server is not None:
+            update = {"disk": event.stage, "disk_free_mb": event.free_mb, "given_up": event.given_up}
+            self._board.put(server.model_copy(update=update))
 
     @apply.register
     def _line(self, event: Logged) -> None:

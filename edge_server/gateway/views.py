@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from edge_server.store.room import Stage
 from edge_server.store.rows import Mistake
 from protocol.messages.alarm import Severity
 from protocol.messages.observation import EmergencyState, Problem, Sensor, Status
@@ -215,13 +216,17 @@ class CorrectionView(Shown):
 
 
 class ServerView(Shown):
-    """The edge server itself. broker_connected: without a broker it hears nobody."""
+    """The edge server itself. broker_connected: without a broker it hears nobody. disk: how little room its store has
+    left; given_up: readings that it did not store for want of room, since its start."""
 
     kind: ClassVar[str] = "server"
     id: str = SERVER
     device: str
     version: str
     broker_connected: bool
+    disk: Stage = "ok"
+    disk_free_mb: float | None = None
+    given_up: int = 0
 
 
 class HistoryPoint(View):

@@ -58,6 +58,15 @@ class GapWithdrawn(Struct, frozen=True):
     seq: int
 
 
+class GivenUp(Struct, frozen=True):
+    """Readings that came and that the edge server had no room for."""
+
+    source: DeviceId
+    boot: BootId
+    ranges: Ranges
+    found_ms: int
+
+
 class MissingChanged(Struct, frozen=True):
     """All numbers of this boot that are missing without a reason; `fresh` of them are news."""
 
@@ -96,6 +105,7 @@ Effect = (
     | VehicleSeen
     | GapExplained
     | GapWithdrawn
+    | GivenUp
     | MissingChanged
     | Remember
     | Acknowledge

@@ -12,25 +12,30 @@ import structlog
 
 from edge_server.bus import Bus
 from edge_server.errors import SecondEdgeServer, Shedding, StoreQuarantined, StoreUnwritable
-from edge_server.events import AlarmReceived, Logged
+from edge_server.events import AlarmReceived, DiskStage, Logged
 from edge_server.fleet.device import Device
 from edge_server.fleet.registry import Left, Removed, SecondEdge, restored
+from edge_server.ingest import disk_alarm
 from edge_server.ingest import outcome as decide
 from edge_server.ingest.acks import Acks
 from edge_server.ingest.core import Arrival, State
 from edge_server.ingest.effects import Acknowledge, Tally
 from edge_server.ingest.figures import IngestFigures
+from edge_server.ingest.giving_up import without_readings
 from edge_server.ingest.inbox import Cleared, Inbox, Job, Reject
 from edge_server.ingest.outcome import Memory, Outcome
 from edge_server.ingest.receiver import Receiver
 from edge_server.ingest.shedding import SheddingWatch
 from edge_server.store import retention
+from edge_server.store.disk import Disk
+from edge_server.store.room import NO_STAGES, Marks
 from edge_server.store.store import Store, write_devices, write_effects, write_lines, write_rejects
 from node.identity import Identity
-from node.sqlite import is_damage
+from node.sqlite import is_damage, is_full
 from protocol.errors import KinflowError
 from protocol.ids import DeviceId
-from protocol.messages import Alarm
+from protocol.messages import Alarm, Health, Observation, VehiclePosition
+from protocol.messages.alarm import Severity
 
 T = TypeVar("T")
 BATCH = 2_000
@@ -47,7 +52,8 @@ class IngestWorker:
 
     Nothing is acknowledged before its commit, and of a batch that could not be committed no state is kept: its devices
     still have it and send it again. While the disk is full alarms are tried alone, observations still reach the
-    signals, and the whole is tried again every PROBE_MS.
+    signals, and the whole is tried again every PROBE_MS. What is stored while the disk fills stands in
+    edge_server/store/room.py.
     """
 
     def __init__(  # noqa: PLR0917 (the parts that it joins)
@@ -60,6 +66,7 @@ class IngestWorker:
         identity: Identity,
         *,
         limits: retention.Limits,
+        marks: Marks = NO_STAGES,
         peer: DeviceId | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
@@ -79,6 +86,8 @@ class IngestWorker:
         self._replace_again_mono_ms = 0
         self._ticked_at_mono_ms = 0
         self._stored = self._unstored = self._repeated = self._commits = 0
+        self._disk = Disk(store.path, marks)
+        self._given_up = self._given_up_before = 0
         self._shedding = SheddingWatch()
         self._second_edges: set[DeviceId] = set()
         self._stopping = threading.Event()
@@ -99,12 +108,16 @@ class IngestWorker:
             waiting=len(self._inbox),
             shedding=self._shedding.active,
             disk_full=self._probe_at_mono_ms is not None,
+            disk=self._disk.stage,
+            disk_free_mb=self._disk.free_mb,
+            given_up=self._given_up,
             rejected=dict(self._receiver.rejected),
         )
 
     def start(self) -> None:
         if self._store.quarantined is not None:
             self._raise("store-quarantined", StoreQuarantined(path=self._store.quarantined))
+        self._look_at_disk(self._clock.monotonic_ms())
         self._thread.start()
 
     def stop(self) -> None:
@@ -157,6 +170,8 @@ class IngestWorker:
     def _take(
         self, arrivals: Sequence[Arrival], cleared: list[DeviceId], rejects: list[Reject], jobs: list[Job]
     ) -> None:
+        if self._disk.stage == "full":
+            arrivals, rejects = self._pass_over_readings(arrivals), []
         memory, outcome = decide.of_arrivals(self._memory, arrivals, cleared)
         self._note_devices(outcome)
         if self._may_try() and self._commit(memory, outcome, rejects, jobs):
@@ -171,13 +186,24 @@ class IngestWorker:
         if alarms and self._commit(*decide.of_arrivals(self._memory, alarms, []), [], []):
             self._own = []
 
+    def _pass_over_readings(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """Leave readings unacknowledged, and show them all the same; returns the rest."""
+        _, outcome = decide.of_arrivals(self._memory, arrivals, [])
+        self._bus.publish(*decide.observations(outcome.effects))
+        rest = [one for one in arrivals if not isinstance(one.message, Observation | Health | VehiclePosition)]
+        self._unstored += len(arrivals) - len(rest)
+        return rest
+
     def _commit(self, memory: Memory, outcome: Outcome, rejects: list[Reject], jobs: list[Job]) -> bool:
         """Store it all; then adopt the new state, tell the others, and acknowledge. False when it was not stored."""
         results: list[Callable[[], None]] = []
         lines = []
+        effects, given_up = outcome.effects, 0
+        if not self._disk.takes_readings:
+            effects, given_up = without_readings(effects)
 
         def write(connection: sqlite3.Connection) -> None:
-            write_effects(connection, outcome.effects)
+            write_effects(connection, effects)
             write_devices(
                 connection,
                 [device for device in self._unwritten.values() if device is not None],
@@ -190,11 +216,15 @@ class IngestWorker:
         try:
             self._store.transaction(write)
         except sqlite3.Error as error:
+            if is_full(error) and self._disk.ran_out():
+                self._tell_of_disk()
+                return self._commit(memory, outcome, rejects, jobs)
             self._failed(error)
             return False
         self._memory = memory
         self._unwritten = {}
         self._commits += 1
+        self._given_up += given_up
         self._recovered()
         for settle in results:
             settle()
@@ -205,7 +235,7 @@ class IngestWorker:
                 case Acknowledge() if effect.source != self._identity.device:
                     self._acks.add(effect)
                 case Tally():
-                    self._stored += effect.fresh
+                    self._stored += effect.fresh - given_up
                     self._repeated += effect.repeated
                 case _:
                     pass
@@ -214,6 +244,7 @@ class IngestWorker:
     def _tick(self, now_mono_ms: int) -> None:
         now_ms = self._clock.wall_ms()
         self._look_at_shedding(now_mono_ms)
+        self._look_at_disk(now_mono_ms)
         memory, outcome = decide.of_time(self._memory, self._receiver.heard(), now_ms, now_mono_ms)
         self._note_devices(outcome)
         self._memory = Memory(self._memory.ingest, memory.fleet)
@@ -225,9 +256,27 @@ class IngestWorker:
         else:
             self._memory = memory
         try:
-            self._store.transaction(lambda connection: retention.sweep(connection, self._limits, now_ms))
+            limits = self._limits.tightened(self._disk.stage)
+            self._store.transaction(lambda connection: retention.sweep(connection, limits, now_ms))
+            self._store.give_back(pressed=self._disk.stage != "ok")
         except sqlite3.Error as error:
             self._failed(error)
+
+    def _look_at_disk(self, now_mono_ms: int) -> None:
+        changed = self._disk.look(now_mono_ms)
+        if changed:
+            self._tell_of_disk()
+        if changed or self._disk.stage != "ok":
+            self._bus.publish(DiskStage(stage=self._disk.stage, free_mb=self._disk.free_mb, given_up=self._given_up))
+
+    def _tell_of_disk(self) -> None:
+        stage, folder = self._disk.stage, self._store.path.parent
+        given_up = self._given_up - self._given_up_before
+        error, severity, active = disk_alarm.alarm_of(stage, folder, self._disk.free_mb, given_up)
+        if not active:
+            self._given_up_before = self._given_up
+        log.warning("the disk has more or less room", stage=stage, free_mb=round(self._disk.free_mb))
+        self._raise(disk_alarm.NAME, error, active, severity)
 
     def _look_at_shedding(self, now_mono_ms: int) -> None:
         before, self._shedding = self._shedding, self._shedding.look(self._inbox.shed, now_mono_ms)
@@ -277,12 +326,12 @@ class IngestWorker:
             log.info("the store can be written again")
             self._clear("store-unwritable", StoreUnwritable(path=self._store.path, detail="no longer"))
 
-    def _raise(self, name: str, error: KinflowError, active: bool = True) -> Alarm:
+    def _raise(self, name: str, error: KinflowError, active: bool = True, severity: Severity = "critical") -> Alarm:
         alarm = Alarm(
             **self._identity.accounted(),
             alarm=name,
             subject=self._identity.device,
-            severity="critical",
+            severity=severity,
             active=active,
             text=(error.cause_text if active else f"Over: {error.cause_text}")[:500],
             code=error.code,
@@ -303,6 +352,8 @@ def _run_job(connection: sqlite3.Connection, job: Job) -> Callable[[], None]:
     try:
         answer = job.run(connection)
     except Exception as error:
+        if isinstance(error, sqlite3.Error) and is_full(error):
+            raise
         connection.execute("ROLLBACK TO job")
         failure = error
         return lambda: job.done.set_exception(failure)

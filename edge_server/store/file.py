@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from node.sqlite import BUSY_TIMEOUT_MS, is_damage, set_aside, transaction
 
 FILE_NAME = "edge.db"
 CHECK_UP_TO_BYTES = 256 * 1024 * 1024
+# How long the log grows before it is folded into the file: 8 MB.
+LOG_PAGES = 2_000
+INCREMENTAL = 2
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,15 @@ def _open(path: Path) -> sqlite3.Connection:
     _refuse_newer(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
     try:
+        if not path.stat().st_size:
+            # Before anything else is written: it holds from the first page on.
+            connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA wal_autocheckpoint = 2000")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         _check(connection, path)
+        _able_to_shrink(connection, path)
         _migrate(connection)
     except BaseException:
         connection.close()
@@ -85,6 +93,17 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         error = sqlite3.DatabaseError(found)
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
+
+
+def _able_to_shrink(connection: sqlite3.Connection, path: Path) -> None:
+    """A file of before can't give free pages back until it is written anew, once. A large one is left as it is: that
+    would take long, and twice its room; its free pages are used again."""
+    size = path.stat().st_size
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == INCREMENTAL or size > CHECK_UP_TO_BYTES:
+        return
+    if shutil.disk_usage(path.parent).free > 3 * size:
+        connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
+        connection.execute("VACUUM")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -12,6 +12,7 @@ from edge_server.ingest.effects import (
     Effect,
     GapExplained,
     GapWithdrawn,
+    GivenUp,
     HealthSeen,
     MissingChanged,
     Remember,
@@ -23,6 +24,7 @@ from protocol.ids import BootId, DeviceId
 from protocol.messages import Estimate
 
 MISSING = "missing"
+NO_ROOM = "edge-disk-full"
 
 _encode = msgspec.json.Encoder().encode
 _decode_ranges = msgspec.json.Decoder(Ranges).decode
@@ -52,6 +54,8 @@ def write(connection: sqlite3.Connection, effects: Iterable[Effect]) -> None:
                 remembered.append(_remember_row(effect))
             case GapExplained() | GapWithdrawn() | MissingChanged():
                 _write_gap(connection, effect)
+            case GivenUp():
+                _write_given_up(connection, effect)
             case _:
                 pass
     for statement, rows in (
@@ -167,6 +171,18 @@ def _remember_row(effect: Remember) -> Sequence[object]:
         _encode(known.reported).decode(),
         known.heard_ms,
     )
+
+
+def _write_given_up(connection: sqlite3.Connection, effect: GivenUp) -> None:
+    """A range that goes on is one row that grows: where there is no room, a row a second would be too many."""
+    boot = (effect.source, effect.boot)
+    for first, last in effect.ranges:
+        grown = connection.execute(
+            "UPDATE gaps SET last = ?, found_ms = ? WHERE source = ? AND boot = ? AND reason = ? AND last = ?",
+            (last, effect.found_ms, *boot, NO_ROOM, first - 1),
+        ).rowcount
+        if not grown:
+            connection.execute(_GAP, (*boot, first, last, NO_ROOM, effect.found_ms))
 
 
 def _write_gap(connection: sqlite3.Connection, effect: GapExplained | GapWithdrawn | MissingChanged) -> None:

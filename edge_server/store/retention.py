@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from edge_server.store.room import Stage
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -23,6 +25,16 @@ class Limits:
     gaps_days: float = 90.0
     alarms_days: float = 730.0
     size_mb: float = 4_096.0
+
+    def tightened(self, stage: Stage) -> Limits:
+        """While the disk is short of room readings go earlier; alarms, commands and gaps are kept as long as ever."""
+        share = {"ok": 1.0, "low": 0.5, "very-low": 0.25, "full": 0.25}[stage]
+        return replace(
+            self,
+            observations_days=self.observations_days * share,
+            thin_after_hours=self.thin_after_hours * share,
+            size_mb=self.size_mb * share,
+        )
 
 
 def sweep(connection: sqlite3.Connection, limits: Limits, now_ms: int) -> int:

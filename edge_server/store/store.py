@@ -14,13 +14,17 @@ from edge_server.ingest.core import State
 from edge_server.ingest.effects import Effect
 from edge_server.ingest.inbox import Reject
 from edge_server.store import ingested
-from edge_server.store.file import open_store
+from edge_server.store.file import LOG_PAGES, open_store
 from edge_server.store.reader import StoreReader
 from edge_server.store.rows import LogEntry
-from node.sqlite import set_aside, transaction
+from node.sqlite import BUSY_TIMEOUT_MS, set_aside, transaction
 from protocol.ids import DeviceId
 
 LIMIT_REJECTS = 1_000
+# Free pages that the file keeps for what comes next; how many of the rest go at a time, at 4 KiB each.
+SPARE_PAGES = 2_000
+GIVE_BACK_PAGES = 500
+SHORT_LOG_PAGES = 100
 
 
 class Store:
@@ -32,6 +36,7 @@ class Store:
         self.quarantined = opened.quarantined
         self.reader = StoreReader(path)
         self._connection = opened.connection
+        self._pressed = False
 
     def recall(self) -> State:
         return ingested.recall(self._connection)
@@ -41,11 +46,30 @@ class Store:
         with transaction(self._connection):
             write(self._connection)
 
+    def give_back(self, pressed: bool) -> None:
+        """Free pages to the disk, some at a time. pressed: the disk is short of room, so the log is folded in as well
+        and kept short. Raises sqlite3.Error."""
+        connection = self._connection
+        pages, free = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+        if free and (pressed or free > max(SPARE_PAGES, pages // 10)):
+            connection.execute(f"PRAGMA incremental_vacuum({GIVE_BACK_PAGES})").fetchall()
+        if pressed != self._pressed:
+            self._pressed = pressed
+            connection.execute(f"PRAGMA wal_autocheckpoint = {SHORT_LOG_PAGES if pressed else LOG_PAGES}")
+        if pressed:
+            # Readers may hold it back: then the next time.
+            connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+
     def replace(self) -> Path:
         """Set the damaged file aside and begin a fresh one."""
         self._connection.close()
         aside = set_aside(self.path)
         self._connection = open_store(self.path).connection
+        self._pressed = False
         self.reader.reopen()
         return aside
 

@@ -40,6 +40,7 @@ class Edge(Struct, frozen=True, kw_only=True):
     database: str = ""
     retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30
     max_store_gb: Annotated[float, Meta(ge=0.05, le=100_000.0)] = 4.0
+    low_disk_mb: Annotated[float, Meta(ge=0.0, le=1_000_000.0)] = 500.0
 
 
 class Camera(Struct, frozen=True, kw_only=True):
