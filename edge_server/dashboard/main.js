@@ -22,7 +22,7 @@ import { Signals } from "./signals.js";
 import { Stream } from "./stream.js";
 import { startTheme } from "./theme.js";
 import { Updates } from "./updates.js";
-import { SHOWN_WORDS, age, time } from "./words.js";
+import { SHOWN_WORDS, age, plural, time } from "./words.js";
 
 const model = new Model();
 const dialog = new Dialog();
