@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import msgspec
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud.edge_view import EdgeView, view
 from cloud.errors import (
@@ -27,7 +28,7 @@ from cloud.errors import (
 from cloud.metrics import CONTENT_TYPE, exposition
 from cloud.store import CloudStore
 from node.clock import Clock
-from node.errors import CsrRefused, DeviceIdTaken, JoinCodeRefused, JoinCodeUsed, SignatureRefused
+from node.errors import CsrRefused, DeviceIdTaken, JoinCodeRefused, JoinCodeUsed, RequestTooSlow, SignatureRefused
 from protocol.edge_status import LIMIT_BYTES, decode_status
 from protocol.errors import KinflowError, MessageMalformed, MessageTooLarge, MessageVersionUnknown
 
@@ -49,6 +50,7 @@ _STATUS: dict[type[KinflowError], int] = {
     JoinCodeRefused: 403,
     JoinCodeUsed: 403,
     SignatureRefused: 401,
+    RequestTooSlow: 408,
 }
 _SAFETY_HEADERS = {
     "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
@@ -79,15 +81,7 @@ def cloud_app(cloud: CloudContext) -> FastAPI:
     # The documentation pages that FastAPI brings load scripts from elsewhere; the description itself stays.
     app = FastAPI(title="Kinflow cloud", version=cloud.version, docs_url=None, redoc_url=None)
 
-    @app.middleware("http")
-    async def door(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        try:
-            _check(request, cloud.token)
-            answer = await go_on(request)
-        except KinflowError as error:
-            answer = _answer(error)
-        answer.headers.update(_SAFETY_HEADERS)
-        return answer
+    app.add_middleware(_Gate, token=cloud.token)
 
     def views() -> list[EdgeView]:
         now_ms = cloud.clock.wall_ms()
@@ -148,6 +142,31 @@ def cloud_app(cloud: CloudContext) -> FastAPI:
     app.add_exception_handler(KinflowError, _kinflow_error)
     app.add_exception_handler(HTTPException, _http_error)
     return app
+
+
+class _Gate:
+    """In front of every route: who is let in, and the safety headers. Plain ASGI, so that an error of reading a body is
+    still itself where it is answered."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app, self._token = app, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def safe_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_SAFETY_HEADERS)
+            await send(message)
+
+        try:
+            _check(Request(scope), self._token)
+        except KinflowError as error:
+            await _answer(error)(scope, receive, safe_send)
+            return
+        await self._app(scope, receive, safe_send)
 
 
 def _check(request: Request, token: str) -> None:

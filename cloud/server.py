@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import uvicorn
 from starlette.types import ASGIApp
 
 from cloud.app import CloudContext, cloud_app
@@ -20,6 +19,9 @@ from cloud.trust import CloudTrust
 from cloud.trust_routes import trust_routes
 from node.clock import Clock, SystemClock
 from node.config.load import is_loopback
+from node.door.doorman import Limits
+from node.door.listener import Door
+from node.door.server import DoorServer
 from node.file_lock import hold_state
 from node.ports import check_port_free
 from node.service.heart import Heart
@@ -39,35 +41,15 @@ RENEW_EVERY_LOOKS = 1800
 log = logging.getLogger(__name__)
 
 
-class _Server(uvicorn.Server):
-    """Knows when its event loop last came round."""
-
-    ticked_s = 0.0
-
-    async def on_tick(self, counter: int) -> bool:
-        self.ticked_s = time.monotonic()
-        return await super().on_tick(counter)
-
-
 class Listener:
     """uvicorn in a thread. `start` returns once the door is open; port 0 takes a free one, and `port` tells which."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, tls: ssl.SSLContext | None = None, limits: Limits | None = None
+    ) -> None:
         self._host, self.port = host, port
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=2,
-            # Its application has one life, whichever door is opened first or closed last.
-            lifespan="off",
-        )
-        config.load()
-        # A context of ours instead of files: it shows a renewed certificate without a restart.
-        config.ssl = tls
-        self._server = _Server(config)
+        # Its application has one life, whichever door is opened first or closed last.
+        self._server = DoorServer(app, Door(limits), tls)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:

@@ -320,6 +320,19 @@ class NotServedYet(KinflowError):
     )
 
 
+class RequestTooSlow(KinflowError):
+    number = 186
+    status = 408
+    cause = "The request's body did not come in time."
+    advice = "Send it again over a better link, and close connections that are not used; nothing was stored."
+
+
+class DoorFull(KinflowError):
+    number = 187
+    cause = "More connections come to port {port} than the {most} it holds; the latest is from {address}."
+    advice = "Idle ones are cut first. If that address is none of yours, block it in the site's router or firewall."
+
+
 class HomeOccupied(KinflowError):
     number = 194
     cause = "The state folder {path} can't be restored into: {detail}."

@@ -8,11 +8,11 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass
-from typing import Literal
-
-import uvicorn
 
 from edge_server.gateway.app import Gateway
+from node.door.doorman import Limits
+from node.door.listener import Door
+from node.door.server import DoorServer
 from node.ports import LOOPBACK
 
 STOP_WITHIN_S = 3.0
@@ -20,17 +20,24 @@ STOP_WITHIN_S = 3.0
 
 class GatewayServer:
     """`start` returns once the door is open, and raises OSError when the port is taken. port 0 takes a free one; `port`
-    then tells which. tls: `host` speaks HTTPS by it, and this machine plain HTTP on 127.0.0.1, by the same port."""
+    then tells which. tls: `host` speaks HTTPS by it, and this machine plain HTTP on 127.0.0.1, by the same port.
+    limits: of each door by itself, so that a crowd from elsewhere shuts nobody out here; None for the usual ones."""
 
     def __init__(
-        self, gateway: Gateway, host: str = "127.0.0.1", port: int = 8800, tls: ssl.SSLContext | None = None
+        self,
+        gateway: Gateway,
+        host: str = "127.0.0.1",
+        port: int = 8800,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._gateway = gateway
         self.port = port
         # The first one runs what the application does besides answering; both answer on one event loop.
-        self._doors = [_Door(host, _server(gateway, None, "on"))]
+        near = LOOPBACK if tls is not None else host
+        self._doors = [_Door(near, DoorServer(gateway.app, Door(limits), lifespan="on"))]
         if tls is not None:
-            self._doors = [_Door(LOOPBACK, _server(gateway, None, "on")), _Door(host, _server(gateway, tls, "off"))]
+            self._doors.append(_Door(host, DoorServer(gateway.app, Door(limits), tls)))
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -66,23 +73,7 @@ class GatewayServer:
 @dataclass(frozen=True)
 class _Door:
     host: str
-    server: uvicorn.Server
-
-
-def _server(gateway: Gateway, tls: ssl.SSLContext | None, lifespan: Literal["on", "off"]) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            gateway.app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            # Who asks is whom the socket says, not what a header claims.
-            proxy_headers=False,
-            timeout_graceful_shutdown=2,
-            lifespan=lifespan,
-            ssl_context_factory=None if tls is None else lambda *_: tls,
-        )
-    )
+    server: DoorServer
 
 
 def _listen(host: str, port: int, shared: bool) -> socket.socket:

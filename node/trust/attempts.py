@@ -22,7 +22,7 @@ class Attempts:
 
     def wait_ms(self, address: str, now_ms: int) -> int:
         """How long this address has to wait before it may try again; 0: it may try now."""
-        mine = self._recent(self._failed.get(_source(address), []), now_ms)
+        mine = self._recent(self._failed.get(source(address), []), now_ms)
         self._all = self._recent(self._all, now_ms)
         waits = [0]
         if len(mine) >= self.per_address:
@@ -33,9 +33,9 @@ class Attempts:
 
     def failed(self, address: str, now_ms: int) -> int:
         """Count a failure; how many this address has had within the minute."""
-        source = _source(address)
-        mine = [*self._recent(self._failed.pop(source, []), now_ms), now_ms][-self.per_address :]
-        self._failed[source] = mine
+        origin = source(address)
+        mine = [*self._recent(self._failed.pop(origin, []), now_ms), now_ms][-self.per_address :]
+        self._failed[origin] = mine
         if len(self._failed) > KEPT:
             del self._failed[next(iter(self._failed))]
         self._all = [*self._recent(self._all, now_ms), now_ms][-self.for_all :]
@@ -46,10 +46,13 @@ class Attempts:
         return [at for at in times if now_ms - at < WINDOW_MS]
 
 
-def _source(address: str) -> str:
-    """Whoever has one IPv6 address has the whole /64."""
+def source(address: str) -> str:
+    """Who counts as one: an IPv4 address, or an IPv6 /64, since whoever has one address has the whole."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    return str(ip_network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else str(parsed)
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    # A socket for both kinds shows IPv4 so; they all lie in one /64.
+    return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
