@@ -3,8 +3,6 @@ taken, with its arguments, as it stands there."""
 
 from __future__ import annotations
 
-import importlib
-import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import typer.main
 
 from kinflow.main import run as kinflow
-from kinflow.mounts import MOUNTS
 from node.trust.join_code import JoinCode, encode
+from tests.docs.user_page import commands, take
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "users" / "agent.md"
-COMMANDS = [line.strip() for line in PAGE.read_text("utf-8").splitlines() if re.match(r" {4,}kinflow ", line)]
+COMMANDS = commands("agent.md")
 # These serve, or speak to a server: what they do is tested beside their code, here that they take these arguments.
 SERVE = ("kinflow agent run", "kinflow calibrate", "kinflow edge", "kinflow join")
 
@@ -60,14 +56,4 @@ def test_it_runs(place: Callable[[str], list[str]], line: str) -> None:
 
 @pytest.mark.parametrize("line", [one for one in COMMANDS if one.startswith(SERVE)])
 def test_it_is_taken(place: Callable[[str], list[str]], line: str) -> None:
-    name, *arguments = place(line)
-    target = getattr(importlib.import_module(MOUNTS[name].module), MOUNTS[name].attribute)
-    if not isinstance(target, typer.Typer):
-        single = typer.Typer(add_completion=False)
-        single.command()(target)
-        target = single
-    command = typer.main.get_command(target)
-    if hasattr(command, "commands") and arguments:
-        command = command.commands[arguments.pop(0)]
-    # Raises for an option that is not there, or a value that it does not take.
-    command.make_context(name, arguments)
+    take(shlex.join(["kinflow", *place(line)]))
