@@ -1,7 +1,8 @@
 """`bench load`: what one edge server holds with mosquitto and TLS, where it breaks, and what happens then.
 
-Devices with a certificate each register and send, at a rate that grows until it is too much; then at four times that,
-without holding back. Whatever is offered, no alarm may be lost: each has a number, and is looked for in the store.
+Devices with a certificate each register and send, at a rate that grows until it is too much; then at one, two and four
+times the most that was held, without holding back. Whatever is offered, no alarm may be lost: each has a number, and is
+looked for in the store. What of the telemetry is not there in the end was given up, wherever that was.
 Devices, broker and edge server share this machine's processors, and so the figures are of all of them together.
 """
 
@@ -53,12 +54,13 @@ JOINING_AT_ONCE = 4
 FIRST_RATE = 400.0
 GROWTH = 1.5
 MOST_STEPS = 8
-# Then four times that, from devices that do not hold back: what the edge server does when nobody spares it.
-BEYOND = 4.0
+# Then these times what it held, from devices that do not hold back: what happens when nobody spares it.
+TIMES = (1.0, 2.0, 4.0)
 UNSPARING = 10_000
 # What still waits when the load ends must be stored within this.
 HOLDS_DRAIN_S = 2.0
 START_TIMEOUT_S = 40.0
+BROKER_TELLS_S = 1.5
 JOIN_WITHIN_S = 60.0
 DRAIN_S = 60.0
 # An acknowledgement that takes longer than this means that messages pile up: a device sends again after 5 s.
@@ -66,15 +68,24 @@ HOLDS_P99_MS = 2_000
 
 
 class Step(Struct, kw_only=True):
-    """One load. stored_per_s: over the load's own time. shed: left out by the edge server, counted there; devices sent
-    them again. held_back: not made, because a device had too much under way. cpu: of one core, while it lasted."""
+    """One load. times: of what was held; None while that is being found. offered_per_s: what the devices came to make,
+    or held back. stored_per_s: over the load and what followed until all was acknowledged. refused: by the edge
+    server's full inbox; dropped: by the broker's full queue; devices sent both again. held_back: not made, because a
+    device had too much under way. shed: observations that are not in the store in the end, held back, refused or
+    dropped. unacknowledged: still waiting in devices then. cpu: of one core, while it lasted."""
 
     rate_per_s: float
+    times: float | None
     seconds: float
+    offered_per_s: float
     stored_per_s: float
     holds: bool
+    observations: int
     shed: int
+    refused: int
+    dropped: int
     held_back: int
+    unacknowledged: int
     repeated: int
     reconnected: int
     lost: int
@@ -89,15 +100,16 @@ class Step(Struct, kw_only=True):
 
 
 class Figures(Struct, kw_only=True):
-    """messages_per_s: the most that was stored without shedding anything. joins_per_minute: devices that make a key,
-    show a join code over HTTPS, get their certificate and come in to the broker, four at once.
-    connects_per_minute: all devices, from TLS to registration, fifty at once. shed: over all steps. breaks_at_per_s:
-    the lowest rate that was too much; None when none was."""
+    """messages_per_s: the most that was stored without shedding anything. holds_per_s: the rate that was.
+    joins_per_minute: devices that make a key, show a join code over HTTPS, get their certificate and come in to the
+    broker, four at once. connects_per_minute: all devices, from TLS to registration, fifty at once. shed: over all
+    steps. breaks_at_per_s: the lowest rate that was too much; None when none was."""
 
     devices: int
     tls: bool
     cores: int
     messages_per_s: float
+    holds_per_s: float
     breaks_at_per_s: float | None
     joins_per_minute: float
     connects_per_minute: float
@@ -124,18 +136,20 @@ def measure(devices: int, seconds: float, tls: bool) -> Figures:
             while len(steps) < MOST_STEPS and all(step.holds for step in steps):
                 steps.append(_step(edge, pki if tls else None, devices, rate, seconds, connects))
                 rate *= GROWTH
-            if not steps[-1].holds:
-                beyond = steps[-1].rate_per_s * BEYOND
-                steps.append(_step(edge, pki if tls else None, devices, beyond, seconds, connects, UNSPARING))
+            holds_per_s = max((step.rate_per_s for step in steps if step.holds), default=FIRST_RATE)
+            for times in TIMES:
+                steps.append(_step(edge, pki if tls else None, devices, holds_per_s, seconds, connects, times))
             joins_per_minute = round(60 * JOINING / _join(edge, Path(folder)), 1)
             peak_mb = edge.peak_rss_mb()
-        held = [step.stored_per_s for step in steps if step.holds]
+        growing = [step for step in steps if step.times is None]
+        held = [step.stored_per_s for step in growing if step.holds]
         return Figures(
             devices=devices,
             tls=tls,
             cores=len(os.sched_getaffinity(0)),
             messages_per_s=max(held, default=0.0),
-            breaks_at_per_s=min((step.rate_per_s for step in steps if not step.holds), default=None),
+            holds_per_s=holds_per_s,
+            breaks_at_per_s=min((step.rate_per_s for step in growing if not step.holds), default=None),
             joins_per_minute=joins_per_minute,
             connects_per_minute=round(60 * devices / min(connects)),
             shed=sum(step.shed for step in steps),
@@ -154,8 +168,9 @@ def _step(  # noqa: PLR0917 (what makes a load)
     rate: float,
     seconds: float,
     connects: list[float],
-    window: int | None = None,
+    times: float | None = None,
 ) -> Step:
+    rate *= times or 1.0
     orders = Orders(
         broker_port=edge.orders.mqtts_port if pki is not None else edge.orders.broker_port,
         broker_password=(edge.home / "broker-password").read_text().strip(),
@@ -167,9 +182,9 @@ def _step(  # noqa: PLR0917 (what makes a load)
         token="",
         pki=str(pki.devices) if pki is not None else "",
         host=HOST,
-        window=window,
+        window=None if times is None else UNSPARING,
     )
-    shed, before, began = edge.shed(), edge.cpu_s(), time.monotonic()
+    sorted_out, before, began = edge.sorted_out(), edge.cpu_s(), time.monotonic()
     report = run_load(orders)
     took_s, after = time.monotonic() - began, edge.cpu_s()
     connects.append(report.connect_s)
@@ -180,14 +195,23 @@ def _step(  # noqa: PLR0917 (what makes a load)
     stored = len(found)
     acked = sorted(float(one) for one in report.alarm_acked_ms)
     p99 = percentile(acked, 0.99)
-    fresh_shed = edge.shed() - shed
+    refused, dropped = (now - then for now, then in zip(edge.sorted_out(), sorted_out, strict=True))
+    offered = sum(numbered.values()) + report.held_back
+    shed = offered - len(alarms) - len(found - alarms)
+    spared = refused == dropped == shed == 0
     return Step(
         rate_per_s=round(rate, 1),
+        times=times,
         seconds=seconds,
+        offered_per_s=round(offered / report.load_s, 1),
         stored_per_s=round(stored / (report.load_s + report.drain_s), 1),
-        holds=fresh_shed == report.held_back == 0 and report.drain_s <= HOLDS_DRAIN_S and (p99 or 0) <= HOLDS_P99_MS,
-        shed=fresh_shed,
+        holds=spared and report.drain_s <= HOLDS_DRAIN_S and (p99 or 0) <= HOLDS_P99_MS,
+        observations=offered - len(alarms),
+        shed=shed,
+        refused=refused,
+        dropped=dropped,
         held_back=report.held_back,
+        unacknowledged=report.unacknowledged,
         repeated=report.repeated,
         reconnected=report.reconnected,
         lost=sum(numbered.values()) - stored - report.unacknowledged,
@@ -272,14 +296,19 @@ class _Edge:
     def token(self) -> str:
         return (self.home / "edge-token").read_text().strip()
 
-    def shed(self) -> int:
-        """What the edge server itself says that it left out so far."""
+    def sorted_out(self) -> tuple[int, int]:
+        """What the edge server says that it refused, and that its broker dropped, so far. The broker tells once a
+        second."""
+        time.sleep(BROKER_TELLS_S)
         context = PinnedContext(self._pki.ca, None)
         with closing(http.client.HTTPSConnection(HOST, self.orders.port, timeout=30, context=context)) as connection:
             connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {self.token}"})
-            found = re.search(r"^kinflow_shed_messages_total (\S+)", connection.getresponse().read().decode(), re.M)
-        assert found is not None
-        return int(float(found[1]))
+            said = connection.getresponse().read().decode()
+        refused, dropped = (
+            int(float(re.findall(rf"^kinflow_{name}_messages_total (\S+)", said, re.M)[0]))
+            for name in ("shed", "broker_dropped")
+        )
+        return refused, dropped
 
     def cpu_s(self) -> tuple[float, float]:
         """CPU seconds so far: of the edge server, and of its broker."""
@@ -310,11 +339,12 @@ def plot(figures: Figures, path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
-    rates = [step.rate_per_s for step in figures.steps]
+    steps = sorted(figures.steps, key=lambda step: step.offered_per_s)
+    rates = [step.offered_per_s for step in steps]
     panels: Sequence[tuple[str, list[float], list[float] | None]] = (
-        ("messages stored a second", [step.stored_per_s for step in figures.steps], rates),
-        ("observations shed or held back", [float(step.shed + step.held_back) for step in figures.steps], None),
-        ("alarm to acknowledgement, p99, ms", [step.p99_alarm_ms or 0.0 for step in figures.steps], None),
+        ("messages stored a second", [step.stored_per_s for step in steps], rates),
+        ("refused or dropped, and sent again", [float(step.refused + step.dropped) for step in steps], None),
+        ("alarm to acknowledgement, p99, ms", [step.p99_alarm_ms or 0.0 for step in steps], None),
     )
     figure, axes = plt.subplots(1, len(panels), figsize=(11, 3.2), constrained_layout=True)
     for axis, (title, values, offered) in zip(axes, panels, strict=True):

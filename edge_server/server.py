@@ -26,6 +26,7 @@ from edge_server.gateway.config_desk import ConfigDesk
 from edge_server.gateway.server import GatewayServer
 from edge_server.home_assistant.bridge import HomeAssistant
 from edge_server.ingest.acks import Acks
+from edge_server.ingest.broker_drops import BrokerDrops
 from edge_server.ingest.inbox import Inbox
 from edge_server.ingest.receiver import Receiver, bulky
 from edge_server.ingest.worker import IngestWorker
@@ -151,6 +152,9 @@ class EdgeServer:
             self._client = self._pair.lines
         inbox = Inbox()
         receiver = Receiver(inbox, self.bus, self._identity.clock, options.prefix)
+        drops = BrokerDrops()
+        if self._host is not None:
+            drops.subscribe(own_client)
         acks = Acks(self._client, self._identity, options.prefix)
         self._worker = IngestWorker(
             store,
@@ -162,6 +166,7 @@ class EdgeServer:
             limits=options.limits,
             marks=options.marks,
             peer=peer.edge if peer is not None else None,
+            broker_dropped=lambda: drops.count,
             beat=self._heart.of("ingest"),
         )
         self._presence = Presence(self._identity, self._client, options.version, options.prefix)

@@ -34,6 +34,11 @@ class _Scrape:
                 figures.held_off,
                 "Alarms and gaps that memory had no room for; their devices send them again",
             ),
+            (
+                "broker_dropped",
+                figures.broker_dropped,
+                "Messages that the broker's full queue dropped; their devices send them again",
+            ),
         ):
             yield CounterMetricFamily(f"kinflow_{name}_messages", text, value=value)
         yield CounterMetricFamily("kinflow_commits", "Commits of the store", value=figures.commits)

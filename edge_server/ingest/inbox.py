@@ -15,7 +15,8 @@ from edge_server.ingest.core import Arrival
 from protocol.ids import DeviceId
 from protocol.messages import Alarm, Gap
 
-LIMIT_ITEMS = 10_000
+# A few seconds' work: what waited longer would be old when it came out, and its device would have sent it again.
+LIMIT_ITEMS = 4_000
 MOST_PRECIOUS = 100_000
 
 
@@ -69,6 +70,16 @@ class Inbox:
     def held_off(self) -> int:
         """Alarms and gaps that were refused for want of memory; their devices send them again until they are stored."""
         return self._held_off
+
+    @property
+    def full(self) -> bool:
+        """Whether put() would refuse what is not precious."""
+        return len(self._rest) >= self._limit
+
+    def refuse(self) -> None:
+        """Count one that was not even decoded, since there is no room for it."""
+        with self._ready:
+            self._shed += 1
 
     def __len__(self) -> int:
         return len(self._precious) + len(self._rest)

@@ -68,6 +68,7 @@ class IngestWorker:
         limits: retention.Limits,
         marks: Marks = NO_STAGES,
         peer: DeviceId | None = None,
+        broker_dropped: Callable[[], int] = lambda: 0,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
@@ -78,6 +79,7 @@ class IngestWorker:
         self._identity = identity
         self._clock = identity.clock
         self._limits = limits
+        self._broker_dropped = broker_dropped
         self._beat = beat
         self._memory = Memory(store.recall(), restored(identity.device, identity.boot, store.reader.devices(), peer))
         self._own: list[Arrival] = []
@@ -105,6 +107,7 @@ class IngestWorker:
             shed=self._inbox.shed + self._unstored,
             commits=self._commits,
             held_off=self._inbox.held_off,
+            broker_dropped=self._broker_dropped(),
             waiting=len(self._inbox),
             shedding=self._shedding.active,
             disk_full=self._probe_at_mono_ms is not None,
@@ -279,7 +282,10 @@ class IngestWorker:
         self._raise(disk_alarm.NAME, error, active, severity)
 
     def _look_at_shedding(self, now_mono_ms: int) -> None:
-        before, self._shedding = self._shedding, self._shedding.look(self._inbox.shed, now_mono_ms)
+        before, self._shedding = (
+            self._shedding,
+            self._shedding.look(self._inbox.shed + self._broker_dropped(), now_mono_ms),
+        )
         if self._shedding.active != before.active:
             shed = self._shedding.shed - (before.shed if self._shedding.active else 0)
             self._raise("shedding", Shedding(shed=shed), active=self._shedding.active)

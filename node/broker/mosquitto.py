@@ -174,6 +174,7 @@ class MosquittoBroker:
             f"message_size_limit {MAX_PACKET_BYTES}",
             "max_inflight_messages 1000",
             "max_queued_messages 20000",
+            "sys_interval 1",  # how many were dropped from a full queue is told there
             "set_tcp_nodelay true",
             "log_dest stderr",
             "log_type error",

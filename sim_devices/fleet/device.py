@@ -42,7 +42,8 @@ class _Pending:
 
 
 class SimDevice(asyncio.Protocol):
-    """Only for use on one event loop. A full window holds new messages back: they are not made, so none is lost."""
+    """Only for use on one event loop. A full window holds observations back: they are not made. An alarm is made all
+    the same, as a real outbox takes it whatever waits."""
 
     def __init__(
         self,
@@ -83,11 +84,12 @@ class SimDevice(asyncio.Protocol):
     def observe(self) -> tuple[MessageId, int] | None:
         """Send the next message, mostly an observation. Returns an observation's id, and when it was handed over on the
         loop's clock in microseconds; None for an alarm, or when the window is full."""
-        if not self.connected or len(self._pending) >= self._window:
+        urgent = is_alarm(self.identity.device, self.numbered + 1)
+        if not urgent and (not self.connected or len(self._pending) >= self._window):
             self.held_back += 1
             return None
         self.numbered += 1
-        if is_alarm(self.identity.device, self.numbered):
+        if urgent:
             alarm = self._alarm()
             self._send(alarm.seq, self._topics[ALARM], encode(alarm))
             return None
