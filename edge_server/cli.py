@@ -200,7 +200,7 @@ def _options(home: Path, settings: Settings) -> EdgeOptions:
         limits=Limits(
             observations_days=days,
             events_days=days,
-            signal_log_days=days,
+            signal_log_days=max(days, Limits.signal_log_days),
             gaps_days=days,
             size_mb=edge.max_store_gb * 1000,
         ),

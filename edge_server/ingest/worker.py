@@ -26,8 +26,8 @@ from edge_server.ingest.inbox import Cleared, Inbox, Job, Reject
 from edge_server.ingest.outcome import Memory, Outcome
 from edge_server.ingest.receiver import Receiver
 from edge_server.ingest.shedding import SheddingWatch
-from edge_server.store import retention
 from edge_server.store.disk import Disk
+from edge_server.store.retention import Limits
 from edge_server.store.room import NO_STAGES, Marks
 from edge_server.store.store import Store, write_devices, write_effects, write_lines, write_rejects
 from node.identity import Identity
@@ -65,7 +65,7 @@ class IngestWorker:
         bus: Bus,
         identity: Identity,
         *,
-        limits: retention.Limits,
+        limits: Limits,
         marks: Marks = NO_STAGES,
         peer: DeviceId | None = None,
         broker_dropped: Callable[[], int] = lambda: 0,
@@ -259,9 +259,7 @@ class IngestWorker:
         else:
             self._memory = memory
         try:
-            limits = self._limits.tightened(self._disk.stage)
-            self._store.transaction(lambda connection: retention.sweep(connection, limits, now_ms))
-            self._store.give_back(pressed=self._disk.stage != "ok")
+            self._store.forget(self._limits.tightened(self._disk.stage), now_ms, pressed=self._disk.stage != "ok")
         except sqlite3.Error as error:
             self._failed(error)
 

@@ -1,30 +1,48 @@
-"""Forgetting: by age and by size, a small slice at a time, so that no commit waits long. Alarms go last."""
+"""What to forget: by age and by size, a slice at a time. Pure; edge_server/store/sweep.py carries it out.
+
+Law: whatever goes early for want of room goes in ORDER, the oldest first: no event while there is a reading, no command
+while there is an event or a gap, and no alarm while there is anything else.
+"""
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import ceil
+from typing import Literal
 
 from edge_server.store.room import Stage
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-SLICE_ROWS = 5_000
-THINNED_STEP_MS = 10_000
-_THINNED = "thinned_up_to"
+# So many deletions take 0.1 to 0.2 s; ingest waits for one slice a second at most. More than come in a second.
+SLICE_ROWS = 4_000
+LEAST_ROWS = 200
+
+Table = Literal["observations", "events", "gaps", "signal_log", "alarms"]
+ORDER: tuple[Table, ...] = ("observations", "events", "gaps", "signal_log", "alarms")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long each is kept. size_mb bounds all but alarms: when it is exceeded the oldest readings go early."""
+    """How long each is kept. size_mb bounds all of it together."""
 
     observations_days: float = 14.0
     thin_after_hours: float = 24.0
     events_days: float = 90.0
-    signal_log_days: float = 30.0
+    signal_log_days: float = 365.0
     gaps_days: float = 90.0
     alarms_days: float = 730.0
     size_mb: float = 4_096.0
+
+    def days(self, table: Table) -> float:
+        return {
+            "observations": self.observations_days,
+            "events": self.events_days,
+            "gaps": self.gaps_days,
+            "signal_log": self.signal_log_days,
+            "alarms": self.alarms_days,
+        }[table]
 
     def tightened(self, stage: Stage) -> Limits:
         """While the disk is short of room readings go earlier; alarms, commands and gaps are kept as long as ever."""
@@ -37,55 +55,35 @@ class Limits:
         )
 
 
-def sweep(connection: sqlite3.Connection, limits: Limits, now_ms: int) -> int:
-    """One slice of each kind, inside the caller's transaction; returns how many rows went, 0 when all is in order."""
-    gone = _thin(connection, now_ms - int(limits.thin_after_hours * HOUR_MS))
-    for table, column, days in (
-        ("observations", "received_ms", limits.observations_days),
-        ("events", "at_ms", limits.events_days),
-        ("signal_log", "at_ms", limits.signal_log_days),
-        ("gaps", "found_ms", limits.gaps_days),
-        ("alarms", "received_ms", limits.alarms_days),
-    ):
-        gone += _delete_oldest(connection, table, f"{column} < ?", (now_ms - int(days * DAY_MS),))
-    if size_mb(connection) > limits.size_mb:
-        gone += _delete_oldest(connection, "observations") or _delete_oldest(connection, "signal_log")
-    return gone
+@dataclass(frozen=True)
+class Held:
+    """What a table holds. rows: at most so many. oldest_ms: when the oldest came."""
+
+    rows: int
+    oldest_ms: int
 
 
-def size_mb(connection: sqlite3.Connection) -> float:
-    """What the rows take, without pages that are free to be used again."""
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-    )
-    return float((pages - free) * size / 1e6)
+@dataclass(frozen=True)
+class Delete:
+    """The `rows` oldest rows; with before_ms only those of them that came earlier."""
+
+    table: Table
+    rows: int
+    before_ms: int | None = None
 
 
-def _delete_oldest(
-    connection: sqlite3.Connection, table: str, condition: str = "1", parameters: tuple[int, ...] = ()
-) -> int:
-    """Ids rise with receipt, so the oldest rows are those with the lowest ids."""
-    return connection.execute(
-        f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} ORDER BY id LIMIT {SLICE_ROWS}) AND {condition}",  # noqa: S608
-        parameters,
-    ).rowcount
-
-
-def _thin(connection: sqlite3.Connection, before_ms: int) -> int:
-    """Keep of each camera's old observations the last in every THINNED_STEP_MS. Goes on where it last stopped."""
-    found = connection.execute("SELECT value FROM settings WHERE key = ?", (_THINNED,)).fetchone()
-    done = int(found[0]) if found else 0
-    last = connection.execute(
-        "SELECT max(id) FROM (SELECT id, received_ms FROM observations WHERE id > ? ORDER BY id LIMIT ?)"
-        " WHERE received_ms < ?",
-        (done, SLICE_ROWS, before_ms),
-    ).fetchone()[0]
-    if last is None:
-        return 0
-    gone = connection.execute(
-        """DELETE FROM observations WHERE id > ? AND id <= ? AND id NOT IN
-           (SELECT max(id) FROM observations WHERE id > ? AND id <= ? GROUP BY source, camera, captured_ms / ?)""",
-        (done, last, done, last, THINNED_STEP_MS),
-    ).rowcount
-    connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_THINNED, str(last)))
-    return gone
+def plan(size_mb: float, held: Mapping[Table, Held], limits: Limits, now_ms: int) -> list[Delete]:
+    """One slice of what is due; nothing when all is in order. held: without tables that are empty."""
+    first = next((table for table in ORDER if table in held), None)
+    crowded = first if size_mb > limits.size_mb else None
+    due = []
+    for table in ORDER:
+        before_ms = now_ms - int(limits.days(table) * DAY_MS)
+        # What is crowded loses its oldest rows anyway.
+        if table != crowded and table in held and held[table].oldest_ms < before_ms:
+            due.append(Delete(table, SLICE_ROWS, before_ms))
+    if crowded is not None:
+        # A row is taken for an average one, so that a small excess takes few. Where they are lighter it takes longer.
+        excess = (size_mb - limits.size_mb) / size_mb * sum(one.rows for one in held.values())
+        due.append(Delete(crowded, max(LEAST_ROWS, min(SLICE_ROWS, ceil(excess)))))
+    return due

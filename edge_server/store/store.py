@@ -16,7 +16,9 @@ from edge_server.ingest.inbox import Reject
 from edge_server.store import ingested
 from edge_server.store.file import LOG_PAGES, open_store
 from edge_server.store.reader import StoreReader
+from edge_server.store.retention import Limits
 from edge_server.store.rows import LogEntry
+from edge_server.store.sweep import sweep
 from node.sqlite import BUSY_TIMEOUT_MS, set_aside, transaction
 from protocol.ids import DeviceId
 
@@ -46,13 +48,23 @@ class Store:
         with transaction(self._connection):
             write(self._connection)
 
-    def give_back(self, pressed: bool) -> None:
-        """Free pages to the disk, some at a time. pressed: the disk is short of room, so the log is folded in as well
-        and kept short. Raises sqlite3.Error."""
+    def forget(self, limits: Limits, now_ms: int, pressed: bool) -> int:
+        """One slice of what is due, and some of the room of what went before back to the disk; returns how many rows
+        went. pressed: the disk is short of room. Raises sqlite3.Error."""
+        with transaction(self._connection):
+            gone = sweep(self._connection, limits, now_ms)
+        self._give_back(limits.size_mb, pressed)
+        return gone
+
+    def _give_back(self, size_mb: float, pressed: bool) -> None:
+        """Spare pages are kept for what comes next, but not while room is short: then the log is kept short as well."""
         connection = self._connection
-        pages, free = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
-        if free and (pressed or free > max(SPARE_PAGES, pages // 10)):
-            connection.execute(f"PRAGMA incremental_vacuum({GIVE_BACK_PAGES})").fetchall()
+        pages, free, size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        if free and (pressed or pages * size > size_mb * 1e6 or free > max(SPARE_PAGES, pages // 10)):
+            # As a script: execute() would stop after the first page, since each is a row without columns.
+            connection.executescript(f"PRAGMA incremental_vacuum({GIVE_BACK_PAGES})")
         if pressed != self._pressed:
             self._pressed = pressed
             connection.execute(f"PRAGMA wal_autocheckpoint = {SHORT_LOG_PAGES if pressed else LOG_PAGES}")

@@ -1,0 +1,73 @@
+"""Forgetting in SQLite: what edge_server/store/retention.py plans, and thinning old readings."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from edge_server.store.retention import HOUR_MS, ORDER, SLICE_ROWS, Delete, Held, Limits, Table, plan
+
+THINNED_STEP_MS = 10_000
+_THINNED = "thinned_up_to"
+_TIME: dict[Table, str] = {
+    "observations": "received_ms",
+    "events": "at_ms",
+    "gaps": "found_ms",
+    "signal_log": "at_ms",
+    "alarms": "received_ms",
+}
+
+
+def sweep(connection: sqlite3.Connection, limits: Limits, now_ms: int) -> int:
+    """One slice, inside the caller's transaction; returns how many rows went, 0 when all is in order."""
+    gone = _thin(connection, now_ms - int(limits.thin_after_hours * HOUR_MS))
+    for due in plan(size_mb(connection), _held(connection), limits, now_ms):
+        gone += _delete(connection, due)
+    return gone
+
+
+def size_mb(connection: sqlite3.Connection) -> float:
+    """What the rows take, without pages that are free to be used again."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return float((pages - free) * size / 1e6)
+
+
+def _held(connection: sqlite3.Connection) -> dict[Table, Held]:
+    """Ids rise with receipt: the oldest row is the one with the lowest id, and their span bounds the count."""
+    found: dict[Table, Held] = {}
+    for table in ORDER:
+        row = connection.execute(f"SELECT id, {_TIME[table]} FROM {table} ORDER BY id LIMIT 1").fetchone()  # noqa: S608
+        if row is not None:
+            (highest,) = connection.execute(f"SELECT max(id) FROM {table}").fetchone()  # noqa: S608
+            found[table] = Held(highest - row[0] + 1, row[1])
+    return found
+
+
+def _delete(connection: sqlite3.Connection, due: Delete) -> int:
+    condition, parameters = ("1", ()) if due.before_ms is None else (f"{_TIME[due.table]} < ?", (due.before_ms,))
+    oldest = f"SELECT id FROM {due.table} ORDER BY id LIMIT {due.rows}"  # noqa: S608 (constants)
+    return connection.execute(
+        f"DELETE FROM {due.table} WHERE id IN ({oldest}) AND {condition}",  # noqa: S608 (constants)
+        parameters,
+    ).rowcount
+
+
+def _thin(connection: sqlite3.Connection, before_ms: int) -> int:
+    """Keep of each camera's old observations the last in every THINNED_STEP_MS. Goes on where it last stopped."""
+    found = connection.execute("SELECT value FROM settings WHERE key = ?", (_THINNED,)).fetchone()
+    done = int(found[0]) if found else 0
+    last = connection.execute(
+        "SELECT max(id) FROM (SELECT id, received_ms FROM observations WHERE id > ? ORDER BY id LIMIT ?)"
+        " WHERE received_ms < ?",
+        (done, SLICE_ROWS, before_ms),
+    ).fetchone()[0]
+    if last is None:
+        return 0
+    gone = connection.execute(
+        """DELETE FROM observations WHERE id > ? AND id <= ? AND id NOT IN
+           (SELECT max(id) FROM observations WHERE id > ? AND id <= ? GROUP BY source, camera, captured_ms / ?)""",
+        (done, last, done, last, THINNED_STEP_MS),
+    ).rowcount
+    connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_THINNED, str(last)))
+    return gone
