@@ -81,9 +81,12 @@ class IngestWorker:
         self._limits = limits
         self._broker_dropped = broker_dropped
         self._beat = beat
-        self._memory = Memory(store.recall(), restored(identity.device, identity.boot, store.reader.devices(), peer))
+        stored = store.reader.devices()
+        self._memory = Memory(store.recall(), restored(identity.device, identity.boot, stored, peer))
         self._own: list[Arrival] = []
-        self._unwritten: dict[DeviceId, Device | None] = {}
+        # Who was online when we ended may never come again, and who reads the store is to see that too.
+        stale = [one.device for one in stored if one.state != "offline"]
+        self._unwritten: dict[DeviceId, Device | None] = {one: self._memory.fleet.devices[one] for one in stale}
         self._probe_at_mono_ms: int | None = None
         self._replace_again_mono_ms = 0
         self._ticked_at_mono_ms = 0
@@ -254,7 +257,7 @@ class IngestWorker:
         if not self._may_try():
             self._bus.publish(*decide.events(outcome))
             return
-        if outcome.effects or outcome.changes:
+        if outcome.effects or outcome.changes or self._unwritten:
             self._commit(memory, outcome, [], [])
         else:
             self._memory = memory

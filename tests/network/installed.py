@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
+from node.broker.tls import MQTTS_PORT
 from tests.network.lab import Machine, end
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +69,13 @@ class Installed:
         if self.process is not None:
             end(self.process)
 
+    def program(self, module: str, *arguments: str) -> Any:
+        """What a program of these tests prints as JSON, run on this machine."""
+        command = [sys.executable, "-m", f"tests.network.{module}", *arguments]
+        done = self.machine.run(command, self._environment())
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
     def alive(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.said()[-3000:]
@@ -104,6 +112,11 @@ class Edge(Installed):
 
     def code(self, *arguments: str) -> str:
         return str(self.ask("edge", "code", *arguments)["code"])
+
+    def connections(self, address: str) -> set[tuple[str, int]]:
+        """Those from an address to the broker's door for joined devices."""
+        assert self.process is not None
+        return {one for one in self.machine.established(MQTTS_PORT, self.process.pid) if one[0] == address}
 
     def online(self) -> set[str]:
         return {name for (name,) in self.rows("SELECT device FROM devices WHERE state = 'online'")}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,17 @@ class Machine:
             timeout=limit_s,
             check=False,
         )
+
+    def established(self, port: int, pid: int) -> set[tuple[str, int]]:
+        """The other ends of the connections to a port of this machine, as the kernel has them. pid: of a process that
+        runs here."""
+        found = set()
+        for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+            _, local, remote, state, *_ = line.split()
+            if state == "01" and int(local.partition(":")[2], 16) == port:
+                host, _, number = remote.partition(":")
+                found.add((socket.inet_ntoa(bytes.fromhex(host)[::-1]), int(number, 16)))
+        return found
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
         """It ends with this process at the latest. Its output is appended to `log`."""

@@ -16,7 +16,7 @@ from tests.network.site import CLOUD, Site
 
 CUT_S = 15.0
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

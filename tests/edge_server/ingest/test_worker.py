@@ -166,6 +166,32 @@ def test_a_repeated_message_is_acknowledged_again_also_after_a_restart(
         again.stop()
 
 
+def test_who_does_not_come_again_after_a_restart_is_not_online_in_the_store(
+    broker: MemoryBroker, mouth: Mouth, tmp_path: Path, eventually
+) -> None:
+    path = tmp_path / "edge.db"
+
+    def state() -> str:
+        with closing(sqlite3.connect(path)) as store:
+            return next((row[0] for row in store.execute("SELECT state FROM devices")), "")
+
+    first = Edge(broker, path).start()
+    eventually(lambda: first.client.connected)
+    mouth.say(PRESENCE, mouth.device.birth())
+    eventually(lambda: state() == "online")
+    first.stop()
+    assert state() == "online"
+    # The broker ended with its edge server, and has forgotten who was there.
+    empty = MemoryBroker()
+    empty.start()
+    second = Edge(empty, path).start()
+    try:
+        eventually(lambda: state() == "offline")
+    finally:
+        second.stop()
+        empty.stop()
+
+
 def test_bad_messages_are_counted_sampled_and_harmless(edge: Edge, mouth: Mouth, eventually) -> None:
     topic = ALARM.of(mouth.device.name)
     good = encode(mouth.device.alarm())
