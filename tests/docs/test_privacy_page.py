@@ -17,7 +17,6 @@ import pytest
 
 from edge_server.cli import _options
 from edge_server.ingest.core import Arrival, State, absorb
-from edge_server.store.retention import Limits
 from edge_server.store.store import Store, write_effects
 from node.clock import ManualClock
 from node.config.load import load
@@ -117,10 +116,9 @@ def test_what_is_kept_by_age_is_what_the_store_does(tmp_path: Path) -> None:
     settings = Settings()
     limits = _options(tmp_path, load(tmp_path, environment={}).settings).limits
     days = settings.edge.retention_days
-    assert (limits.observations_days, limits.events_days, limits.signal_log_days, limits.gaps_days) == (days,) * 4
-    by_age = {"Observation": days, "Gap": days, "SignalCommand": days, "ConfigCommand": days}
-    by_age["Alarm"] = int(Limits().alarms_days)
-    assert limits.alarms_days == Limits().alarms_days
+    assert (limits.observations_days, limits.events_days, limits.gaps_days) == (days,) * 3
+    by_age = {"Observation": days, "Gap": days, "ConfigCommand": days}
+    by_age |= {"SignalCommand": int(limits.signal_log_days), "Alarm": int(limits.alarms_days)}
     said = {name: int(row[2].split()[0]) for name, row in MESSAGES.items() if row[2].endswith(" days")}
     assert said == by_age
 
