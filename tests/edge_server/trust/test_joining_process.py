@@ -63,8 +63,10 @@ def free_port() -> int:
 
 
 class EdgeProcess:
-    def __init__(self, home: Path, name: str = "edge-1", **settings: str) -> None:
-        self.home, self.http, self.mqtts = home, free_port(), free_port()
+    def __init__(self, home: Path, name: str = "edge-1", ports: tuple[int, int] | None = None, **settings: str) -> None:
+        """ports: of HTTP and of MQTT by TLS; None for any."""
+        self.home = home
+        self.http, self.mqtts = ports or (free_port(), free_port())
         self.environment = os.environ | {
             "PYTHONPATH": str(ROOT),
             "KINFLOW_HOME": str(home),
@@ -132,6 +134,11 @@ class EdgeProcess:
 
     def stop(self) -> None:
         self.process.terminate()
+        self.process.wait(20)
+        self._log.close()
+
+    def kill(self) -> None:
+        self.process.kill()
         self.process.wait(20)
         self._log.close()
 
