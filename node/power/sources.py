@@ -68,5 +68,8 @@ def _ask(line: socket.socket, answer: Callable[[int], bytes], name: str, variabl
     said = answer(LIMIT_BYTES)
     if not said.endswith(b"\n"):
         raise OSError("it ended in the middle of an answer")
-    match = _VARIABLE.fullmatch(said.decode("ascii", "replace").strip())
+    text = said.decode("ascii", "replace").strip()
+    if text.startswith("ERR ") and text != "ERR VAR-NOT-SUPPORTED":
+        raise OSError(f"it answers {text[:100]!r}")
+    match = _VARIABLE.fullmatch(text)
     return re.sub(r"\\(.)", r"\1", match[1]) if match else None

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from node.broker.mosquitto import MosquittoBroker
+from node.outbox.entry import Limits
 from protocol.topics import ALARM, OBSERVATION
 from tests.edge_server.test_edge_server_process import Agent, Edge
 
@@ -84,7 +85,8 @@ class Speaker:
     alarms so far."""
 
     def __init__(self, mosquitto: MosquittoBroker, device, edge: Edge) -> None:
-        self._agent, self._device, self._edge = Agent(mosquitto, device), device, edge
+        impatient = Limits(resend_ms=500, resend_longest_ms=1_000)
+        self._agent, self._device, self._edge = Agent(mosquitto, device, impatient), device, edge
         self.seen: set[int] = set()
         self.told: set[int] = set()
 
@@ -173,8 +175,8 @@ def test_readings_are_given_up_and_counted_and_no_alarm_is_lost(
     eventually(lambda: edge.rows(LATEST) == [("KF204", 0)])
     eventually(reserve.exists)
     after = speaker.observe() | speaker.alarm()
-    # What its device had kept comes as well, after its patience of at most 20 s.
-    eventually(lambda: speaker.acknowledged(after | waiting), 45)
+    # What its device had kept comes as well.
+    eventually(lambda: speaker.acknowledged(after | waiting))
     assert speaker.stored("observations") == speaker.seen - given_up
     assert speaker.stored("alarms") == speaker.told
     assert shown(edge) == ("ok", 100)

@@ -26,6 +26,7 @@ from node.broker.mosquitto import MosquittoBroker, find_mosquitto
 from node.broker.paho_client import PahoClient
 from node.broker.port import BrokerAddress, Received
 from node.link import Link, death_will
+from node.outbox.entry import Limits
 from node.outbox.outbox import Outbox
 from protocol.codec import decode, encode
 from protocol.messages import Ack, Birth
@@ -111,12 +112,12 @@ def edge(place: Place, mosquitto: MosquittoBroker) -> Iterator[Edge]:
 class Agent:
     """A real link and outbox; remembers every number that was acknowledged."""
 
-    def __init__(self, broker: MosquittoBroker, device) -> None:
+    def __init__(self, broker: MosquittoBroker, device, limits: Limits | None = None) -> None:
         self.device = device
         identity = device.identity
         self.acked: set[int] = set()
         self.client = PahoClient(broker.address, device.name, death_will(identity))
-        self.outbox = Outbox(identity.boot, identity.clock, None)
+        self.outbox = Outbox(identity.boot, identity.clock, None, limits)
         self.link = Link(identity, self.client, self.outbox, birth=device.birth)
         self.client.subscribe(ACK.of(device.name), 0, self._acked)
         self.link.start()
