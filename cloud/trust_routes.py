@@ -6,6 +6,8 @@ import threading
 from typing import Annotated, TypeVar
 
 import msgspec
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
@@ -20,7 +22,7 @@ from node.trust.wire import JoinAnswer, JoinAsk, RenewAsk, Root
 from protocol.edge_status import LIMIT_BYTES
 
 PREFIX = "/api/v1/trust"
-# Each costs some memory and a hundredth of a second of one core.
+# Each costs some memory and a hundredth of a second of one core. The others wait where they take no thread.
 JOINS_AT_ONCE = 4
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -32,20 +34,19 @@ class JoinDesk:
     def __init__(self, trust: CloudTrust, clock: Clock) -> None:
         self._trust, self._clock = trust, clock
         self._attempts, self._lock = Attempts(), threading.Lock()
-        self._busy = threading.BoundedSemaphore(JOINS_AT_ONCE)
+        self.places = CapacityLimiter(JOINS_AT_ONCE)
 
     def join(self, ask: JoinAsk, address: str) -> JoinAnswer:
         with self._lock:
             wait_ms = self._attempts.wait_ms(address, self._clock.monotonic_ms())
         if wait_ms:
             raise CloudRequestInvalid(detail=f"too many attempts failed; try again in {-(-wait_ms // 1000)} s")
-        with self._busy:
-            try:
-                row = self._trust.join(ask, address)
-            except (CsrRefused, DeviceIdTaken, JoinCodeRefused, JoinCodeUsed):
-                with self._lock:
-                    self._attempts.failed(address, self._clock.monotonic_ms())
-                raise
+        try:
+            row = self._trust.join(ask, address)
+        except (CsrRefused, DeviceIdTaken, JoinCodeRefused, JoinCodeUsed):
+            with self._lock:
+                self._attempts.failed(address, self._clock.monotonic_ms())
+            raise
         return JoinAnswer(
             attempt=row.id,
             state=row.state,
@@ -74,7 +75,7 @@ def trust_routes(trust: CloudTrust, clock: Clock) -> APIRouter:
         """Show a join code's secret and ask for a certificate."""
         ask = _read(await _body(request), JoinAsk)
         address = request.client.host if request.client else ""
-        return _json(await run_in_threadpool(desk.join, ask, address))
+        return _json(await run_sync(desk.join, ask, address, limiter=desk.places))
 
     @router.post("/renew")
     async def renew(request: Request) -> Response:

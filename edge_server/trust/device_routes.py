@@ -6,6 +6,8 @@ import threading
 from typing import Annotated, TypeVar
 
 import msgspec
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import Scope
@@ -24,7 +26,8 @@ from node.trust.signed_time import NONCE_PATTERN, sign_time
 from node.trust.wire import ATTEMPT_PATTERN, JoinAnswer, JoinAsk, RenewAsk, Root
 from protocol.ids import DeviceId
 
-# At once: each costs some memory and a hundredth of a second of one core.
+# At once: each costs some memory and a hundredth of a second of one core. The others wait where they take no thread: a
+# crowd with wrong codes must not hold those that everybody else's requests need.
 JOINS_AT_ONCE = 4
 GUESSING = "join-codes-guessed"
 FACTS = "kinflow_facts"
@@ -38,18 +41,17 @@ class DeviceDesk:
     def __init__(self, trust: EdgeTrust, watch: TrustWatch) -> None:
         self.trust, self._watch = trust, watch
         self._attempts, self._lock = Attempts(), threading.Lock()
-        self._busy = threading.BoundedSemaphore(JOINS_AT_ONCE)
+        self.places = CapacityLimiter(JOINS_AT_ONCE)
 
     def join(self, ask: JoinAsk, address: str) -> JoinAnswer:
         if not self.trust.is_open:
             raise JoiningClosed()
         self._check_pace(address)
-        with self._busy:
-            try:
-                row = self.trust.desk.join(ask, address)
-            except (CsrRefused, DeviceIdTaken, JoinCodeRefused, JoinCodeUsed):
-                self._count_failure(address)
-                raise
+        try:
+            row = self.trust.desk.join(ask, address)
+        except (CsrRefused, DeviceIdTaken, JoinCodeRefused, JoinCodeUsed):
+            self._count_failure(address)
+            raise
         return self.answer(row)
 
     def asked(self, attempt: str) -> JoinAnswer:
@@ -126,7 +128,7 @@ def device_routes(desk: DeviceDesk) -> APIRouter:
         """Show a join code's secret and ask for a certificate: it comes at once, or once a person has agreed."""
         ask = _read(await request.body(), JoinAsk)
         address = request.client.host if request.client else ""
-        answer = await run_in_threadpool(desk.join, ask, address)
+        answer = await run_sync(desk.join, ask, address, limiter=desk.places)
         return _json(answer, 202 if answer.state == "pending" else 200)
 
     @router.get("/join/{attempt}")

@@ -34,7 +34,15 @@ from protocol.ids import DeviceId
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
-MAX_PACKET_BYTES = 1024 * 1024
+# A message has 64 KiB at most (protocol/codec.py), and a topic a few hundred bytes.
+MAX_PACKET_BYTES = 68 * 1024
+# Of what waits for one subscriber: 20,000 observations have half of that. A device that sends to itself and does not
+# listen would fill the machine's memory otherwise.
+MAX_QUEUED_BYTES = 32 * 1024 * 1024
+MAX_INFLIGHT_BYTES = 8 * 1024 * 1024
+# The last bound on all of it, QoS 0 included, which nothing else bounds: whoever asks for more is thrown out.
+# A device that says nothing takes 3 KB of it (measured with 300).
+MEMORY_LIMIT_BYTES = 384 * 1024 * 1024
 # The password is random and long, so rounds add nothing but time: thousands of devices may come back at once.
 PBKDF2_ROUNDS = 1_000
 RELOAD_TIMEOUT_S = 3.0
@@ -172,9 +180,12 @@ class MosquittoBroker:
             "persistence false",
             f"max_packet_size {MAX_PACKET_BYTES}",
             f"message_size_limit {MAX_PACKET_BYTES}",
+            f"memory_limit {MEMORY_LIMIT_BYTES}",
             "max_inflight_messages 1000",
+            f"max_inflight_bytes {MAX_INFLIGHT_BYTES}",
             "max_queued_messages 20000",
             "sys_interval 1",  # how many were dropped from a full queue is told there
+            f"max_queued_bytes {MAX_QUEUED_BYTES}",
             "set_tcp_nodelay true",
             "log_dest stderr",
             "log_type error",

@@ -117,14 +117,18 @@ class Door:
 
 class _Listener(socket.socket):
     door: Door
+    in_a_row = 0
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """The next visit that is let in. Raises BlockingIOError when there is none for now, as any socket does."""
-        for _ in range(ACCEPTED_AT_ONCE):
+        """The next visit that is let in. Raises BlockingIOError when there is none, as any socket does, and now and
+        then all the same: asyncio, which would go on for as long as somebody comes, then does other work first."""
+        while self.in_a_row < ACCEPTED_AT_ONCE:
+            self.in_a_row += 1
             handle, address = self._accept()  # type: ignore[attr-defined]
             visit = Visit(self.family, self.type, self.proto, fileno=handle)
             if self.door.lets_in(visit, address):
                 return visit, address
+        self.in_a_row = 0
         raise BlockingIOError
 
 

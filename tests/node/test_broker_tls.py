@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 CAM, OTHER, LIGHT = DeviceId("cam-1"), DeviceId("cam-2"), DeviceId("light-1")
+MIB = 1024 * 1024
 ROLES = {CAM: "agent", OTHER: "agent", LIGHT: "controller", DeviceId("edge-2"): "edge"}
 
 
@@ -311,6 +313,44 @@ def test_a_flood_of_silent_connections_harms_nobody_who_is_in(site: Site, monkey
         one.close()
     site.wait(lambda: files() < 20)
     site.enter(site.client(OTHER))
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_device_that_talks_to_itself_and_does_not_listen_cant_fill_the_memory(
+    site: Site, monkeypatch: pytest.MonkeyPatch, qos: int
+) -> None:
+    """A stolen key is enough: a device hears its own presence, and so could make the broker keep all that it says."""
+    site.broker.stop()
+    monkeypatch.setattr(mosquitto, "MEMORY_LIMIT_BYTES", 48 * MIB)
+    monkeypatch.setattr(mosquitto, "MAX_QUEUED_BYTES", 8 * MIB)
+    site.broker.start()
+    site.wait(lambda: site.root.connected)
+    assert site.broker.pid is not None
+    broker = psutil.Process(site.broker.pid)
+    topic = PRESENCE.of(CAM).encode()
+    head = len(topic).to_bytes(2) + topic
+    said = head + (b"\x00\x01" if qos else b"") + b"x" * 60_000
+    length = bytes([len(said) & 127 | 128, len(said) >> 7 & 127 | 128, len(said) >> 14])
+    with _raw(site, site.authority.context(CAM)) as wire, suppress(OSError):
+        wire.settimeout(5)
+        wire.sendall(_connect_packet(b"x"))
+        wire.sendall(bytes([0x82, len(head) + 3, 0, 1]) + head + bytes([qos]))
+        for _ in range(2_000):
+            wire.sendall(bytes([0x30 | qos << 1]) + length + said)
+    assert broker.memory_info().rss < 96 * MIB
+    site.flushed(site.enter(site.client(OTHER)), OTHER)
+
+
+def test_a_message_larger_than_any_of_ours_ends_its_connection(site: Site) -> None:
+    with _raw(site, site.authority.context(CAM)) as wire:
+        wire.sendall(_connect_packet(b"x"))
+        assert wire.recv(4)[:1] == b"\x20"
+        with suppress(OSError):
+            wire.sendall(b"\x30\xff\xff\xff\x7f")  # a quarter of a gigabyte is to come
+        wire.settimeout(10)
+        with suppress(ConnectionError):
+            assert wire.recv(1) == b""
+    site.flushed(site.enter(site.client(CAM)), CAM)
 
 
 def test_files_are_for_their_owner_alone_and_the_log_is_bounded(site: Site, monkeypatch, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.edge_server.gateway.demo_edge import TOKEN, DemoEdge
 from tests.node.pki import TestAuthority
 
 FAR, STRANGER, GUEST = "127.0.0.2", "127.0.0.66", "127.0.0.7"
-LIMITS = Limits(at_once=12, wait_ms=1_500, body_ms=1_000, blocked_ms=1_500)
+LIMITS = Limits(at_once=12, wait_ms=1_500, fresh_ms=0, body_ms=1_000, blocked_ms=1_500)
 
 
 class Crowd:

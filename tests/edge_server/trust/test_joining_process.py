@@ -11,7 +11,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import numpy as np
 import pytest
 
 from edge_server.pair.peer import Peer
+from edge_server.trust.device_routes import JOINS_AT_ONCE
 from edge_server.trust.pair_sync import PairSync
 from edge_server.trust.trust import EdgeTrust
 from node.broker.mosquitto import find_mosquitto
@@ -320,6 +323,17 @@ def test_what_the_door_refuses(edge: EdgeProcess) -> None:
     assert (status, said["error"]["code"]) == (422, "KF165")
 
 
+def guess(edge: EdgeProcess, csr: str, source: str) -> int:
+    context = PinnedContext((edge.home / "authority/ca.pem").read_text(), None)
+    ask = http.client.HTTPSConnection(HOST, edge.http, timeout=30, source_address=(source, 0), context=context)
+    body = json.dumps({"attempt": secrets.token_hex(16), "secret": "0" * 14, "csr": csr})
+    try:
+        ask.request("POST", f"{BASE}/join", body, {"Content-Type": "application/json"})
+        return ask.getresponse().status
+    finally:
+        ask.close()
+
+
 def test_guessing_is_slowed_down_and_told(tmp_path: Path) -> None:
     own = EdgeProcess(tmp_path / "edge", "edge-9")
     try:
@@ -329,6 +343,11 @@ def test_guessing_is_slowed_down_and_told(tmp_path: Path) -> None:
             for _ in range(12)
         ]
         assert answers == [403] * 10 + [429] * 2
+        # All at once from elsewhere: those that wait for their turn are not looked at any more, and hold up nobody.
+        with ThreadPoolExecutor(40) as crowd:
+            guesses = Counter(crowd.map(lambda _: guess(own, csr, "127.0.0.99"), range(80)))
+        assert guesses[403] < 10 + JOINS_AT_ONCE
+        assert guesses[403] + guesses[429] == 80
         until(lambda: "join-codes-guessed" in own.alarms())
         # On this machine the same port speaks plain HTTP, and by the address HTTPS.
         plain = http.client.HTTPConnection("127.0.0.1", own.http, timeout=10)

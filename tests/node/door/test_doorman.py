@@ -11,6 +11,7 @@ from node.door.doorman import Doorman, Limits
 from node.trust.attempts import source
 
 FLOOD, HOME, OTHER = "192.0.2.66", "192.0.2.1", "192.0.2.7"
+LATER = 60_000
 
 
 def full_of(address: str, at_once: int = 10) -> Doorman:
@@ -22,22 +23,36 @@ def full_of(address: str, at_once: int = 10) -> Doorman:
 
 def test_a_flood_throws_out_its_own_oldest() -> None:
     doorman = full_of(FLOOD)
-    assert doorman.comes(100, FLOOD, 100) == 0
-    assert doorman.comes(101, FLOOD, 101) == 1
+    assert doorman.comes(100, FLOOD, LATER) == 0
+    assert doorman.comes(101, FLOOD, LATER) == 1
     assert len(doorman) == 10
+
+
+def test_nobody_goes_for_one_of_its_own_before_it_had_time_to_ask() -> None:
+    doorman = full_of(FLOOD)
+    assert doorman.comes(100, FLOOD, doorman.limits.fresh_ms - 1) == 100
+    assert doorman.comes(100, FLOOD, doorman.limits.fresh_ms) == 0
+    assert doorman.comes(101, HOME, doorman.limits.fresh_ms) == 1
+
+
+def test_who_was_answered_waits_anew() -> None:
+    doorman = full_of(FLOOD)
+    doorman.asks(0)
+    doorman.answered(0, 50)
+    assert doorman.comes(100, FLOOD, LATER) == 1
 
 
 def test_who_is_answered_stays_while_others_of_the_address_wait() -> None:
     doorman = full_of(FLOOD)
     doorman.asks(0)
-    assert doorman.comes(100, FLOOD, 100) == 1
+    assert doorman.comes(100, FLOOD, LATER) == 1
 
 
 def test_a_door_full_of_answers_lets_no_more_of_that_address_in() -> None:
     doorman = full_of(FLOOD)
     for number in range(10):
         doorman.asks(number)
-    assert doorman.comes(100, FLOOD, 100) == 100
+    assert doorman.comes(100, FLOOD, LATER) == 100
     assert len(doorman) == 10
 
 
@@ -69,7 +84,7 @@ def test_ten_thousand_devices_behind_one_router_come_one_after_the_other() -> No
 def test_never_more_than_its_limit_and_nobody_is_cut_for_one_who_holds_more(
     steps: list[tuple[str, str]], at_once: int
 ) -> None:
-    doorman = Doorman(Limits(at_once=at_once))
+    doorman = Doorman(Limits(at_once=at_once, fresh_ms=20))
     inside: dict[int, str] = {}
     for now_ms, (what, address) in enumerate(steps):
         mine = [number for number, one in inside.items() if one == address]
