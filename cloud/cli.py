@@ -20,6 +20,7 @@ import typer
 from node.clock import SystemClock
 from node.config.load import load
 from node.home import find_home
+from node.printable import printable
 from node.trust.desk import CODE_MINUTES
 from protocol.ids import DeviceId, device_id
 
@@ -106,7 +107,7 @@ def edges(as_json: AsJson = False, home: Home = None) -> None:
     for one in found:
         heard = datetime.fromtimestamp(one.heard_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if one.heard_ms else "-"
         devices = f"{one.devices_online} of {one.devices_total} online"
-        typer.echo(f"{one.edge:<24}{one.state:<11}{heard:<22}{devices:<18}{one.software}")
+        typer.echo(f"{one.edge:<24}{one.state:<11}{heard:<22}{devices:<18}{printable(one.software)}")
 
 
 @app.command()

@@ -22,6 +22,7 @@ from edge_server.trust.cli import add_commands, joined, show_joined
 from node.config.load import load
 from node.config.schema import Edge, Settings
 from node.home import find_home
+from node.printable import printable
 from node.stopping import on_stop_signals
 from protocol.ids import DeviceId, SiteId
 from protocol.site import Site, load_site
@@ -149,7 +150,9 @@ def alarms(
         return
     for row in rows:
         state = "raised " if row.active else "cleared"
-        typer.echo(f"{_time(row.received_ms)}  {state}  {row.severity:<8}  {row.source}  {row.alarm}: {row.text}")
+        typer.echo(
+            f"{_time(row.received_ms)}  {state}  {row.severity:<8}  {row.source}  {row.alarm}: {printable(row.text)}"
+        )
 
 
 @app.command()
@@ -161,7 +164,7 @@ def devices(as_json: AsJson = False, home: Home = None) -> None:
         typer.echo(json.dumps({"devices": msgspec.to_builtins(rows), "joined": members}))
         return
     for row in rows:
-        typer.echo(f"{row.device:<24}{row.role:<12}{row.state:<9}{_time(row.heard_ms)}  {row.software}")
+        typer.echo(f"{row.device:<24}{row.role:<12}{row.state:<9}{_time(row.heard_ms)}  {printable(row.software)}")
     show_joined(members)
 
 

@@ -203,6 +203,13 @@ class FirstAccountRefused(KinflowError):
     advice = "On that machine: `kinflow edge user add NAME --role admin`."
 
 
+class TooManyStreams(KinflowError):
+    number = 219
+    status = 429
+    cause = "There are {open} streams of events open already, {own} of them yours."
+    advice = "Close pages that nobody looks at; a program opens one stream and keeps it, or asks GET /api/v1/state."
+
+
 class NotSignedIn(KinflowError):
     number = 210
     status = 409

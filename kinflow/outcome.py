@@ -91,4 +91,7 @@ def _keep(error: Exception) -> Path | str:
 
 
 def _tell(*lines: str) -> None:
-    print(*lines, sep="\n", file=sys.stderr)
+    """What an error says may come from the other side of a wire."""
+    from node.printable import printable  # noqa: PLC0415 (only a fault pays for it)
+
+    print(*map(printable, lines), sep="\n", file=sys.stderr)

@@ -15,10 +15,12 @@ from typing import Any, TextIO
 
 import structlog
 
+from node.printable import printable
 from node.redaction import STRUCK_OUT, is_secret_key, redact, redact_text
 
 LOG_FOLDER = "log"
 KEPT_BYTES = 1_000_000
+_OF_SEVERAL_LINES = {"exception", "stack"}
 
 EventDict = MutableMapping[str, Any]
 
@@ -69,6 +71,14 @@ def redact_event(_logger: object, _method: str, event: EventDict) -> EventDict:
     return clean
 
 
+def steer_no_terminal(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """For lines that are no JSON: what a device or a stranger wrote forges no line, and steers no terminal."""
+    return {
+        key: value if key in _OF_SEVERAL_LINES or not isinstance(value, str) else printable(value)
+        for key, value in event.items()
+    }
+
+
 def _shared() -> list[structlog.typing.Processor]:
     return [
         structlog.contextvars.merge_contextvars,
@@ -97,6 +107,7 @@ def _formatter(as_json: bool, process: str, colors: bool = False) -> logging.For
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             name_process,
             redact_event,
+            *([] if as_json else [steer_no_terminal]),
             renderer,
         ],
     )

@@ -8,14 +8,31 @@ import numpy as np
 from agent.camera.port import Image
 
 LARGEST_BYTES = 16 * 1024 * 1024
+# 8K video. A few kilobytes can claim a picture that takes gigabytes, and OpenCV would make it.
+LARGEST_PIXELS = 7680 * 4320
 START, END = b"\xff\xd8", b"\xff\xd9"
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def decode(data: bytes) -> Image | None:
-    """BGR, or None for what is no picture."""
-    if not data.startswith(START):
+    """BGR, or None for what is no picture, or claims to be larger than any of ours."""
+    if not 0 < pixels(data) <= LARGEST_PIXELS:
         return None
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+
+def pixels(data: bytes) -> int:
+    """How many a JPEG says that it has, 0 where it says nothing (ITU-T T.81, B.2.2: the frame header)."""
+    at = len(START) if data.startswith(START) else len(data)
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # a filling byte
+            at += 1
+        elif marker in _FRAME_HEADERS:
+            return int.from_bytes(data[at + 5 : at + 7], "big") * int.from_bytes(data[at + 7 : at + 9], "big")
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0
 
 
 class JpegSplitter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import re
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -25,6 +26,7 @@ STATIC = {
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 LIMIT_BYTES = 16 * 1024
+_LENGTH = re.compile(r"[0-9]{1,9}\Z")
 _NAMES = ("127.0.0.1", "localhost", "[::1]")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
@@ -152,7 +154,7 @@ class PageRequest(BaseHTTPRequestHandler):
 
     def _wish(self) -> Wish | None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > LIMIT_BYTES:
+        if not _LENGTH.match(length) or int(length) > LIMIT_BYTES:
             self.close_connection = True
             self._fail(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large.")
             return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from agent.page.requests import PageRequest
 from node.token_file import load_or_make_token
 
 LOOPBACK = "127.0.0.1"
+# A browser opens six for one page.
+MOST_CONNECTIONS = 32
 TOKEN_FILE = "agent-token"  # noqa: S105 (the name of a file)
 
 
@@ -47,8 +51,27 @@ class PageServer:
 
 
 class _Server(ThreadingHTTPServer):
+    """A thread for each connection, and no more than MOST_CONNECTIONS: one more ends the one that came first."""
+
     daemon_threads = True
 
     def __init__(self, address: tuple[str, int], views: Callable[[], Sequence[CameraView]], token: str) -> None:
         self.views, self.token = views, token
+        self._inside: dict[socket.socket, None] = {}
+        self._lock = threading.Lock()
         super().__init__(address, PageRequest)
+
+    def process_request(self, request: socket.socket, client_address: tuple[str, int]) -> None:
+        with self._lock:
+            self._inside[request] = None
+            if len(self._inside) > MOST_CONNECTIONS:
+                first = next(iter(self._inside))
+                del self._inside[first]
+                with suppress(OSError):
+                    first.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket) -> None:
+        with self._lock:
+            self._inside.pop(request, None)
+        super().shutdown_request(request)

@@ -13,6 +13,7 @@ import structlog
 
 from edge_server.bus import Subscription
 from edge_server.context import EdgeContext
+from edge_server.errors import TooManyStreams
 from edge_server.events import (
     AlarmReceived,
     DeviceChanged,
@@ -48,6 +49,8 @@ from protocol.ids import DeviceId
 BEAT_S = 5.0
 # Changes wait this long for company, so that a busy city wakes each page at most 50 times a second.
 GATHER_S = 0.02
+# Each change is written once for each: a control room has ten screens of six on one account, a city four such rooms.
+STREAMS_OF_ONE, STREAMS = 64, 256
 KEPT: dict[type[Shown], int] = {AlarmView: 200, EventView: 500, VehicleView: 500, CorrectionView: 500}
 
 _log = structlog.get_logger("edge.feed")
@@ -66,7 +69,7 @@ class Feed:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
-        self._readers: set[asyncio.Event] = set()
+        self._readers: dict[asyncio.Event, str] = {}
         self._run = secrets.token_hex(4)
         self._subscription: Subscription | None = None
         self._asked = False
@@ -117,10 +120,16 @@ class Feed:
             if self._subscription is not None:
                 await asyncio.to_thread(self._edge.bus.unsubscribe, self._subscription)
 
-    async def stream(self, last_event_id: str | None) -> AsyncIterator[str]:
+    def check_room(self, reader: str) -> None:
+        """Whether there may be one more stream, and one more of this reader's. Raises TooManyStreams (KF219)."""
+        own = sum(1 for one in self._readers.values() if one == reader)
+        if own >= STREAMS_OF_ONE or len(self._readers) >= STREAMS:
+            raise TooManyStreams(open=len(self._readers), own=own)
+
+    async def stream(self, last_event_id: str | None, reader: str = "") -> AsyncIterator[str]:
         """Server-sent events for one reader: a snapshot, then changes; after a short absence the changes alone."""
         changed = asyncio.Event()
-        self._readers.add(changed)
+        self._readers[changed] = reader
         try:
             cursor = self._cursor(last_event_id)
             if cursor is None and last_event_id:
@@ -137,7 +146,7 @@ class Feed:
                     yield ": beat\n" + _event("beat", f'{{"now_ms":{self._edge.clock.wall_ms()}}}')
                 changed.clear()
         finally:
-            self._readers.discard(changed)
+            self._readers.pop(changed, None)
 
     @property
     def revision(self) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from edge_server.accounts.asking import caller_of
 from edge_server.accounts.need import need
 from edge_server.context import EdgeContext
 from edge_server.errors import NotKnown
@@ -58,10 +59,13 @@ def api(edge: EdgeContext, feed: Feed) -> APIRouter:
     @router.get("/events", tags=["state"], response_class=StreamingResponse)
     @need("viewer")
     async def events(
-        last_event_id: Annotated[str | None, Header()] = None, after: str | None = None
+        request: Request, last_event_id: Annotated[str | None, Header()] = None, after: str | None = None
     ) -> StreamingResponse:
         """Server-sent events: `snapshot`, then one event for each object that changes. docs/api.md tells the rest."""
-        stream = feed.stream(last_event_id or after)
+        caller = caller_of(request)
+        reader = f"{caller.way} {caller.name}"
+        feed.check_room(reader)
+        stream = feed.stream(last_event_id or after, reader)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     @router.get("/approaches", tags=["state"])

@@ -15,6 +15,7 @@ import typer
 
 from node.config.load import load
 from node.home import find_home
+from node.printable import printable
 
 if TYPE_CHECKING:
     from edge_server.trust.operator import Operator
@@ -137,7 +138,7 @@ def joined(home: Path | None) -> list[dict[str, object]]:
 def show_joined(members: list[dict[str, object]]) -> None:
     for one in members:
         words = f"{one['state']}, asked from {one['address'] or 'unknown'}, key {one['fingerprint']}"
-        typer.echo(f"{one['device']:<24}{one['role']:<12}{words}{'  ' + str(one['name']) if one['name'] else ''}")
+        typer.echo(f"{one['device']:<24}{one['role']:<12}{words}{'  ' + printable(one['name']) if one['name'] else ''}")
 
 
 @contextmanager

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import resource
 from contextlib import suppress
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.camera import rtsp
+from agent.camera.jpeg import decode, pixels
 from agent.camera.mjpeg import MjpegCamera
 from agent.camera.source import shown
 from agent.road_file import RoadFile
@@ -108,3 +111,20 @@ def test_any_mjpeg_address_is_tried_or_a_clear_error(host: str, rest: str, schem
 @given(st.text(max_size=60))
 def test_any_source_is_shown(text: str) -> None:
     assert isinstance(shown(text), str)
+
+
+@pytest.mark.parametrize("marker", [0xC0, 0xC2])
+def test_a_small_file_that_claims_a_huge_picture_is_not_unpacked(marker: int) -> None:
+    plain = cv2.imencode(".jpg", np.full((40, 60, 3), 90, np.uint8))[1].tobytes()
+    at = plain.index(b"\xff\xc0")
+    assert decode(plain) is not None
+    bomb = plain[:at] + bytes([0xFF, marker]) + plain[at + 2 : at + 5] + b"\x75\x30\x75\x30" + plain[at + 9 :]
+    assert pixels(bomb) == 900_000_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert decode(bomb) is None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+@given(st.binary(max_size=200))
+def test_any_beginning_of_a_picture_is_a_size(data: bytes) -> None:
+    assert 0 <= pixels(b"\xff\xd8" + data) < 1 << 32

@@ -1,14 +1,16 @@
 """The agent's page over HTTP: who is let in, and what it answers."""
 
+import contextlib
 import http.client
 import json
+import socket
 
 import numpy as np
 import pytest
 
 from agent.errors import PagePortTaken
 from agent.page.camera_view import CameraView
-from agent.page.server import PageServer
+from agent.page.server import MOST_CONNECTIONS, PageServer
 from agent.settings import CameraFile
 from agent.traffic.calibration import propose
 
@@ -146,3 +148,21 @@ def test_the_token_is_kept_and_only_its_owner_may_read_it(page, tmp_path):
     assert path.read_text().strip() == page.token
     assert page.token in page.entry
     assert page.token not in page.url
+
+
+def test_a_length_that_is_no_number_is_refused_in_order(page):
+    for length in ("\xb2", "9" * 5_000, "-1", "1_0"):
+        answer, _ = ask(page, "/api/cameras/north/preview", "POST", Content_Length=length)
+        assert answer.status == 413
+
+
+def test_a_crowd_of_silent_connections_shuts_nobody_out(page):
+    with contextlib.ExitStack() as crowd:
+        port = int(page.url.rsplit(":", 1)[1].strip("/"))
+        silent = [
+            crowd.enter_context(socket.create_connection(("127.0.0.1", port), 10)) for _ in range(2 * MOST_CONNECTIONS)
+        ]
+        assert ask(page, "/")[0].status == 200
+        # Those that came first have gone.
+        for one in silent[:MOST_CONNECTIONS]:
+            assert one.recv(1) == b""

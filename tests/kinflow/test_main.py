@@ -13,6 +13,7 @@ import pytest
 from kinflow import main as command
 from kinflow.mounts import MOUNTS, Mount
 from kinflow.outcome import guarded
+from node.errors import EdgeRefused
 from protocol.errors import InvalidId
 
 TOOL = """
@@ -237,3 +238,16 @@ def test_a_full_disk_is_told_by_its_code(capsys: pytest.CaptureFixture[str]) -> 
         told = capsys.readouterr().err
         assert told.startswith("KF50: ")
         assert "fault of its own" not in told
+
+
+def test_an_error_of_the_other_sides_words_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever answers in an edge server's place chooses these words."""
+
+    def refused() -> None:
+        raise EdgeRefused(refusal="KF1", detail="\x1b[2J\x1b]0;x\x07no", remedy="a\nKF0: all is well")
+
+    guarded(refused)
+    said = capsys.readouterr().err
+    assert "\\x1b[2J" in said
+    assert "\x1b" not in said
+    assert len(said.splitlines()) == 2

@@ -138,3 +138,20 @@ def test_a_full_disk_costs_the_kept_copy_and_nothing_else(tmp_path: Path, capfd:
     for handler in logging.getLogger().handlers:
         with contextlib.suppress(OSError):
             handler.close()
+
+
+def test_what_others_write_forges_no_line_and_steers_no_terminal() -> None:
+    stream = Terminal()
+    configure_logs("edge", stream=stream)
+    structlog.get_logger().warning("alarm of \x1b]0;owned\x07 cam", text="a\n2026-11-25 all is well\r\x1b[2Jb\x9b1mc")
+    logging.getLogger("other").warning("%s", "one\ntwo\u202e")
+    try:
+        raise ValueError("three\nlines")
+    except ValueError:
+        structlog.get_logger().exception("bad")
+    lines = stream.getvalue().split("\n")
+    assert "all is well" in lines[0]
+    assert "one\\ntwo\\u202e" in lines[1]
+    assert "Traceback" in stream.getvalue()
+    assert not {"\x07", "\r", "\x9b", "\u202e"} & set(stream.getvalue())
+    assert "\x1b]" not in stream.getvalue()

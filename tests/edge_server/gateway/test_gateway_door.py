@@ -94,6 +94,16 @@ def is_cut(wire: socket.socket) -> bool:
         return True
 
 
+def until_said(wire: socket.socket, words: bytes) -> bytes:
+    wire.settimeout(15)
+    said = b""
+    while words not in said:
+        piece = wire.recv(65_536)
+        assert piece, said
+        said += piece
+    return said
+
+
 def heard(wire: socket.socket) -> bytes:
     """All that comes until the other side ends it."""
     wire.settimeout(15)
@@ -188,12 +198,7 @@ def test_a_dashboard_keeps_its_streams_while_strangers_flood(crowd: Crowd) -> No
         time.sleep(0.05)
     crowd.edge.log("test", "after the flood")
     for stream in streams:
-        stream.settimeout(15)
-        said = b""
-        while b"after the flood" not in said:
-            piece = stream.recv(65_536)
-            assert piece, "the stream was cut"
-            said += piece
+        until_said(stream, b"after the flood")
 
 
 def test_this_machine_has_a_door_of_its_own(crowd: Crowd) -> None:
@@ -217,3 +222,13 @@ def test_a_websocket_is_not_spoken(crowd: Crowd) -> None:
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     )
     assert heard(wire).startswith(b"HTTP/1.1 401 ")
+
+
+def test_one_account_opens_so_many_streams_and_no_more(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_server.gateway.feed.STREAMS_OF_ONE", 3)
+    ask = "GET /api/v1/events HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    for _ in range(3):
+        assert b"event: snapshot" in until_said(crowd.speak(ask, GUEST), b"event: snapshot")
+    refused = until_said(crowd.speak(ask, GUEST), b"}}")
+    assert refused.startswith(b"HTTP/1.1 429 ")
+    assert b'"code":"KF219"' in refused
