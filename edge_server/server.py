@@ -30,6 +30,9 @@ from edge_server.ingest.broker_drops import BrokerDrops
 from edge_server.ingest.inbox import Inbox
 from edge_server.ingest.receiver import Receiver, bulky
 from edge_server.ingest.worker import IngestWorker
+from edge_server.pair.asking import PeerAsker
+from edge_server.pair.backfill import Backfill
+from edge_server.pair.keeping import PairKeeper
 from edge_server.pair.link import PairLink
 from edge_server.pair.peer import Peer, load_peer
 from edge_server.pair.routes import pair_routes
@@ -204,9 +207,16 @@ class EdgeServer:
             self._worker.report,
             lambda device: desk.ask(device, CHECK_TRUST, {}),
         )
-        routes = pair_routes(options.home, Path(options.site_path), trust.authority)
+        routes = pair_routes(
+            options.home,
+            Path(options.site_path),
+            trust.authority,
+            store.reader,
+            lambda: f"{self._identity.boot}-{options.database.stat().st_ino}",
+        )
         self._trust = TrustParts(trust, watch, routes)
         self._pair_sync = PairSync(trust, peer) if peer is not None else None
+        self._pair_keeper = self._keep_pair(peer, trust, store) if peer is not None else None
         self._accounts = Accounts(options.home / ACCOUNTS_FILE, self._identity.clock, load_or_make_token(options.home))
         self.context = EdgeContext(
             version=options.version,
@@ -259,6 +269,8 @@ class EdgeServer:
         self._trust.watch.start()
         if self._pair_sync is not None:
             self._pair_sync.start()
+        if self._pair_keeper is not None:
+            self._pair_keeper.start()
         self._client.start()
         self._updates.start()
         self._closet.start()
@@ -282,6 +294,8 @@ class EdgeServer:
         self._updates.stop()
         if self._pair_sync is not None:
             self._pair_sync.stop()
+        if self._pair_keeper is not None:
+            self._pair_keeper.stop()
         self._trust.watch.stop()
         self._trust.trust.close()
         self._accounts.close()
@@ -318,6 +332,11 @@ class EdgeServer:
         log.error("stopping took too long; ending as it is", limit_s=STOP_LIMIT_S)
         self._closet.after_end()
         os._exit(1)
+
+    def _keep_pair(self, peer: Peer, trust: EdgeTrust, store: Store) -> PairKeeper:
+        asker = PeerAsker(trust.authority, peer)
+        backfill = Backfill(peer.edge, asker, store.reader, self._worker.recover)
+        return PairKeeper({"what it has stored": backfill.step})
 
     def _equip(self, options: EdgeOptions) -> Closet:
         return Closet(

@@ -20,6 +20,7 @@ from edge_server.ingest.effects import (
     GapWithdrawn,
     HealthSeen,
     MissingChanged,
+    RecoverAlarm,
     Remember,
     StoreAlarm,
     StoreObservation,
@@ -119,6 +120,37 @@ def tick(state: State, now_ms: int, now_mono_ms: int) -> tuple[State, list[Effec
     return replace(state, boots={**state.boots, **changed}), effects
 
 
+def recover(state: State, found: Sequence[RecoverAlarm]) -> tuple[State, list[Effect]]:
+    """Take in what the other edge server of a pair has stored. It makes nothing count as missing that did not before:
+    what lies below went to the other one too. Of a boot that we keep no account of the store itself tells what is
+    there already."""
+    boots = dict(state.boots)
+    effects: list[Effect] = []
+    touched: dict[Key, None] = {}
+    for one in found:
+        key, seq = (one.alarm.source, one.alarm.boot), one.alarm.seq
+        boot = boots.get(key)
+        if boot is not None and seq > boot.floor:
+            if ranges.contains(boot.received, seq):
+                continue
+            number = ((seq, seq),)
+            if ranges.contains(boot.explained, seq):
+                effects.append(GapWithdrawn(*key, seq))
+            reported = ranges.subtract(boot.reported, number)
+            if reported != boot.reported:
+                effects.append(MissingChanged(*key, reported, 0, one.received_ms))
+            boots[key] = replace(
+                boot,
+                received=ranges.add(boot.received, seq),
+                explained=ranges.subtract(boot.explained, number),
+                reported=reported,
+            )
+            touched[key] = None
+        effects.append(one)
+    effects.extend(Remember(*key, boots[key]) for key in touched)
+    return replace(state, boots=boots), effects
+
+
 class _Batch:
     """Mutable for the length of one batch, so that a batch copies the tables once and not once a message."""
 
@@ -147,6 +179,9 @@ class _Batch:
         boot = self._boot(key)
         if ranges.contains(boot.received, message.seq):
             self.repeated += 1
+            if message.seq > boot.highest:  # the other edge server of a pair had it before us
+                self.boots[key] = replace(boot, highest=message.seq)
+                self.touched[key] = None
             return
         self.boots[key] = boot = self._receive(key, boot, arrival)
         self.touched[key] = None

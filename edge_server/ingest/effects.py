@@ -28,6 +28,14 @@ class StoreAlarm(Struct, frozen=True):
     received_ms: int
 
 
+class RecoverAlarm(Struct, frozen=True):
+    """An alarm that the other edge server of a pair has stored, as it received it."""
+
+    alarm: Alarm
+    age_ms: int
+    received_ms: int
+
+
 class HealthSeen(Struct, frozen=True):
     health: Health
     age_ms: int
@@ -101,6 +109,7 @@ class Tally(Struct, frozen=True):
 Effect = (
     StoreObservation
     | StoreAlarm
+    | RecoverAlarm
     | HealthSeen
     | VehicleSeen
     | GapExplained

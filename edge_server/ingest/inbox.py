@@ -6,12 +6,13 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 from edge_server.ingest.core import Arrival
+from edge_server.ingest.effects import RecoverAlarm
 from protocol.ids import DeviceId
 from protocol.messages import Alarm, Gap
 
@@ -45,7 +46,16 @@ class Job:
     done: Future[Any]
 
 
-Item = Arrival | Reject | Cleared | Job
+@dataclass(frozen=True)
+class Recovered:
+    """What the other edge server of a pair has stored; `also` is done in the same transaction, after it."""
+
+    found: Sequence[RecoverAlarm]
+    also: Callable[[sqlite3.Connection], object]
+    done: Future[None]
+
+
+Item = Arrival | Reject | Cleared | Job | Recovered
 
 
 class Inbox:

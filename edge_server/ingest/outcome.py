@@ -19,7 +19,7 @@ from edge_server.fleet import registry
 from edge_server.fleet.registry import Change, Fleet, Removed, SecondEdge
 from edge_server.ingest import core, narration
 from edge_server.ingest.core import Arrival, State
-from edge_server.ingest.effects import Effect, HealthSeen, StoreAlarm, StoreObservation, VehicleSeen
+from edge_server.ingest.effects import Effect, HealthSeen, RecoverAlarm, StoreAlarm, StoreObservation, VehicleSeen
 from edge_server.store.rows import LogEntry
 from protocol.ids import DeviceId
 from protocol.messages import Birth, Death
@@ -51,6 +51,12 @@ def of_arrivals(memory: Memory, arrivals: Sequence[Arrival], cleared: Sequence[D
         fleet, more = registry.remove(fleet, device)
         changes += more
     return Memory(state, fleet), Outcome(effects, changes, narration.lines(effects, changes, now_ms))
+
+
+def of_recovered(memory: Memory, found: Sequence[RecoverAlarm]) -> tuple[Memory, Outcome]:
+    """Take in what the other edge server of a pair has stored."""
+    state, effects = core.recover(memory.ingest, found)
+    return Memory(state, memory.fleet), Outcome(effects)
 
 
 def of_time(

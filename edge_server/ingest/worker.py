@@ -19,14 +19,15 @@ from edge_server.ingest import disk_alarm
 from edge_server.ingest import outcome as decide
 from edge_server.ingest.acks import Acks
 from edge_server.ingest.core import Arrival, State
-from edge_server.ingest.effects import Acknowledge, Tally
+from edge_server.ingest.effects import Acknowledge, RecoverAlarm, Tally
 from edge_server.ingest.figures import IngestFigures
 from edge_server.ingest.giving_up import without_readings
-from edge_server.ingest.inbox import Cleared, Inbox, Job, Reject
+from edge_server.ingest.inbox import Cleared, Inbox, Job, Recovered, Reject
 from edge_server.ingest.outcome import Memory, Outcome
 from edge_server.ingest.receiver import Receiver
 from edge_server.ingest.shedding import SheddingWatch
 from edge_server.store.disk import Disk
+from edge_server.store.reader import is_latest
 from edge_server.store.retention import Limits
 from edge_server.store.room import NO_STAGES, Marks
 from edge_server.store.store import Store, write_devices, write_effects, write_lines, write_rejects
@@ -138,6 +139,15 @@ class IngestWorker:
         self._inbox.put(Job(job, done), precious=True)
         return done
 
+    def recover(
+        self, found: Sequence[RecoverAlarm], also: Callable[[sqlite3.Connection], object] = lambda _: None
+    ) -> Future[None]:
+        """Store alarms that the other edge server of a pair has, once each however often they come; and what `also`
+        does, in the same transaction. Fails with StoreUnwritable (KF75) where nothing can be stored now."""
+        done: Future[None] = Future()
+        self._inbox.put(Recovered(found, also, done), precious=True)
+        return done
+
     def report(self, alarm: Alarm) -> None:
         """Store and show an alarm of the edge server's own (stamped with identity.accounted()). It waits here until it
         can be stored."""
@@ -167,6 +177,9 @@ class IngestWorker:
                 [one for one in items if isinstance(one, Reject)],
                 [one for one in items if isinstance(one, Job)],
             )
+        for one in items:
+            if isinstance(one, Recovered):
+                self._take_recovered(one)
         self._acks.flush(idle=not len(self._inbox))
         now_mono_ms = self._clock.monotonic_ms()
         if now_mono_ms - self._ticked_at_mono_ms >= TICK_MS:
@@ -191,6 +204,27 @@ class IngestWorker:
         alarms = [one for one in arrivals if isinstance(one.message, Alarm)]
         if alarms and self._commit(*decide.of_arrivals(self._memory, alarms, []), [], []):
             self._own = []
+
+    def _take_recovered(self, one: Recovered) -> None:
+        memory, outcome = decide.of_recovered(self._memory, one.found)
+        taken = [effect for effect in outcome.effects if isinstance(effect, RecoverAlarm)]
+        standing: list[RecoverAlarm] = []
+
+        def after(connection: sqlite3.Connection) -> None:
+            one.also(connection)
+            standing.extend(effect for effect in taken if is_latest(connection, effect.alarm))
+
+        job = Job(after, Future())
+        if not (self._may_try() and self._commit(memory, outcome, [], [job])):
+            one.done.set_exception(StoreUnwritable(path=self._store.path, detail="see the alarm store-unwritable"))
+        elif (failure := job.done.exception()) is not None:
+            one.done.set_exception(failure)
+        else:
+            # An old one that was cleared since is for the list alone.
+            self._bus.publish(
+                *(AlarmReceived(alarm=it.alarm, age_ms=it.age_ms, received_ms=it.received_ms) for it in standing)
+            )
+            one.done.set_result(None)
 
     def _pass_over_readings(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         """Leave readings unacknowledged, and show them all the same; returns the rest."""

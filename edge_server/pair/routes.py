@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 import structlog
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from edge_server.accounts.file import FILE_NAME as ACCOUNTS
 from edge_server.accounts.need import need
 from edge_server.errors import NotOfThePair, RequestInvalid
+from edge_server.pair.backfill import Read, stored_after
 from edge_server.pair.peer import Peer, load_peer, save_peer
-from edge_server.pair.wire import JOIN, Heirloom, JoinPair
+from edge_server.pair.wire import JOIN, STORED, Heirloom, JoinPair
+from edge_server.store.reader import StoreReader
 from edge_server.trust.device_routes import FACTS
 from node.trust.authority import Authority
 from node.trust.certificates import Facts
 
+MOST = 1 << 62
 T = TypeVar("T", bound=msgspec.Struct)
 
 log = structlog.get_logger("edge.pair")
 
 
-def pair_routes(home: Path, site: Path, authority: Authority) -> APIRouter:
+def pair_routes(
+    home: Path, site: Path, authority: Authority, reader: StoreReader, generation: Callable[[], str]
+) -> APIRouter:
+    """generation: of the store that reader reads."""
     router = APIRouter(prefix="/api/v1/trust", tags=["pair"])
 
     def edge_of(request: Request) -> Facts:
@@ -33,6 +40,23 @@ def pair_routes(home: Path, site: Path, authority: Authority) -> APIRouter:
         if known is None or known.role != "edge":
             raise NotOfThePair()
         return known
+
+    def check_peer(request: Request) -> None:
+        known, peer = edge_of(request), load_peer(home)
+        if peer is None or peer.edge != known.device:
+            raise NotOfThePair()
+
+    @router.get(STORED)
+    @need("device")
+    def stored(
+        request: Request,
+        alarms: Annotated[int, Query(ge=0, le=MOST)] = 0,
+        signals: Annotated[int, Query(ge=0, le=MOST)] = 0,
+        generation_read: Annotated[str, Query(alias="generation", max_length=80)] = "",
+    ) -> Response:
+        """Alarms and decisions that were stored here since the other edge server of the pair last read."""
+        check_peer(request)
+        return _json(stored_after(reader, generation(), Read(generation_read, alarms, signals)))
 
     @router.post(JOIN)
     @need("device")

@@ -15,6 +15,7 @@ from edge_server.ingest.effects import (
     GivenUp,
     HealthSeen,
     MissingChanged,
+    RecoverAlarm,
     Remember,
     StoreAlarm,
     StoreObservation,
@@ -46,7 +47,7 @@ def write(connection: sqlite3.Connection, effects: Iterable[Effect]) -> None:
         match effect:
             case StoreObservation():
                 observations.append(_observation_row(effect))
-            case StoreAlarm():
+            case StoreAlarm() | RecoverAlarm():
                 alarms.append(_alarm_row(effect))
             case HealthSeen():
                 healths.append(_health_row(effect))
@@ -134,7 +135,7 @@ def _value(estimate: Estimate | None) -> float | None:
     return None if estimate is None else estimate.value
 
 
-def _alarm_row(effect: StoreAlarm) -> Sequence[object]:
+def _alarm_row(effect: StoreAlarm | RecoverAlarm) -> Sequence[object]:
     one = effect.alarm
     return (
         one.source,

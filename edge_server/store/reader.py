@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from sqlite_utils import Database
 
 from edge_server.fleet.device import Device
 from edge_server.store.file import open_reader
-from edge_server.store.rows import Correction, Gap, IndexPoint, LogEntry, SignalEntry, StoredAlarm
+from edge_server.store.rows import Correction, Gap, IndexPoint, KeptAlarm, LogEntry, SignalEntry, StoredAlarm
 from protocol.ids import ApproachId, DeviceId, IntersectionId
-from protocol.messages import Health
+from protocol.messages import Alarm, Health
 
 T = TypeVar("T")
 RECENT = 10_000
+
+
+# Whether nothing later is stored of the same alarm. Not by id: what comes from the other edge server of a pair, or has
+# waited in an outbox, comes after what was made later.
+LATEST = """NOT EXISTS (SELECT 1 FROM alarms AS later WHERE later.source = alarms.source
+    AND later.alarm = alarms.alarm AND later.subject = alarms.subject
+    AND CASE WHEN later.boot = alarms.boot THEN later.seq > alarms.seq
+        ELSE (later.received_ms - later.age_ms, later.id) > (alarms.received_ms - alarms.age_ms, alarms.id) END)"""
+
+
+def is_latest(connection: sqlite3.Connection, alarm: Alarm) -> bool:
+    """Whether a stored alarm is the last word on its subject."""
+    key = (alarm.source, alarm.boot, alarm.seq)
+    statement = f"SELECT 1 FROM alarms WHERE source = ? AND boot = ? AND seq = ? AND {LATEST}"  # noqa: S608 (a constant)
+    return connection.execute(statement, key).fetchone() is not None
 
 
 class StoreReader:
@@ -41,9 +57,7 @@ class StoreReader:
 
     def alarms(self, limit: int = 200, before: int | None = None, active: bool | None = None) -> list[StoredAlarm]:
         """Newest first, from those with an id below `before`. active=True: only those raised and not cleared since."""
-        standing = """NOT EXISTS (SELECT 1 FROM alarms AS later WHERE later.source = alarms.source
-            AND later.alarm = alarms.alarm AND later.subject = alarms.subject AND later.id > alarms.id)"""
-        where = {None: "1", True: f"active AND {standing}", False: "NOT active"}[active]
+        where = {None: "1", True: f"active AND {LATEST}", False: "NOT active"}[active]
         rows = self._query(
             f"SELECT * FROM alarms WHERE id < ? AND {where} ORDER BY id DESC LIMIT ?",  # noqa: S608 (constants)
             (before or 1 << 62, limit),
@@ -53,6 +67,25 @@ class StoreReader:
     def alarm(self, number: int) -> StoredAlarm | None:
         rows = self._query("SELECT * FROM alarms WHERE id = ?", (number,))
         return _of(StoredAlarm, ({**row, "active": bool(row["active"])} for row in rows))[0] if rows else None
+
+    def alarms_after(self, number: int, limit: int) -> tuple[list[KeptAlarm], int]:
+        """In the order of their receipt, from the id after `number` on; and the highest id that there is."""
+        rows = self._query("SELECT * FROM alarms WHERE id > ? ORDER BY id LIMIT ?", (number, limit))
+        return _of(KeptAlarm, ({**row, "active": bool(row["active"])} for row in rows)), self._highest("alarms")
+
+    def signals_after(self, number: int, limit: int) -> tuple[list[SignalEntry], int]:
+        """The log of decisions, likewise."""
+        rows = self._query("SELECT * FROM signal_log WHERE id > ? ORDER BY id LIMIT ?", (number, limit))
+        found = _of(SignalEntry, ({**row, "phases": msgspec.json.decode(row["phases"])} for row in rows))
+        return found, self._highest("signal_log")
+
+    def lacks(self, alarms: Iterable[KeptAlarm]) -> list[KeptAlarm]:
+        """Those that are not here."""
+        statement = "SELECT 1 FROM alarms WHERE source = ? AND boot = ? AND seq = ?"
+        return [one for one in alarms if not self._query(statement, (one.source, one.boot, one.seq))]
+
+    def _highest(self, table: Literal["alarms", "signal_log"]) -> int:
+        return int(self._query(f"SELECT coalesce(max(id), 0) AS id FROM {table}")[0]["id"])  # noqa: S608 (constants)
 
     def history(
         self, approach: ApproachId, since_ms: int, until_ms: int = 1 << 62, step_ms: int = 1, limit: int = 20_000

@@ -43,6 +43,12 @@ class StoredAlarm(Struct, frozen=True, kw_only=True):
     received_ms: int
 
 
+class KeptAlarm(StoredAlarm, frozen=True, kw_only=True):
+    """The whole row."""
+
+    age_ms: int
+
+
 class IndexPoint(Struct, frozen=True, kw_only=True):
     """One observation, as much of it as a history needs. captured_ms is the edge's clock: receipt less age."""
 

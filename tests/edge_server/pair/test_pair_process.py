@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,16 @@ from edge_server.pair.peer import load_peer
 from node.broker.mosquitto import find_mosquitto
 from node.broker.paho_client import PahoClient
 from node.broker.port import BrokerAddress
+from node.clock import SystemClock
 from node.errors import EdgeRefused
+from node.identity import Identity
 from node.trust.asking import asker_of
 from node.trust.join_code import decode
 from node.trust.joining import Joining
+from protocol.codec import encode
 from protocol.ids import DeviceId
+from protocol.messages import Alarm
+from protocol.topics import ALARM
 
 ROOT = Path(__file__).resolve().parents[3]
 # Not 127.0.0.1: by other addresses an edge server speaks HTTPS. All of them are loopback.
@@ -94,8 +101,9 @@ class Server:
         return BrokerAddress(host=self.host, port=self.mqtts, tls=True)
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
+    tmp_path = tmp_path_factory.mktemp("pair")
     first, second = Server(tmp_path, "edge-a"), Server(tmp_path, "edge-b")
     (first.home / "site.toml").write_text('id = "crossing"\n')
     try:
@@ -140,6 +148,61 @@ def test_who_joins_or_is_put_out_at_one_is_in_or_out_at_both(pair: tuple[Server,
         at.command("revoke", name)
         until(lambda device=device: not device.connected and device.error is not None)
         device.stop()
+
+
+def _rows(server: Server, columns: str, table: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(f"file:{server.home / 'edge.db'}?mode=ro", uri=True)) as store:
+        return store.execute(f"SELECT {columns} FROM {table}").fetchall()
+
+
+def _alarms(server: Server) -> set[tuple[object, ...]]:
+    return set(_rows(server, "source, boot, seq, alarm, active, text, at_ms", "alarms"))
+
+
+def _put_in(server: Server) -> None:
+    """More than fits one answer, and a log of decisions, as a long outage of the other one leaves them."""
+    with closing(sqlite3.connect(server.home / "edge.db", timeout=30)) as store, store:
+        store.executemany(
+            "INSERT INTO alarms VALUES (NULL, 'cam-9', 'aaaaaaaaaaaaaaaa', ?, 'a', 'b', 'info', 1, 't', NULL, 1, ?, 0)",
+            [(seq, int(time.time() * 1000)) for seq in range(1, 1_201)],
+        )
+        store.executemany(
+            "INSERT INTO signal_log VALUES (NULL, ?, 'north', 'fixed-time', '[2,6]', 'why', '', 'sent')",
+            [(int(time.time() * 1000) + number,) for number in range(700)],
+        )
+
+
+def test_what_one_heard_alone_is_in_both_stores_afterwards(pair: tuple[Server, Server], tmp_path: Path) -> None:
+    first, second = pair
+    asked = Joining(tmp_path / "cam-3", decode(first.code("cam-3")), first.host, first.http, DeviceId("cam-3")).ask()
+    assert asked.credentials is not None
+    identity = Identity(DeviceId("cam-3"), SystemClock())
+    for away, there in ((second, first), (first, second)):
+        away.stop()
+        device = PahoClient(there.broker, "cam-3", tls=asked.credentials.tls)
+        device.start()
+        until(lambda device=device: device.connected)
+        for number in range(3):
+            message = Alarm(
+                **identity.accounted(), alarm="fire", subject="cam-3", severity="critical", active=True,
+                text=f"number {number}",
+            )  # fmt: skip
+            topic, stored = ALARM.of(DeviceId("cam-3")), (message.boot, message.seq)
+            until(
+                lambda device=device, message=message, topic=topic, there=there, stored=stored: (
+                    device.publish(topic, encode(message), 1) and stored in _rows(there, "boot, seq", "alarms")
+                )
+            )
+        device.stop()
+        if away is second:
+            _put_in(there)
+        away.start()
+        until(lambda away=away, there=there: _alarms(there) <= _alarms(away))
+    assert len([one for one in _alarms(first) if one[0] == "cam-3"]) == 6
+    decisions = _rows(first, "at_ms, intersection, phases, reason, outcome", "signal_log")
+    until(lambda: len(_rows(second, "id", "signal_log")) >= 700)
+    assert sorted(_rows(second, "at_ms, intersection, phases, reason, outcome", "signal_log")) == sorted(decisions)
+    assert len(set(decisions)) == len(decisions) == 700
 
 
 def test_the_root_key_is_for_the_invited_edge_server_alone(tmp_path: Path) -> None:
