@@ -1,8 +1,9 @@
 """`kinflow bench update`: killed at random moments, or given bad releases, a device comes up in a working version.
 
-Two proofs on real processes. First a good release is installed again and again, and the updater, the agent or both are
-killed with -9 at random moments of it; then the machine "boots" (the launcher is run) and must come up in the old or in
-the new version with its link and its camera. Then bad releases: each must leave the old version running, and the right
+Two proofs on real processes. First a good release is installed again and again, fetched from a slow server, and the
+updater, the agent or both are killed with -9 at moments that are drawn by stage and then evenly within it
+(benchmarks/update_stages.py); then the machine "boots" (the launcher is run) and must come up in the old or in the new
+version with its link and its camera. Then bad releases: each must leave the old version running, and the right
 reason. Nothing outside of a temporary folder and loopback is touched.
 """
 
@@ -22,6 +23,8 @@ from random import Random
 from msgspec import Struct
 
 from benchmarks.edge import free_port
+from benchmarks.slow_source import slow_source
+from benchmarks.update_stages import STAGES, drawn, reached, stage, timed
 from benchmarks.update_world import Device, Maintainer, last_code
 from node.broker.host import start_broker
 from node.broker.port import BrokerAddress
@@ -30,8 +33,7 @@ log = logging.getLogger(__name__)
 
 OLD, NEW = "1.0", "1.1"
 UPDATE_S = 180.0
-PHASES = ("fetching", "downloaded", "unpacked", "tested", "trial", "trial", "committing")
-KILLED = ("power", "power", "updater", "agent")
+KILLED = ("power", "power", "updater")
 PARTS = {"crash": "1.2", "hang": "1.3", "camera": "1.4", "hash": "1.5"}
 _KEPT = "_works = run_agent\n"
 PATCHES = {
@@ -70,7 +72,8 @@ class BadRelease(Struct, frozen=True, kw_only=True):
 class Figures(Struct, frozen=True, kw_only=True):
     """kills: -9 at random moments. unbootable: boots after which no version worked. wrong_version: boots into a version
     that is neither the old nor the new one, or ends in another than the journal tells. reasons_missing: ends other than
-    a commit without their reason, and bad releases without the right one. killed_in: the phase that each kill hit."""
+    a commit without their reason, and bad releases without the right one. by_phase: the stage that each kill hit, as
+    the disk showed it afterwards. phase_s: how long each takes here, undisturbed."""
 
     kills: int
     unbootable: int
@@ -79,7 +82,8 @@ class Figures(Struct, frozen=True, kw_only=True):
     updates: int
     committed: int
     rolled_back: int
-    killed_in: dict[str, int]
+    by_phase: dict[str, int]
+    phase_s: dict[str, float]
     bad_releases: dict[str, BadRelease]
     update_s: float
     recovery_p50_s: float
@@ -92,13 +96,12 @@ class Counts:
     def __init__(self) -> None:
         self.kills = self.unbootable = self.wrong_version = self.reasons_missing = 0
         self.updates = self.committed = self.rolled_back = 0
-        self.killed_in: Counter[str] = Counter()
+        self.by_phase: Counter[str] = Counter()
         self.recovery_s: list[float] = []
 
 
-def measure(kills: int, seed: int, bad: bool = True, update_s: float | None = None) -> Figures:
-    """Run it once; everything that it starts has ended when this returns. update_s: how long an update takes here,
-    where that is known; else one is measured first."""
+def measure(kills: int, seed: int, bad: bool = True) -> Figures:
+    """Run it once; everything that it starts has ended when this returns."""
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kinflow-bench-update-") as name:
         folder = Path(name)
@@ -112,9 +115,9 @@ def measure(kills: int, seed: int, bad: bool = True, update_s: float | None = No
             pristine = folder / "pristine"
             shutil.copytree(device.places.version(OLD), pristine, symlinks=True)
             counts = Counts()
-            if update_s is None:
-                update_s = _whole(device, maintainer, pristine)
-            _kill(device, maintainer, pristine, counts, kills, Random(seed), update_s)  # noqa: S311 (a schedule)
+            with slow_source(maintainer.public) as source:
+                seconds = _whole(device, source, pristine)
+                _kill(device, source, pristine, counts, kills, Random(seed), seconds)  # noqa: S311 (a schedule)
             found = _bad_releases(device, maintainer, pristine, broker.address) if bad else {}
         finally:
             if device is not None:
@@ -129,9 +132,10 @@ def measure(kills: int, seed: int, bad: bool = True, update_s: float | None = No
         updates=counts.updates,
         committed=counts.committed,
         rolled_back=counts.rolled_back,
-        killed_in=dict(sorted(counts.killed_in.items())),
+        by_phase={name: counts.by_phase[name] for name in (*STAGES, "way-back", "idle")},
+        phase_s={name: round(one, 3) for name, one in seconds.items()},
         bad_releases=found,
-        update_s=round(update_s, 1),
+        update_s=round(sum(seconds.values()), 1),
         recovery_p50_s=round(recovery[len(recovery) // 2], 1),
         recovery_max_s=round(recovery[-1], 1),
         seconds=round(time.monotonic() - began_s, 1),
@@ -156,53 +160,58 @@ def _reset(device: Device, pristine: Path) -> None:
         raise RuntimeError(f"the device did not start at all: {device.log_tail()}")
 
 
-def _whole(device: Device, maintainer: Maintainer, pristine: Path) -> float:
-    """One update that nobody disturbs: how long it takes."""
+def _whole(device: Device, source: str, pristine: Path) -> dict[str, float]:
+    """One update that nobody disturbs: how long each stage takes."""
     _reset(device, pristine)
-    began_s = time.monotonic()
-    device.update(maintainer.public)
-    device.wait(lambda: not device.updating, UPDATE_S)
+    device.update(source)
+    deadline_s = time.monotonic() + UPDATE_S
+    seconds = timed(device.places, lambda: device.updating and time.monotonic() < deadline_s, device.turn)
     journal = device.journal()
     if journal is None or journal.phase != "idle" or journal.version != NEW:
         raise RuntimeError(f"an undisturbed update came to nothing: {journal} {device.log_tail()}")
-    return time.monotonic() - began_s
+    return seconds
 
 
 def _kill(  # noqa: PLR0917 (all of one run)
-    device: Device, maintainer: Maintainer, pristine: Path, counts: Counts, kills: int, random: Random, update_s: float
+    device: Device,
+    source: str,
+    pristine: Path,
+    counts: Counts,
+    kills: int,
+    random: Random,
+    seconds: dict[str, float],
 ) -> None:
-    """Several kills in one update: each cuts it off wherever it is by then."""
+    """Several kills in one update: each cuts it off in the stage that was drawn, or in one that had come by then."""
     while counts.kills < kills:
         _reset(device, pristine)
-        device.update(maintainer.public)
+        device.update(source)
         counts.updates += 1
-        asked = False
-        for _ in range(random.randint(2, 6)):
+        for wanted in drawn(random, counts.by_phase):
             if counts.kills >= kills:
                 break
-            _wait_a_while(device, random, update_s)
-            if not device.updating and asked and device.phase() == "idle":
+            if not reached(device.places, wanted, lambda: device.updating, device.turn, UPDATE_S):
                 break
-            asked = _one_kill(device, maintainer, counts, random.choice(KILLED))
-        _finish(device, maintainer, counts)
+            _wait_within(device, random.uniform(0.0, seconds[wanted]))
+            _one_kill(device, source, counts, random.choice((*KILLED, "agent") if wanted == "gate" else KILLED))
+        _finish(device, source, counts)
 
 
-def _wait_a_while(device: Device, random: Random, update_s: float) -> None:
-    """Half of the moments are even over time, which installing takes most of; half come soon after a step begins."""
-    if random.random() < 0.5:
-        device.wait(lambda: not device.updating, random.uniform(0.0, update_s * 0.7))
-        return
-    phase = random.choice(PHASES)
-    device.wait(lambda: device.phase() == phase or not device.updating, UPDATE_S)
-    device.wait(lambda: not device.updating, random.uniform(0.0, 1.0))
+def _wait_within(device: Device, seconds: float) -> None:
+    """A stage may be shorter than a turn of the little service manager."""
+    if seconds < 0.1:
+        time.sleep(seconds)
+    else:
+        device.wait(lambda: not device.updating, seconds)
 
 
-def _one_kill(device: Device, maintainer: Maintainer, counts: Counts, what: str) -> bool:
+def _one_kill(device: Device, source: str, counts: Counts, what: str) -> None:
     """Kill, boot, and look what comes up. The updater is started again as its timer does."""
     counts.kills += 1
-    log.info("kill %d: %s, %s", counts.kills, what, device.phase())
-    counts.killed_in[f"{device.phase()}" if device.updating else "idle"] += 1
+    updating = device.updating
     device.kill(what)
+    hit = stage(device.places) if updating else "idle"
+    log.info("kill %d: %s, %s", counts.kills, what, hit)
+    counts.by_phase[hit] += 1
     began_s = time.monotonic()
     report = device.comes_up()
     counts.recovery_s.append(time.monotonic() - began_s)
@@ -212,11 +221,10 @@ def _one_kill(device: Device, maintainer: Maintainer, counts: Counts, what: str)
         counts.wrong_version += 1
     if not device.updating:
         # A wish that was cut off before it was in the journal is made again by whoever made it.
-        device.update(None if device.phase() != "idle" else maintainer.public)
-    return True
+        device.update(None if device.phase() != "idle" else source)
 
 
-def _finish(device: Device, maintainer: Maintainer, counts: Counts) -> None:
+def _finish(device: Device, source: str, counts: Counts) -> None:
     """Let it come to an end, and compare the journal with what runs."""
 
     def over() -> bool:
@@ -229,7 +237,7 @@ def _finish(device: Device, maintainer: Maintainer, counts: Counts) -> None:
 
     device.wait(over, UPDATE_S)
     if device.journal() is None:
-        device.update(maintainer.public)
+        device.update(source)
         device.wait(over, UPDATE_S)
     journal = device.journal()
     # The commit is of a version that runs; what is rolled back is restarted.

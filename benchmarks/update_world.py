@@ -25,6 +25,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
 
@@ -131,7 +132,7 @@ class Device:
         self._agent_wanted, self._start_at_s = True, 0.0
         self.turn()
 
-    def update(self, source: Path | None) -> None:
+    def update(self, source: Path | str | None) -> None:
         """Start the updater: with a wish, or (None) as the timer does."""
         command = ["update", "now", "--source", str(source)] if source is not None else ["update", "run"]
         self._updater = self._spawn(*command)
@@ -168,11 +169,19 @@ class Device:
 
     @staticmethod
     def _end(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> None:
-        """The whole group: pip and the self-test are the updater's own children, and a power cut spares nobody."""
+        """The whole group, and the self-test with it, which has one of its own: a power cut spares nobody, and neither
+        does systemd when a unit's process was killed."""
         if process is None:
             return
+        children: list[psutil.Process] = []
+        if number == signal.SIGKILL:
+            with suppress(psutil.Error):
+                children = psutil.Process(process.pid).children(recursive=True)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
+        for child in children:
+            with suppress(psutil.Error):
+                child.kill()
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
@@ -218,14 +227,16 @@ class Device:
         return ""
 
 
-TRIAL_S = 12.0
+# Long enough for a start on a machine that is busy otherwise.
+TRIAL_S = 45.0
 
 
 @dataclass
 class Maintainer:
-    """Keys in memory, root 2 of 3, and a repository on the disk."""
+    """Keys in memory, root 2 of 3, and a repository on the disk. packages: what of Kinflow its wheels hold."""
 
     folder: Path
+    packages: tuple[str, ...] = PACKAGES
     current: str | None = None
     _keys: dict[str, CryptoSigner] = field(default_factory=dict)
 
@@ -258,7 +269,7 @@ class Maintainer:
         home = self.folder / "bundles" / f"kinflow-{version}-{machine_arch()}"
         wheels = home / "wheels"
         wheels.mkdir(parents=True)
-        kinflow_wheel(wheels, version, patches or {}, zeros_mb)
+        kinflow_wheel(wheels, version, patches or {}, zeros_mb, self.packages)
         pip_wheel(wheels)
         lent = sysconfig.get_paths()["purelib"]
         write_wheel(wheels, "kinflow_bench_lent", "1", {"kinflow_bench_lent.pth": f"{lent}\n".encode()})
@@ -290,10 +301,12 @@ class Maintainer:
 # Wheels, made without a build system: a zip with a list.
 
 
-def kinflow_wheel(folder: Path, version: str, patches: Patches, zeros_mb: int) -> None:
+def kinflow_wheel(
+    folder: Path, version: str, patches: Patches, zeros_mb: int, packages: tuple[str, ...] = PACKAGES
+) -> None:
     files = {
         str(path.relative_to(ROOT)): path.read_bytes()
-        for package in PACKAGES
+        for package in packages
         for path in sorted((ROOT / package).rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
