@@ -98,7 +98,7 @@ async def _body(request: Request) -> bytes:
 def _read(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         # What is wrong, never what was sent.
         raise CloudRequestInvalid(detail=str(error).partition(":")[0][:200]) from error
 

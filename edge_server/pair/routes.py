@@ -101,7 +101,7 @@ def _copy(path: Path) -> bytes:
 def _read(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RequestInvalid(detail=str(error)[:200]) from error
 
 

@@ -160,7 +160,7 @@ def device_routes(desk: DeviceDesk) -> APIRouter:
 def _read(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         # The path of what is wrong, never what was sent.
         raise RequestInvalid(detail=str(error).partition(":")[0][:200]) from error
 

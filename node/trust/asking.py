@@ -98,7 +98,7 @@ class Asker:
     def _decode(self, data: bytes, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(data, type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise EdgeNotReached(host=self.host, detail="what answers there is no edge server") from error
 
 
@@ -149,7 +149,7 @@ def _refusal(host: str, status: int, data: bytes) -> EdgeRefused | EdgeNotReache
     try:
         said = json.loads(data)["error"]
         words = [str(said[key])[:300] for key in ("code", "cause", "advice")]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return EdgeNotReached(host=host, detail=f"it answered with status {status}")
     return EdgeRefused(refusal=words[0], detail=words[1], remedy=words[2])
 

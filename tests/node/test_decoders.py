@@ -5,7 +5,9 @@ bundles in tests/node/update. docs/accounts.md lists them all."""
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,13 @@ from hypothesis import strategies as st
 from zeroconf import ServiceInfo
 
 from node.discovery import SERVICE, EdgeFound, read_edge
+from node.errors import EdgeNotReached
+from node.trust.asking import Asker
 from node.trust.authority import Authority
 from node.trust.credentials import load_folder
 from node.trust.csr import make_csr, read_csr
 from node.trust.signed_request import RequestVerifier, sign_request
+from node.trust.wire import Root
 from node.update.journal import load_journal
 from protocol.errors import KinflowError
 from protocol.ids import DeviceId, is_slug
@@ -122,3 +127,24 @@ def test_any_journal_of_an_update_is_one_or_none_or_a_clear_error(folder: Path, 
     path.write_bytes(data)
     with suppress(KinflowError):
         load_journal(path)
+
+
+@pytest.mark.parametrize("status", [200, 403])
+@pytest.mark.parametrize("body", ["[" * 60_000, '{"edge": "x", "more": ' + "[" * 60_000, "\x00", "{}"])
+def test_whatever_answers_in_an_edge_servers_place_is_no_fault_of_ours(status: int, body: str) -> None:
+    """It is asked before anything is known of it; a nest of brackets ends parsers that follow it down."""
+
+    class Impostor(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Impostor) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(EdgeNotReached):
+            Asker("127.0.0.1", server.server_port, None).get("/ca", Root)
+        thread.join()

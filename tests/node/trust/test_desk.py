@@ -13,6 +13,7 @@ from msgspec import structs
 
 from node.clock import ManualClock
 from node.errors import CsrRefused, DeviceIdTaken, JoinCodeRefused, JoinCodeUsed, SignatureRefused
+from node.trust import signed_request
 from node.trust.authority import Authority
 from node.trust.certificates import Facts, facts
 from node.trust.csr import make_csr
@@ -291,9 +292,9 @@ def test_two_edge_servers_with_one_root_agree_on_who_has_joined(site: Site, tmp_
 class Signed:
     """A joined device that signs, and the verifier of its site."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, device: DeviceId = CAM) -> None:
         self.site, self.key = site, new_key()
-        self.row = site.desk.join(ask(site.desk.make_code(approved=True)[0], key=self.key), "10.0.0.5")
+        self.row = site.desk.join(ask(site.desk.make_code(approved=True)[0], device, key=self.key), "10.0.0.5")
         self.verifier = RequestVerifier(site.registry.authority.root, site.registry.allowed)
 
     def headers(self, body: bytes = b"{}", **change: str) -> dict[str, str]:
@@ -339,6 +340,22 @@ def test_a_signed_request_is_good_once_and_for_itself_alone(site: Site, tmp_path
     site.registry.revoke(CAM)
     with pytest.raises(SignatureRefused, match="revoked"):
         signed.verify(signed.headers())
+
+
+def test_one_device_cant_use_up_the_memory_of_requests(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signed_request, "NONCES_OF_ONE", 3)
+    greedy, other = Signed(site), Signed(site, DeviceId("cam-2"))
+    other.verifier = greedy.verifier
+    for _ in range(3):
+        greedy.verify(greedy.headers())
+    with pytest.raises(SignatureRefused, match="too many"):
+        greedy.verify(greedy.headers())
+    once = other.headers()
+    other.verify(once)
+    with pytest.raises(SignatureRefused, match="before"):
+        other.verify(once)
+    site.clock.advance(2 * WITHIN_MS + 1)
+    greedy.verify(greedy.headers())
 
 
 def test_revoked_serials_are_never_left_out(site: Site) -> None:
