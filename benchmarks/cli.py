@@ -141,6 +141,26 @@ def update(
         show(measure(kills, seed, bad), as_json)
 
 
+@app.command()
+def chaos(  # noqa: PLR0917 (its options)
+    faults: Annotated[int, typer.Option(min=1, max=100_000, help="How many, all sites together.")] = 40,
+    seed: Annotated[int, typer.Option(help="Of the schedule.")] = 1,
+    sites: Annotated[int, typer.Option(min=1, max=16, help="Side by side, each with its own schedule.")] = 2,
+    plot: Annotated[Path | None, typer.Option(help="Draw how long recovery took into this file.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Copy logs, ledgers, journals and stores into this folder.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Links, broker, edge server, disks, cameras, clocks, agents and controllers fail: is anything lost, doubled or
+    left without a plan, and how long does it take until all is well? About ten seconds a fault and site."""
+    from benchmarks.chaos import bench  # noqa: PLC0415
+
+    with told():
+        figures = bench.measure(faults, seed, min(sites, faults), keep)
+    if plot is not None:
+        bench.plot(figures, plot)
+    show(figures, as_json)
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """What kept a bench from running is for a person to read."""

@@ -13,9 +13,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from benchmarks.wall import ShiftedClock
 from edge_server.beacon import EVERYWHERE
 from edge_server.pair.peer import Peer, save_peer
 from edge_server.server import EdgeOptions, EdgeServer
+from edge_server.store.retention import Limits
 from node.broker.acl import Member
 from node.broker.tls import BrokerTls
 from node.logs import configure_logs
@@ -28,7 +30,8 @@ from protocol.site import Site, load_site
 
 class Orders(Struct, kw_only=True):
     """host: by which devices may join, inside TLS; "" for plain HTTP on loopback, where nobody joins, and where
-    `members` are those who may come in."""
+    `members` are those who may come in. wall: a file that holds how wrong its clock is (benchmarks/wall.py).
+    kept_minutes: how long all but alarms stay in the store; 0 for as long as by default."""
 
     edge: DeviceId
     home: str
@@ -40,6 +43,9 @@ class Orders(Struct, kw_only=True):
     site: str = ""
     everywhere: bool = False
     peer: Peer | None = None
+    certificate_days: float = 7.0
+    kept_minutes: float = 0.0
+    wall: str = ""
 
 
 def serve(orders: Orders, stopping: threading.Event) -> None:
@@ -70,8 +76,19 @@ def serve(orders: Orders, stopping: threading.Event) -> None:
         embed="mosquitto",
         broker_port=orders.broker_port,
         joined=None if orders.host else tls,
+        certificate_days=orders.certificate_days,
+        limits=_limits(orders.kept_minutes),
     )
-    EdgeServer(options).run(stopping)
+    EdgeServer(options, ShiftedClock(Path(orders.wall)) if orders.wall else None).run(stopping)
+
+
+def _limits(minutes: float) -> Limits:
+    if not minutes:
+        return Limits()
+    days = minutes / (24 * 60)
+    return Limits(
+        observations_days=days, thin_after_hours=12 * days, events_days=days, signal_log_days=days, gaps_days=days
+    )
 
 
 if __name__ == "__main__":
