@@ -27,7 +27,9 @@ DRAIN_S = 60.0
 
 
 class Recovery(Struct, kw_only=True):
-    """Seconds from the end of a fault (of a kill: from the kill) until all is well again."""
+    """Seconds from the end of a fault (of a kill: from the kill) until all is well again: each agent's next alarm and
+    next reading of its camera are stored, and each controller has obeyed the edge server. Where faults overlap, from the
+    end of the last of them."""
 
     faults: int
     p50: float | None
@@ -70,6 +72,7 @@ class _Run:
     faults: list[Fault]
     felt: list[_Felt] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    last_over: float = 0.0
 
     def carry_out(self, stopping: threading.Event) -> None:
         began = time.monotonic()
@@ -96,10 +99,13 @@ class _Run:
             self.problems.append(f"{self.site.name}: {fault.kind} {fault.way} could not be made: {error}")
             return
         over, mark = time.monotonic(), self.site.mark()
-        while not self.site.whole(mark) and time.monotonic() - over < PATIENCE_S and not stopping.is_set():
-            time.sleep(LOOK_S)
+        self.last_over = over
         recovered = self.site.whole(mark)
-        self.felt.append(_Felt(fault, time.monotonic() - over if recovered else None))
+        while not recovered and time.monotonic() - over < PATIENCE_S and not stopping.is_set():
+            time.sleep(LOOK_S)
+            recovered = self.site.whole(mark)
+        # Where another one came meanwhile, all can only be well after that.
+        self.felt.append(_Felt(fault, time.monotonic() - max(over, self.last_over) if recovered else None))
         if not recovered and not stopping.is_set():
             self.problems.append(f"{self.site.name}: not well {PATIENCE_S:.0f} s after {fault}\n{self.site.logs()}")
 
