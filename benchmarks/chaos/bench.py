@@ -28,8 +28,8 @@ DRAIN_S = 60.0
 
 class Recovery(Struct, kw_only=True):
     """Seconds from the end of a fault (of a kill: from the kill) until all is well again: each agent's next alarm and
-    next reading of its camera are stored, and each controller has obeyed the edge server. Where faults overlap, from the
-    end of the last of them."""
+    next reading of its camera are stored, and each controller has obeyed the edge server. Where faults overlap, from
+    the end of the last of them."""
 
     faults: int
     p50: float | None
