@@ -153,6 +153,13 @@ camera_groups() {
     printf '%s' "${found[*]}"
 }
 
+# What this board's profile leaves the agent beside the system itself (`kinflow hardware`); elsewhere a share.
+memory_limit() {
+    local said=''
+    if [[ $TIER == agent && -z $UNDER ]]; then said=$("$PREFIX/bin/kinflow" hardware --json 2> /dev/null) || true; fi
+    if [[ $said =~ \"unit_memory_mb\":\ *([0-9]+) ]]; then printf '%sM' "${BASH_REMATCH[1]}"; else printf '80%%'; fi
+}
+
 rendered() {
     # A key that an older systemd does not know is a warning in each of its logs.
     local unknown='^$'
@@ -160,6 +167,7 @@ rendered() {
     sed -e "/$unknown/{/./d}" \
         -e "s|@BIN@|$PREFIX/bin|g; s|@PREFIX@|$PREFIX|g; s|@HOME@|$STATE|g; s|@STATE@|kinflow|g" \
         -e "s|@USER@|$SERVICE_USER|g; s|@GROUPS@|$(camera_groups)|g; s|@SYSTEMCTL@|$(command -v systemctl || echo /usr/bin/systemctl)|g" \
+        -e "s|@MEMORY@|$MEMORY_LIMIT|g" \
         -- "$SYSTEM_PARTS/units/$1"
 }
 
@@ -173,6 +181,7 @@ systemd_version() {
 write_units() {
     local unit
     UNITS_CHANGED=no
+    MEMORY_LIMIT=$(memory_limit)
     for unit in "kinflow-$TIER.service" kinflow-{update.service,update.path,update.timer,restart.path,restart.service}; do
         rendered "$unit" | write_file "$UNITS/$unit" 644
         if [[ $CHANGED == yes ]]; then UNITS_CHANGED=yes; fi

@@ -18,6 +18,7 @@ VALUES = {
     "USER": "kinflow",
     "GROUPS": "video render",
     "SYSTEMCTL": "/usr/bin/systemctl",
+    "MEMORY": "80%",
 }
 SERVICES = ("agent", "edge", "cloud", "update", "restart")
 
@@ -71,3 +72,27 @@ def test_every_placeholder_is_filled(repository: Path) -> None:
         for name in re.findall(r"@([A-Z]+)@", unit.read_text()):
             assert name in VALUES
             assert f"s|@{name}@|" in script
+
+
+@pytest.mark.parametrize(
+    ("where", "says", "limit"),
+    [
+        ("TIER=agent UNDER=", '{"profile": {"unit_memory_mb": 307}}', "307M"),
+        ("TIER=agent UNDER=", "no JSON at all", "80%"),
+        ("TIER=agent UNDER=/mnt/card", '{"profile": {"unit_memory_mb": 307}}', "80%"),
+        ("TIER=edge UNDER=", '{"profile": {"unit_memory_mb": 307}}', "80%"),
+    ],
+    ids=["as-the-board-has", "unknown", "for-another-machine", "an-edge-server"],
+)
+def test_an_agent_may_take_what_its_board_leaves_it(
+    tmp_path: Path, repository: Path, where: str, says: str, limit: str
+) -> None:
+    kinflow = tmp_path / "bin" / "kinflow"
+    kinflow.parent.mkdir()
+    kinflow.write_text(f"#!/bin/sh\n[ \"$1\" = hardware ] && echo '{says}'\n")
+    kinflow.chmod(0o755)
+    script = f"set -euo pipefail; {where} PREFIX={tmp_path}; . firmware_configs/system/services.sh"
+    done = subprocess.run(
+        ["bash", "-c", f"{script}; memory_limit"], cwd=repository, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == (limit, 0), done.stderr
