@@ -24,6 +24,7 @@ from node.door.listener import Door
 from node.door.server import DoorServer
 from node.file_lock import hold_state
 from node.ports import check_port_free
+from node.ready_structs import ready_structs
 from node.service.heart import Heart
 from node.service.notify import find_manager
 from node.token_file import load_or_make_token
@@ -130,6 +131,7 @@ class CloudServer:
         return self._doors[0].port
 
     def start(self) -> None:
+        ready_structs()
         for door in self._doors:
             door.start()
         self._heart.start()

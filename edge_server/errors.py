@@ -296,3 +296,11 @@ class DiskReserveUsed(KinflowError):
     number = 216
     cause = "The disk that holds the store, {folder}, is full ({free_mb} MB left): the reserve for alarms is in use."
     advice = "Free some space now. Alarms are stored while the reserve lasts, and then wait in their devices."
+
+
+class ClockAhead(KinflowError):
+    number = 78
+    cause = (
+        "This server's clock is {hours} hours ahead of where it should be: it jumped, or the server was off so long."
+    )
+    advice = "Put the clock right if it is wrong. For a day nothing is forgotten by the new time; then it is believed."

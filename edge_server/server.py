@@ -67,6 +67,7 @@ from node.file_lock import hold_state
 from node.identity import Identity
 from node.link import death_will
 from node.ports import check_port_free
+from node.ready_structs import ready_structs
 from node.service.heart import Heart
 from node.service.notify import find_manager
 from node.trust.keeper import CHECK_TRUST
@@ -262,6 +263,7 @@ class EdgeServer:
         self._cloud = CloudReporter(self.context, lambda: load_sender(options.home), self._identity.clock)
 
     def start(self) -> None:
+        ready_structs()
         self._worker.start()
         self.bus.subscribe(self._signals.handle, ObservationReceived, HeartbeatReceived, name="signals")
         self._signals.start()

@@ -16,6 +16,7 @@ from node.identity import Identity
 from node.outbox.entry import Entry
 from node.outbox.outbox import Outbox, OutboxMetrics
 from node.outbox.queue import Loss
+from node.ready_structs import ready_structs
 from protocol.codec import LIMIT_BYTES, decode_addressed, encode
 from protocol.errors import KinflowError, MessageTooLarge
 from protocol.ids import DeviceId
@@ -100,6 +101,7 @@ class Link:
         )
 
     def start(self) -> None:
+        ready_structs()
         self._dispatcher.start()
         self._sender.start()
         self._client.start()

@@ -39,8 +39,9 @@ class Recovery(Struct, kw_only=True):
 
 
 class Figures(Struct, kw_only=True):
-    """faults: carried out. unplanned_controllers: how often a controller's lamps followed no plan. died: how often a
-    process ended that nobody had ended. unavailable: kinds of faults that can't be made here, with the reason."""
+    """faults: carried out. unplanned_controllers: how often a controller's lamps followed no plan. died: how processes
+    ended that nobody had ended: exit statuses, or minus a signal. unavailable: kinds of faults that can't be made here,
+    with the reason."""
 
     faults: int
     seed: int
@@ -53,7 +54,7 @@ class Figures(Struct, kw_only=True):
     recovery_s: Recovery
     by_kind: dict[str, Recovery]
     certificates_renewed: int
-    died: dict[str, int]
+    died: dict[str, list[int]]
     unavailable: dict[str, str]
     problems: list[str]
 
@@ -132,7 +133,7 @@ def measure(faults: int, seed: int, sites: int = 1, keep: Path | None = None) ->
         for run in runs:
             _drain(run.site)
         seconds = time.monotonic() - began
-        died = {f"{run.site.name}/{name}": count for run in runs for name, count in run.site.died().items()}
+        died = {f"{run.site.name}/{name}": ends for run in runs for name, ends in run.site.died().items()}
         renewed = sum(run.site.renewals() for run in runs)
         for run in runs:
             run.site.stop()  # its accounts are final now
@@ -155,7 +156,7 @@ def _lost(site: Site, mark: Mark) -> bool:
 
 
 def _figures(  # noqa: PLR0917 (what was found)
-    runs: list[_Run], seed: int, seconds: float, unavailable: dict[str, str], died: dict[str, int], renewed: int
+    runs: list[_Run], seed: int, seconds: float, unavailable: dict[str, str], died: dict[str, list[int]], renewed: int
 ) -> Figures:
     felt = [one for run in runs for one in run.felt]
     by_kind: dict[str, list[_Felt]] = defaultdict(list)

@@ -23,7 +23,7 @@ LOOK_EVERY_S = 0.05
 
 
 class Kept:
-    """died: how often it ended though nobody had ended it."""
+    """died: how it ended each time that nobody had ended it, as an exit status or minus a signal."""
 
     def __init__(self, name: str, module: str, orders: Struct, folder: Path) -> None:
         self.name = name
@@ -37,7 +37,7 @@ class Kept:
         self._stopping = threading.Event()
         self._ours = False
         self._thread = threading.Thread(target=self._keep, name=f"keep-{name}", daemon=True)
-        self.died = 0
+        self.died: list[int] = []
 
     def start(self) -> None:
         self._spawn()
@@ -82,7 +82,7 @@ class Kept:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KINFLOW_")}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module, str(self._orders)],
+                [sys.executable, "-X", "faulthandler", "-m", self._module, str(self._orders)],
                 cwd=ROOT,
                 env={**environment, "KINFLOW_HOME": str(self._home)},
                 stdin=subprocess.DEVNULL,
@@ -96,7 +96,8 @@ class Kept:
                 ended = self._process is not None and self._process.poll() is not None
             if not ended:
                 continue
-            self.died += not self._ours
+            if not self._ours and self._process is not None:
+                self.died.append(self._process.returncode)
             began = time.monotonic()
             self._stopping.wait(RESTART_S - (time.monotonic() - began))
             if not self._stopping.is_set():

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from benchmarks import pair_edge
 from benchmarks.chaos import agent, controllers
@@ -48,7 +49,7 @@ AGENTS = ("agent-1", "agent-2")
 CERTIFICATE_DAYS = 4 / (24 * 60)
 KEPT_MINUTES = 3.0
 EDGE_DISK_MB, AGENT_DISK_MB = 2_000, 64
-START_S, JOIN_S = 60.0, 60.0
+START_S, JOIN_S, BROKER_S = 60.0, 60.0, 20.0
 LOOK_S = 0.1
 LINKS = {
     "refused": LinkState(cut="refused"),
@@ -226,8 +227,8 @@ class Site:
     def looked(self) -> list[Line]:
         return [msgspec.json.decode(line, type=Line) for line in self.journal.read_bytes().splitlines()]
 
-    def died(self) -> dict[str, int]:
-        """How often each process ended by itself."""
+    def died(self) -> dict[str, list[int]]:
+        """How each process ended by itself, each time."""
         return {one.name: one.died for one in (self.edge, *self.agents.values(), self.controllers) if one.died}
 
     def renewals(self) -> int:
@@ -270,9 +271,7 @@ class Site:
 
     @contextmanager
     def _broker_hurt(self, fault: Fault) -> Iterator[None]:
-        broker = self.edge.child("mosquitto")
-        if broker is None:
-            raise RuntimeError("no broker runs")
+        broker = self._running_broker()
         if fault.way == "kill":
             broker.kill()
             yield
@@ -282,6 +281,15 @@ class Site:
             yield
         finally:
             broker.resume()
+
+    def _running_broker(self) -> psutil.Process:
+        """The edge server may just be starting one."""
+        deadline = time.monotonic() + BROKER_S
+        while (found := self.edge.child("mosquitto")) is None:
+            if time.monotonic() > deadline:
+                raise RuntimeError("no broker runs")
+            time.sleep(LOOK_S)
+        return found
 
     @contextmanager
     def _camera_broken(self, fault: Fault) -> Iterator[None]:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 
 from edge_server.bus import Bus
-from edge_server.errors import SecondEdgeServer, Shedding, StoreQuarantined, StoreUnwritable
+from edge_server.errors import ClockAhead, SecondEdgeServer, Shedding, StoreQuarantined, StoreUnwritable
 from edge_server.events import AlarmReceived, DiskStage, Logged
 from edge_server.fleet.device import Device
 from edge_server.fleet.registry import Left, Removed, SecondEdge, restored
@@ -26,6 +26,7 @@ from edge_server.ingest.inbox import Cleared, Inbox, Job, Recovered, Reject
 from edge_server.ingest.outcome import Memory, Outcome
 from edge_server.ingest.receiver import Receiver
 from edge_server.ingest.shedding import SheddingWatch
+from edge_server.store.calendar import HOUR_MS
 from edge_server.store.disk import Disk
 from edge_server.store.reader import is_latest
 from edge_server.store.retention import Limits
@@ -94,6 +95,7 @@ class IngestWorker:
         self._stored = self._unstored = self._repeated = self._commits = 0
         self._disk = Disk(store.path, marks)
         self._given_up = self._given_up_before = 0
+        self._calendar = store.calendar(self._clock.wall_ms(), self._clock.monotonic_ms())
         self._shedding = SheddingWatch()
         self._second_edges: set[DeviceId] = set()
         self._stopping = threading.Event()
@@ -296,9 +298,20 @@ class IngestWorker:
         else:
             self._memory = memory
         try:
-            self._store.forget(self._limits.tightened(self._disk.stage), now_ms, pressed=self._disk.stage != "ok")
+            today_ms = self._believe(now_ms, now_mono_ms)
+            self._store.forget(self._limits.tightened(self._disk.stage), today_ms, pressed=self._disk.stage != "ok")
         except sqlite3.Error as error:
             self._failed(error)
+
+    def _believe(self, now_ms: int, now_mono_ms: int) -> int:
+        """The time by which rows are old, whatever the clock says at once."""
+        before, calendar = self._calendar, self._calendar.look(now_ms, now_mono_ms)
+        if calendar.doubt != before.doubt:
+            self._store.keep_doubt(calendar.doubt)
+            ahead_ms = calendar.doubt.ahead_ms or before.doubt.ahead_ms
+            self._raise("clock-ahead", ClockAhead(hours=ahead_ms // HOUR_MS), active=bool(calendar.doubt.ahead_ms))
+        self._calendar = calendar
+        return calendar.believed_ms
 
     def _look_at_disk(self, now_mono_ms: int) -> None:
         changed = self._disk.look(now_mono_ms)

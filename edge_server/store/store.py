@@ -14,11 +14,12 @@ from edge_server.ingest.core import State
 from edge_server.ingest.effects import Effect
 from edge_server.ingest.inbox import Reject
 from edge_server.store import ingested
+from edge_server.store.calendar import Calendar, Doubt
 from edge_server.store.file import LOG_PAGES, open_store
 from edge_server.store.reader import StoreReader
 from edge_server.store.retention import Limits
 from edge_server.store.rows import LogEntry
-from edge_server.store.sweep import sweep
+from edge_server.store.sweep import keep_doubt, read_calendar, sweep
 from node.sqlite import BUSY_TIMEOUT_MS, set_aside, transaction
 from protocol.ids import DeviceId
 
@@ -47,6 +48,15 @@ class Store:
         """All of `write` or nothing; it is on the disk when this returns. Raises sqlite3.Error."""
         with transaction(self._connection):
             write(self._connection)
+
+    def calendar(self, wall_ms: int, mono_ms: int) -> Calendar:
+        """Which day it is for forgetting, to go on from."""
+        return read_calendar(self._connection, wall_ms, mono_ms)
+
+    def keep_doubt(self, doubt: Doubt) -> None:
+        """Raises sqlite3.Error."""
+        with transaction(self._connection):
+            keep_doubt(self._connection, doubt)
 
     def forget(self, limits: Limits, now_ms: int, pressed: bool) -> int:
         """One slice of what is due, and some of the room of what went before back to the disk; returns how many rows

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 
+import msgspec
+
+from edge_server.store.calendar import BELIEVED, Calendar, Doubt
 from edge_server.store.retention import HOUR_MS, ORDER, SLICE_ROWS, Delete, Held, Limits, Table, plan
 
 THINNED_STEP_MS = 10_000
 _THINNED = "thinned_up_to"
+_DOUBT = "clock_doubt"
 _TIME: dict[Table, str] = {
     "observations": "received_ms",
     "events": "at_ms",
@@ -23,6 +27,22 @@ def sweep(connection: sqlite3.Connection, limits: Limits, now_ms: int) -> int:
     for due in plan(size_mb(connection), _held(connection), limits, now_ms):
         gone += _delete(connection, due)
     return gone
+
+
+def read_calendar(connection: sqlite3.Connection, wall_ms: int, mono_ms: int) -> Calendar:
+    """As it stood when the newest row came; an empty store believes the clock."""
+    newest = [
+        row[0]
+        for table in ORDER
+        if (row := connection.execute(f"SELECT {_TIME[table]} FROM {table} ORDER BY id DESC LIMIT 1").fetchone())  # noqa: S608
+    ]
+    found = connection.execute("SELECT value FROM settings WHERE key = ?", (_DOUBT,)).fetchone()
+    doubt = msgspec.json.decode(found[0], type=Doubt) if found else BELIEVED
+    return Calendar(max(newest, default=wall_ms), mono_ms, doubt)
+
+
+def keep_doubt(connection: sqlite3.Connection, doubt: Doubt) -> None:
+    connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_DOUBT, msgspec.json.encode(doubt).decode()))
 
 
 def size_mb(connection: sqlite3.Connection) -> float:

@@ -20,6 +20,7 @@ from msgspec import structs
 
 from node.backoff import backoff_s
 from node.errors import EdgeRefused
+from node.ready_structs import ready_structs
 from node.trust import credentials as stored
 from node.trust.asking import ask_standing, split_address
 from node.trust.credentials import FOLDER, Credentials
@@ -82,6 +83,7 @@ class Keeper:
         return self._credentials
 
     def start(self) -> None:
+        ready_structs()
         self._thread.start()
 
     def stop(self) -> None:

@@ -23,7 +23,7 @@ from edge_server.store.store import Store
 from edge_server.store.writer import StoreWriter
 from node.broker.memory import MemoryBroker, MemoryClient
 from node.broker.port import Received
-from node.clock import SystemClock
+from node.clock import Clock, SystemClock
 from node.identity import Identity
 from protocol.codec import decode, encode
 from protocol.ids import DeviceId, IntersectionId
@@ -47,12 +47,12 @@ class FaultyStore(Store):
 class Edge:
     """What server.py puts together, without signals and the door."""
 
-    def __init__(self, broker: MemoryBroker, path: Path, limit: int = 10_000) -> None:
+    def __init__(self, broker: MemoryBroker, path: Path, limit: int = 10_000, clock: Clock | None = None) -> None:
         self.bus = Bus()
         self.heard: list[Event] = []
         self.bus.subscribe(self.heard.append)
         self.store = FaultyStore(path)
-        self.identity = Identity(DeviceId("edge"), SystemClock())
+        self.identity = Identity(DeviceId("edge"), clock or SystemClock())
         self.client = broker.client(f"edge-{self.identity.boot}")
         inbox = Inbox(limit)
         receiver = Receiver(inbox, self.bus, self.identity.clock)
@@ -305,6 +305,46 @@ def test_people_and_signals_write_through_the_same_thread(edge: Edge, eventually
     )
     edge.write.append_signal(entry)
     eventually(lambda: [one.phases for one in edge.store.reader.signal_log(IntersectionId("x1"))] == [(2, 6)])
+
+
+class WrongClock(SystemClock):
+    ahead_ms = 0
+
+    def wall_ms(self) -> int:
+        return super().wall_ms() + self.ahead_ms
+
+
+def active(edge: Edge) -> list[str]:
+    return [one.alarm for one in edge.store.reader.alarms(active=True)]
+
+
+def test_a_clock_that_jumps_years_ahead_makes_the_store_forget_nothing(
+    broker: MemoryBroker, tmp_path: Path, device, eventually
+) -> None:
+    clock = WrongClock()
+    edge = Edge(broker, tmp_path / "edge.db", clock=clock).start()
+    mouth = Mouth(broker, device)
+    try:
+        eventually(lambda: edge.client.connected and mouth.client.connected)
+        before = [mouth.observe(), mouth.alarm()]
+        eventually(lambda: mouth.acked == set(before))
+        clock.ahead_ms = 3 * 365 * 24 * 3_600_000
+        eventually(lambda: "clock-ahead" in active(edge))
+        edge.stop()
+        edge = Edge(broker, edge.store.path, clock=clock).start()
+        eventually(lambda: edge.client.connected)
+        later = mouth.observe()
+        eventually(lambda: later in mouth.acked)
+        ticks = clock.monotonic_ms()
+        eventually(lambda: clock.monotonic_ms() > ticks + 2_500)  # two looks at what is too old
+        assert edge.numbers("observations") == [before[0], later]
+        assert edge.numbers() == [before[1]]
+        clock.ahead_ms = 0
+        eventually(lambda: "clock-ahead" not in active(edge))
+        assert edge.numbers() == [before[1]]
+    finally:
+        mouth.client.stop()
+        edge.stop()
 
 
 def test_a_second_edge_server_raises_an_alarm_until_it_is_gone(
