@@ -307,7 +307,7 @@ class IngestWorker:
         """The time by which rows are old, whatever the clock says at once."""
         before, calendar = self._calendar, self._calendar.look(now_ms, now_mono_ms)
         if calendar.doubt != before.doubt:
-            self._store.keep_doubt(calendar.doubt)
+            self._store.keep_calendar(before, calendar)
             ahead_ms = calendar.doubt.ahead_ms or before.doubt.ahead_ms
             self._raise("clock-ahead", ClockAhead(hours=ahead_ms // HOUR_MS), active=bool(calendar.doubt.ahead_ms))
         self._calendar = calendar

@@ -45,6 +45,10 @@ class Calendar:
             doubt = BELIEVED
         return replace(self, wall_ms=wall_ms, mono_ms=mono_ms, doubt=doubt)
 
+    def was_put_right(self, before: Calendar) -> bool:
+        """Whether what was doubted before has been taken back, and not just come to be believed."""
+        return bool(before.doubt.ahead_ms and not self.doubt.ahead_ms and self.wall_ms < before.wall_ms)
+
     @property
     def believed_ms(self) -> int:
         """The time by which rows are old."""

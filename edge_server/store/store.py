@@ -14,12 +14,12 @@ from edge_server.ingest.core import State
 from edge_server.ingest.effects import Effect
 from edge_server.ingest.inbox import Reject
 from edge_server.store import ingested
-from edge_server.store.calendar import Calendar, Doubt
+from edge_server.store.calendar import Calendar
 from edge_server.store.file import LOG_PAGES, open_store
 from edge_server.store.reader import StoreReader
 from edge_server.store.retention import Limits
 from edge_server.store.rows import LogEntry
-from edge_server.store.sweep import keep_doubt, read_calendar, sweep
+from edge_server.store.sweep import keep_doubt, read_calendar, set_right, sweep
 from node.sqlite import BUSY_TIMEOUT_MS, set_aside, transaction
 from protocol.ids import DeviceId
 
@@ -53,10 +53,13 @@ class Store:
         """Which day it is for forgetting, to go on from."""
         return read_calendar(self._connection, wall_ms, mono_ms)
 
-    def keep_doubt(self, doubt: Doubt) -> None:
-        """Raises sqlite3.Error."""
+    def keep_calendar(self, before: Calendar, calendar: Calendar) -> None:
+        """Keep what has changed; what came under a clock that has been put right is put right as well. Raises
+        sqlite3.Error."""
         with transaction(self._connection):
-            keep_doubt(self._connection, doubt)
+            keep_doubt(self._connection, calendar.doubt)
+            if calendar.was_put_right(before):
+                set_right(self._connection, calendar.wall_ms, before.doubt.ahead_ms)
 
     def forget(self, limits: Limits, now_ms: int, pressed: bool) -> int:
         """One slice of what is due, and some of the room of what went before back to the disk; returns how many rows

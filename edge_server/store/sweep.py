@@ -10,6 +10,7 @@ from edge_server.store.calendar import BELIEVED, Calendar, Doubt
 from edge_server.store.retention import HOUR_MS, ORDER, SLICE_ROWS, Delete, Held, Limits, Table, plan
 
 THINNED_STEP_MS = 10_000
+MINUTE_MS = 60_000
 _THINNED = "thinned_up_to"
 _DOUBT = "clock_doubt"
 _TIME: dict[Table, str] = {
@@ -43,6 +44,16 @@ def read_calendar(connection: sqlite3.Connection, wall_ms: int, mono_ms: int) ->
 
 def keep_doubt(connection: sqlite3.Connection, doubt: Doubt) -> None:
     connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_DOUBT, msgspec.json.encode(doubt).decode()))
+
+
+def set_right(connection: sqlite3.Connection, now_ms: int, ahead_ms: int) -> None:
+    """What came in under a clock that was `ahead_ms` ahead, and has been put right, is of the future: it gets the times
+    that it would have got. Otherwise it would be the last word, and too young to be forgotten, until then."""
+    for table, column in (*_TIME.items(), ("observations", "captured_ms")):
+        connection.execute(
+            f"UPDATE {table} SET {column} = {column} - ? WHERE {column} > ?",  # noqa: S608 (constants)
+            (ahead_ms, now_ms + MINUTE_MS),
+        )
 
 
 def size_mb(connection: sqlite3.Connection) -> float:

@@ -342,6 +342,9 @@ def test_a_clock_that_jumps_years_ahead_makes_the_store_forget_nothing(
         clock.ahead_ms = 0
         eventually(lambda: "clock-ahead" not in active(edge))
         assert edge.numbers() == [before[1]]
+        with closing(sqlite3.connect(edge.store.path)) as store:
+            for query in ("SELECT max(received_ms) FROM alarms", "SELECT max(captured_ms) FROM observations"):
+                assert store.execute(query).fetchone()[0] <= clock.wall_ms(), query
     finally:
         mouth.client.stop()
         edge.stop()

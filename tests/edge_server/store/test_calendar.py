@@ -38,6 +38,8 @@ def test_a_clock_that_was_put_right_is_believed_at_once(jump_ms: int, hours: int
     wrong = passed(Calendar(NOW_MS, 0).look(NOW_MS + jump_ms, 0), hours * HOUR_MS)
     right = wrong.look(NOW_MS + hours * HOUR_MS, wrong.mono_ms)
     assert right.believed_ms == right.wall_ms
+    assert right.was_put_right(wrong)
+    assert not passed(wrong, GRACE_MS).was_put_right(wrong)
 
 
 @given(st.integers(JUMP_MS + 1, 400 * DAY_MS), st.integers(JUMP_MS + 1, 400 * DAY_MS))
