@@ -120,3 +120,21 @@ class ReleaseRefused(KinflowError):
     number = 239
     cause = "That can't be released: {detail}."
     advice = "docs/releasing.md walks through it; nothing was published."
+
+
+class SbomNotMade(KinflowError):
+    number = 250
+    cause = "The list of what Kinflow is made of could not be made: {detail}."
+    advice = "Install what is missing, or name another --extra; kinflow sbom lists what is installed here."
+
+
+class LicenceRefused(KinflowError):
+    number = 251
+    cause = "{package} must not be handed out with Kinflow: {detail}."
+    advice = "Use another package; a licence that was only not recognised is read and written into licences.toml."
+
+
+class SbomMisfit(KinflowError):
+    number = 252
+    cause = "{path} has no list of its contents that fits it: {detail}."
+    advice = "Make the bundle again with kinflow bundle; nothing was added."

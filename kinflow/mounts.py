@@ -43,5 +43,6 @@ MOUNTS = {
         "firmware_configs.bundle.cli", "bundle", "Gather all that one kind of machine needs, to carry there."
     ),
     "release": Mount("firmware_configs.release.cli", "app", "Sign and publish releases, for maintainers."),
+    "sbom": Mount("firmware_configs.sbom.cli", "sbom", "List what Kinflow is made of, with licences, as CycloneDX."),
     "bench": Mount("benchmarks.cli", "app", "Measure speed and size; figures as JSON."),
 }

@@ -22,7 +22,7 @@ RANGES = {
     "sim_devices": [range(95, 105)],
     "models": [range(105, 120)],
     "cloud": [range(120, 126)],
-    "firmware_configs": [range(230, 250)],
+    "firmware_configs": [range(230, 250), range(250, 256)],
 }
 ROOT = Path(__file__).resolve().parent.parent
 

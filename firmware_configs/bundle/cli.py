@@ -58,6 +58,7 @@ def bundle(
     figures = {
         "path": str(tar.with_suffix("")),
         "tar": str(tar),
+        "sbom": str(tar.with_suffix("")) + ".cdx.json",
         "sha256": digest(tar),
         "version": manifest.version,
         "arch": manifest.arch,

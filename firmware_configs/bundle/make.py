@@ -13,6 +13,9 @@ from pathlib import Path
 from firmware_configs.bundle import llama, wheels
 from firmware_configs.bundle.target import Target
 from firmware_configs.errors import BundleNotMade
+from firmware_configs.sbom.cyclonedx import encode as encode_list
+from firmware_configs.sbom.fits import NAME as LIST
+from firmware_configs.sbom.make import Made, of_bundle
 from node.update.bundle import MANIFEST, Manifest, describe, encode, pack
 
 SYSTEM = Path("firmware_configs") / "system"
@@ -36,8 +39,9 @@ class Order:
 
 
 def make(order: Order, out: Path, say: Say) -> tuple[Path, Manifest]:
-    """Write `kinflow-<version>-<arch>/` and the tar beside it into `out`; what was there is replaced once the new one
-    is whole. Returns the tar. Raises WheelsMissing (KF247), LibraryNotBuilt (KF248), BundleNotMade (KF249)."""
+    """Write `kinflow-<version>-<arch>/`, and beside it the tar and the list of its contents, into `out`; what was there
+    is replaced once the new one is whole. Returns the tar. Raises WheelsMissing (KF247), LibraryNotBuilt (KF248),
+    BundleNotMade (KF249), SbomNotMade (KF250) or LicenceRefused (KF251)."""
     if not (order.tree / "pyproject.toml").is_file() or not (order.tree / "install.sh").is_file():
         raise BundleNotMade(detail=f"{order.tree} is no clone of Kinflow")
     try:
@@ -68,6 +72,9 @@ def _fill(order: Order, folder: Path, say: Say) -> None:
     for name, source in (("models", order.models), ("maps", order.maps)):
         if source is not None:
             shutil.copytree(source, folder / name)
+    say("listing what it is made of")
+    made = Made(order.tree, order.tiers, order.target.machine, order.pythons, needed)
+    (folder / LIST).write_bytes(encode_list(of_bundle(folder, made)))
 
 
 def lay_out_installer(tree: Path, folder: Path) -> None:
@@ -86,4 +93,5 @@ def _finish(order: Order, folder: Path, out: Path) -> tuple[Path, Manifest]:
     if final.exists():
         os.rename(final, folder.parent / "old")
     os.rename(folder, final)
+    shutil.copy(final / LIST, out / f"{manifest.name}.cdx.json")
     return tar, pack(final, tar)

@@ -77,9 +77,10 @@ def root(  # noqa: PLR0917 (a command's options)
 
 @app.command()
 def add(folder: Folder, bundles: Annotated[list[Path], typer.Argument(help="Tars that kinflow bundle made.")]) -> None:
-    """Draft bundles."""
+    """Draft bundles, each with the list of what it is made of."""
     for tar in bundles:
-        typer.echo(Repository(folder).add_bundle(tar))
+        for path in Repository(folder).add_release(tar):
+            typer.echo(path)
 
 
 @app.command()

@@ -36,6 +36,7 @@ from tuf.api.metadata import (
 )
 
 from firmware_configs.errors import ReleaseRefused
+from firmware_configs.sbom.fits import require_list
 from node.update import bundle
 from node.update.targets import CHANNEL, Channel
 from node.update.version import is_newer, is_version
@@ -95,6 +96,15 @@ class Repository:
         with tempfile.TemporaryDirectory(dir=tar.parent, prefix=".kinflow-check-") as folder:
             _, manifest = bundle.unpack(tar, Path(folder))
         return self._add("releases", f"kinflow/{manifest.version}/{manifest.arch}.tar", tar)
+
+    def add_release(self, tar: Path) -> tuple[str, str]:
+        """Draft a bundle, and as `kinflow/<version>-<arch>.cdx.json` the list of what it is made of, which it holds;
+        returns both paths. Raises SbomMisfit (KF252) where it holds none that fits."""
+        with tempfile.TemporaryDirectory(dir=tar.parent, prefix=".kinflow-check-") as folder:
+            place, manifest = bundle.unpack(tar, Path(folder))
+            listed = require_list(place, manifest)
+            added = self._add("releases", f"kinflow/{manifest.version}/{manifest.arch}.tar", tar)
+            return added, self._add("releases", f"kinflow/{manifest.version}-{manifest.arch}.cdx.json", listed)
 
     def add_model(self, name: str, file: Path) -> str:
         """Draft a model's file as `models/<name>`."""

@@ -12,7 +12,9 @@ import pytest
 from firmware_configs.bundle import llama, wheels
 from firmware_configs.bundle.make import Order, make
 from firmware_configs.bundle.target import TARGETS
-from firmware_configs.errors import BundleNotMade, LibraryNotBuilt, WheelsMissing
+from firmware_configs.errors import BundleNotMade, LibraryNotBuilt, LicenceRefused, WheelsMissing
+from firmware_configs.sbom.cyclonedx import decode
+from firmware_configs.sbom.fits import require_list
 from kinflow.main import run as kinflow
 from node.update.bundle import unpack, verify
 from tests.install.tiny_bundle import make_bundle
@@ -46,11 +48,13 @@ cloud = []
 """
 
 
-def wheel(folder: Path, name: str, version: str, tag: str) -> None:
+def wheel(  # noqa: PLR0917
+    folder: Path, name: str, version: str, tag: str, licence: str = "MIT", requires: str = ""
+) -> None:
+    """requires: lines of its metadata."""
+    head = f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\nLicense-Expression: {licence}\n{requires}"
     with zipfile.ZipFile(folder / f"{name}-{version}-{tag}.whl", "w") as made:
-        made.writestr(
-            f"{name}-{version}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        )
+        made.writestr(f"{name}-{version}.dist-info/METADATA", head)
         made.writestr(f"{name}-{version}.dist-info/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
         made.writestr(f"{name}-{version}.dist-info/RECORD", "")
 
@@ -105,7 +109,38 @@ def test_a_bundle_holds_the_wheels_of_that_machine_and_its_installer(tree: Path,
     folder, unpacked = unpack(tar, tmp_path / "elsewhere")
     assert unpacked == manifest
     assert (folder / "install.sh").stat().st_mode & 0o100
-    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == [
+        "kinflow-1.2.3-arm64",
+        "kinflow-1.2.3-arm64.cdx.json",
+        "kinflow-1.2.3-arm64.tar",
+    ]
+    # The list beside it is the one in it, and says what the bundle holds.
+    assert (tmp_path / "out" / "kinflow-1.2.3-arm64.cdx.json").read_bytes() == (folder / "sbom.cdx.json").read_bytes()
+    assert require_list(folder, unpacked) == folder / "sbom.cdx.json"
+    listed = decode((folder / "sbom.cdx.json").read_bytes())
+    assert {one.purl for one in listed.components if one.purl.startswith("pkg:pypi/")} == {
+        *("pkg:pypi/eyes@3.0", "pkg:pypi/pip@99", "pkg:pypi/tiny@1.0")
+    }
+    (eyes,) = [one for one in listed.components if one.name == "eyes"]
+    assert [one.url for one in eyes.external_references] == [one for one in sorted(names) if "/eyes-" in one]
+    needs = {one.ref: one.depends_on for one in listed.dependencies}
+    assert needs["kinflow"] == ("kinflow#models/one.gguf", "pkg:pypi/eyes@3.0", "pkg:pypi/pip@99", "pkg:pypi/tiny@1.0")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("licence", "said"), [("GPL-3.0-only", "GPL-3.0-only"), ("LGPL-3.0-only", "LGPL"), ("LicenseRef-ours", "ours")]
+)
+def test_a_bundle_with_a_licence_that_is_not_fit_is_not_made(
+    tree: Path, tmp_path: Path, licence: str, said: str
+) -> None:
+    index = tmp_path / "index"
+    (index / "tiny-1.0-py3-none-any.whl").unlink()
+    wheel(index, "tiny", "1.0", "py3-none-any", requires="Requires-Dist: deep; python_version >= '3.8'\n")
+    wheel(index, "deep", "0.1", "py3-none-any", licence)
+    with pytest.raises(LicenceRefused, match=said):
+        make(order(tree, "arm64", "3.11"), tmp_path / "out", lambda _: None)
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.timeout(60)

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from firmware_configs.errors import ReleaseRefused
+from firmware_configs.errors import ReleaseRefused, SbomMisfit
 from firmware_configs.release.cli import app
 from firmware_configs.release.keys import load_public, load_signer, make_key
+from firmware_configs.release.repository import Repository
+from firmware_configs.sbom.cyclonedx import Bom, Component, Hash, Metadata, Reference, Tools, bom, decode, encode
 from node.update import bundle
 from node.update.source import FolderSource
 from node.update.targets import Targets
@@ -33,10 +35,22 @@ def test_a_key_is_encrypted_its_owners_alone_and_never_written_over(tmp_path: Pa
         make_key(tmp_path / "short.pem", "short")
 
 
-def packed(folder: Path, version: str) -> Path:
+def listing(version: str, wheels: dict[str, str]) -> Bom:
+    """A list of nothing but Kinflow and these wheels of it."""
+    files = tuple(
+        Reference(type="distribution", url=url, hashes=(Hash(content=digest),)) for url, digest in wheels.items()
+    )
+    own = Component(type="application", name="kinflow", version=version, bom_ref="kinflow", external_references=files)
+    return bom(Metadata(component=own, tools=Tools(components=())), (), ())
+
+
+def packed(folder: Path, version: str, listed: str = "") -> Path:
+    """listed: another hash than the wheel's, for its list."""
     home = folder / f"kinflow-{version}-arm64"
     (home / "wheels").mkdir(parents=True)
-    (home / "wheels" / "a.whl").write_bytes(version.encode())
+    wheel = home / "wheels" / "a.whl"
+    wheel.write_bytes(version.encode())
+    (home / "sbom.cdx.json").write_bytes(encode(listing(version, {"wheels/a.whl": listed or bundle.digest(wheel)})))
     manifest = bundle.describe(home, version, "arm64", "2026-01-02T03:04:05Z", ("3.11",))
     (home / bundle.MANIFEST).write_bytes(bundle.encode(manifest))
     bundle.pack(home, folder / f"{home.name}.tar")
@@ -107,6 +121,26 @@ def test_from_keys_to_a_device_that_finds_the_release(desk: Desk, tmp_path: Path
     found = device.find("models/detector/m.onnx")
     assert found is not None
     assert device.download(found, tmp_path / "got").read_bytes() == b"weights"
+    # What the release is made of is signed beside it.
+    listed = device.find("kinflow/1.1-arm64.cdx.json")
+    assert listed is not None
+    told = decode(device.download(listed, tmp_path / "list").read_bytes())
+    assert told.metadata.component.version == "1.1"
+
+
+def test_a_bundle_without_a_list_that_fits_is_not_released(desk: Desk, tmp_path: Path) -> None:
+    sign_all(desk)
+    desk.run("publish {repo} --key {keys}/online")
+    wrong = packed(tmp_path, "1.1", listed="0" * 64)
+    without = packed(tmp_path / "without", "1.1").with_suffix("")
+    (without / "sbom.cdx.json").unlink()
+    manifest = bundle.describe(without, "1.1", "arm64", "2026-01-02T03:04:05Z", ("3.11",))
+    (without / bundle.MANIFEST).write_bytes(bundle.encode(manifest))
+    bundle.pack(without, without.with_name(f"{without.name}.tar"))
+    for tar, said in ((wrong, r"wheels/a\.whl"), (without.with_name(f"{without.name}.tar"), "holds no")):
+        with pytest.raises(SbomMisfit, match=said):
+            Repository(desk.repository).add_release(tar)
+    assert "releases" not in str([one.name for one in (desk.repository / "draft").glob("*.json")])
 
 
 def test_what_devices_would_refuse_is_refused_here(desk: Desk, tmp_path: Path) -> None:
