@@ -45,7 +45,7 @@ def bare_gateway(version: str = "0") -> Gateway:
         trust=TrustParts(
             cast(EdgeTrust, None),
             cast(TrustWatch, None),
-            pair_routes(Path("none"), Path("none"), cast(Authority, None)),
+            pair_routes(Path("none"), Path("none"), cast(Authority, None), cast(StoreReader, None), str),
         ),
         updates=UpdateService(
             RolloutStore(Path(":memory:")),

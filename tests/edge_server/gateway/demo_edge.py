@@ -185,6 +185,9 @@ class DemoEdge:
             lambda alarm: None,
             lambda device: None,
         )
+        pair = pair_routes(
+            folder, folder / "site.toml", self.trust.authority, StoreReader(folder / "edge.db"), lambda: "demo"
+        )
         self.context = EdgeContext(
             version="0.1.0",
             device=EDGE,
@@ -200,7 +203,7 @@ class DemoEdge:
             remove_device=self.remove,
             configure=self._configure,
             updates=self.updates,
-            trust=TrustParts(self.trust, watch, pair_routes(folder, folder / "site.toml", self.trust.authority)),
+            trust=TrustParts(self.trust, watch, pair),
         )
 
     def _configure(self, device: DeviceId, name: str, arguments: Mapping[str, str]) -> MessageId:
