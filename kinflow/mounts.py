@@ -37,6 +37,7 @@ MOUNTS = {
     "self-test": Mount(
         "node.update.self_test", "self_test", "Does this version work on this machine? Asked by updates."
     ),
+    "time": Mount("node.time.cli", "app", "Tell who knows the time, and let the clock follow."),
     "doctor": Mount("node.doctor.cli", "doctor", "Check this installation, and say what to do."),
     "support-bundle": Mount("node.support_bundle", "support_bundle", "Gather what a helper needs, without secrets."),
     "bundle": Mount(

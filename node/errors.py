@@ -360,10 +360,28 @@ class UpsSilent(KinflowError):
 class TimeNotSettable(KinflowError):
     number = 198
     cause = "The system's clock was not set: {detail}."
-    advice = "`kinflow time show` lists what knows the time; setting it needs root (sudo kinflow time set)."
+    advice = "`kinflow time show` lists what knows the time; `sudo systemctl start kinflow-time` may set the clock."
 
 
 class LicenceForbidden(KinflowError):
     number = 199
     cause = "{count} installed packages are under a licence that Kinflow does not bring along: {packages}."
     advice = "Remove them from this environment, or install what depends on them apart; see docs/privacy.md."
+
+
+class GpsSilent(KinflowError):
+    number = 172
+    cause = "The GPS receiver {source} tells no time: {detail}."
+    advice = "Check that time.gps names it, that this user may read it, and that its antenna sees the sky."
+
+
+class TimeImplausible(KinflowError):
+    number = 173
+    cause = "The date that {source} tells, {date}, is {detail}."
+    advice = "It is not used. An old GPS receiver needs new firmware, or another receiver."
+
+
+class TimeOff(KinflowError):
+    number = 174
+    cause = "This machine's clock differs by {off_s} s from what {source} says."
+    advice = "Let NTP keep it, or set time.set_clock and kinflow-time.timer; docs/closet.md tells how."

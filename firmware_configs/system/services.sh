@@ -43,7 +43,7 @@ fi
 # The state is not everybody's: a person who asks about it becomes root first, and by that the user above.
 if [ -z "$UNDER" ] && [ "\$(id -un)" != $SERVICE_USER ] && [ ! -w "\$KINFLOW_HOME" ] && command -v sudo > /dev/null; then
     case \${1:-} in
-        agent | edge | cloud | join | calibrate | config | doctor | update | support-bundle)
+        agent | edge | cloud | join | calibrate | config | doctor | time | update | support-bundle)
             exec sudo -- "$PREFIX/bin/kinflow" "\$@" ;;
     esac
 fi
@@ -160,6 +160,11 @@ memory_limit() {
     if [[ $said =~ \"unit_memory_mb\":\ *([0-9]+) ]]; then printf '%sM' "${BASH_REMATCH[1]}"; else printf '80%%'; fi
 }
 
+# The same for a GPS receiver on a serial line.
+serial_groups() {
+    if [[ -z $UNDER ]] && getent group dialout > /dev/null; then printf dialout; fi
+}
+
 rendered() {
     # A key that an older systemd does not know is a warning in each of its logs.
     local unknown='^$'
@@ -167,7 +172,7 @@ rendered() {
     sed -e "/$unknown/{/./d}" \
         -e "s|@BIN@|$PREFIX/bin|g; s|@PREFIX@|$PREFIX|g; s|@HOME@|$STATE|g; s|@STATE@|kinflow|g" \
         -e "s|@USER@|$SERVICE_USER|g; s|@GROUPS@|$(camera_groups)|g; s|@SYSTEMCTL@|$(command -v systemctl || echo /usr/bin/systemctl)|g" \
-        -e "s|@MEMORY@|$MEMORY_LIMIT|g" \
+        -e "s|@MEMORY@|$MEMORY_LIMIT|g; s|@SERIALGROUPS@|$(serial_groups)|g" \
         -- "$SYSTEM_PARTS/units/$1"
 }
 
@@ -182,7 +187,8 @@ write_units() {
     local unit
     UNITS_CHANGED=no
     MEMORY_LIMIT=$(memory_limit)
-    for unit in "kinflow-$TIER.service" kinflow-{update.service,update.path,update.timer,restart.path,restart.service}; do
+    for unit in "kinflow-$TIER.service" \
+        kinflow-{update.service,update.path,update.timer,restart.path,restart.service,time.service,time.timer}; do
         rendered "$unit" | write_file "$UNITS/$unit" 644
         if [[ $CHANGED == yes ]]; then UNITS_CHANGED=yes; fi
     done
@@ -244,7 +250,9 @@ remove_unit() {
 
 remove_shared_units() {
     local unit
-    for unit in kinflow-{update.timer,update.path,restart.path,update.service,restart.service}; do remove_unit "$unit"; done
+    for unit in kinflow-{time.timer,update.timer,update.path,restart.path,time.service,update.service,restart.service}; do
+        remove_unit "$unit"
+    done
     if [[ $SYSTEMD == yes ]]; then
         change systemctl daemon-reload
         change systemctl reset-failed 'kinflow-*' 2> /dev/null || true

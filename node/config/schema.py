@@ -111,6 +111,15 @@ class Power(Struct, frozen=True, kw_only=True):
     shutdown_command: Annotated[str, Meta(max_length=500)] = ""
 
 
+class Time(Struct, frozen=True, kw_only=True):
+    """gps: a serial device, gpsd://host:port, or "" for none. gps_wait_s: how long it may take to see satellites."""
+
+    gps: Annotated[str, Meta(pattern=r"^$|^/.+$|^gpsd://[^/]+$", max_length=200)] = ""
+    gps_speed: Literal[4800, 9600, 38400, 115200] = 9600
+    gps_wait_s: Annotated[float, Meta(ge=1.0, le=3_600.0)] = 15.0
+    set_clock: bool = False
+
+
 class HomeAssistant(Struct, frozen=True, kw_only=True):
     enabled: bool = False
     prefix: TopicPrefix = "homeassistant"
@@ -139,5 +148,6 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     backup: Backup = Backup()
     power: Power = Power()
+    time: Time = Time()
     home_assistant: HomeAssistant = HomeAssistant()
     log: Log = Log()

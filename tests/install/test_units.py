@@ -17,10 +17,11 @@ VALUES = {
     "STATE": "kinflow",
     "USER": "kinflow",
     "GROUPS": "video render",
+    "SERIALGROUPS": "dialout",
     "SYSTEMCTL": "/usr/bin/systemctl",
     "MEMORY": "80%",
 }
-SERVICES = ("agent", "edge", "cloud", "update", "restart")
+SERVICES = ("agent", "edge", "cloud", "update", "restart", "time")
 
 
 def rendered(repository: Path, unit: str) -> str:
@@ -63,6 +64,15 @@ def test_what_a_service_owes_its_manager(repository: Path, tier: str) -> None:
     assert wanted <= set(lines)
     names = {line.partition("=")[0] for line in lines}
     assert {"WatchdogSec", "MemoryMax", "CPUWeight", "LogRateLimitBurst", "SystemCallFilter"} <= names
+
+
+def test_one_service_may_set_the_clock_and_nothing_else(repository: Path) -> None:
+    may = [name for name in SERVICES if "CAP_SYS_TIME" in rendered(repository, f"kinflow-{name}.service")]
+    assert may == ["time"]
+    lines = rendered(repository, "kinflow-time.service").splitlines()
+    assert {"CapabilityBoundingSet=CAP_SYS_TIME", "AmbientCapabilities=CAP_SYS_TIME", "User=kinflow"} <= set(lines)
+    # Which version of the kernel's start it is has to be readable: a clock is stepped once after each.
+    assert not [line for line in lines if line.startswith("ProcSubset=")]
 
 
 def test_every_placeholder_is_filled(repository: Path) -> None:

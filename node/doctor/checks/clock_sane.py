@@ -4,10 +4,7 @@ from datetime import UTC, datetime
 
 from node.doctor.check import Context
 from node.errors import ClockInsane
-
-# Before this code was written, or a lifetime after: a board without a battery, or a typing error.
-EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
-LATEST = datetime(2066, 1, 1, tzinfo=UTC)
+from node.time.plausible import EARLIEST, LATEST
 
 
 class ClockSane:

@@ -28,7 +28,9 @@ from edge_server.trust.trust import EdgeTrust
 from node.broker.mosquitto import find_mosquitto
 from node.broker.paho_client import PahoClient
 from node.clock import SystemClock
+from node.config.schema import Time
 from node.errors import EdgeNotPinned, EdgeRefused
+from node.time.gather import gather
 from node.trust import credentials as stored
 from node.trust.asking import BASE, asker_of, find_root
 from node.trust.csr import make_csr
@@ -289,6 +291,16 @@ def test_a_clock_that_is_years_off(edge: EdgeProcess, tmp_path: Path, monkeypatc
             assert abs(offset_ms + years * 31_557_600_000) < 60_000
         finally:
             device.stop()
+
+
+def test_a_joined_device_may_set_its_clock_by_the_edge_server(edge: EdgeProcess, tmp_path: Path) -> None:
+    """By time that is signed for a nonce of its own; asked anew, whatever was known before."""
+    join(edge, tmp_path, "cam-13")
+    year_ms = 31_557_600_000
+    found = gather(tmp_path, Time(), lambda: time.time_ns() // 1_000_000 - year_ms, ntp_error_ms=lambda: None)
+    (reading,) = found.readings
+    assert reading.source == "edge"
+    assert abs(reading.offset_ms - year_ms) <= reading.error_ms
 
 
 def test_what_the_door_refuses(edge: EdgeProcess) -> None:
