@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -154,6 +155,7 @@ def chaos(  # noqa: PLR0917 (its options)
     left without a plan, and how long does it take until all is well? About ten seconds a fault and site."""
     from benchmarks.chaos import bench  # noqa: PLC0415
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # processes and disks are to be put away
     with told():
         figures = bench.measure(faults, seed, min(sites, faults), keep)
     if plot is not None:

@@ -123,13 +123,13 @@ def measure(faults: int, seed: int, sites: int = 1, keep: Path | None = None) ->
             share = faults // sites + (number < faults % sites)
             site = stack.enter_context(Site(Path(name), f"site-{number + 1}", seed + number, not unavailable))
             runs.append(_Run(site, schedule(share, f"{seed}/{number}", kinds, AGENTS)))
-        try:
-            with ThreadPoolExecutor(sites) as pool:
+        with ThreadPoolExecutor(sites) as pool:
+            try:
                 for done in [pool.submit(run.carry_out, stopping) for run in runs]:
                     done.result()
-        except BaseException:
-            stopping.set()
-            raise
+            except BaseException:
+                stopping.set()
+                raise
         for run in runs:
             _drain(run.site)
         seconds = time.monotonic() - began

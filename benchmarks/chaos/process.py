@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from benchmarks.child import end
 from benchmarks.edge import ROOT
+from node.child import dying_with_parent
 
 RESTART_S = 1.0
 LOOK_EVERY_S = 0.05
@@ -45,12 +46,13 @@ class Kept:
 
     def stop(self) -> None:
         self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
         with self._lock:
             if self._process is not None:
                 self.hang(False)
                 end(self._process)
+        # Last: what it has started again ends with it.
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         with self._lock:
@@ -82,7 +84,7 @@ class Kept:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KINFLOW_")}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-X", "faulthandler", "-m", self._module, str(self._orders)],
+                dying_with_parent([sys.executable, "-X", "faulthandler", "-m", self._module, str(self._orders)]),
                 cwd=ROOT,
                 env={**environment, "KINFLOW_HOME": str(self._home)},
                 stdin=subprocess.DEVNULL,
@@ -100,7 +102,7 @@ class Kept:
                 self.died.append(self._process.returncode)
             began = time.monotonic()
             self._stopping.wait(RESTART_S - (time.monotonic() - began))
-            if not self._stopping.is_set():
-                with self._lock:
+            with self._lock:
+                if not self._stopping.is_set():
                     self._ours = False
                     self._spawn()
