@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 OLD, NEW = "1.0", "1.1"
 UPDATE_S = 180.0
+LOOK_S = 0.004
 KILLED = ("power", "power", "updater")
 PARTS = {"crash": "1.2", "hang": "1.3", "camera": "1.4", "hash": "1.5"}
 _KEPT = "_works = run_agent\n"
@@ -191,7 +192,8 @@ def _kill(  # noqa: PLR0917 (all of one run)
                 break
             if not reached(device.places, wanted, lambda: device.updating, device.turn, UPDATE_S):
                 break
-            _wait_within(device, random.uniform(0.0, seconds[wanted]))
+            # The look at the disk that told of it took a while as well.
+            _wait_within(device, max(0.0, random.uniform(0.0, seconds[wanted]) - LOOK_S))
             _one_kill(device, source, counts, random.choice((*KILLED, "agent") if wanted == "gate" else KILLED))
         _finish(device, source, counts)
 

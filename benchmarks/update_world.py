@@ -175,6 +175,9 @@ class Device:
             return
         children: list[psutil.Process] = []
         if number == signal.SIGKILL:
+            # Nothing goes on from here, while the others are looked for.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGSTOP)
             with suppress(psutil.Error):
                 children = psutil.Process(process.pid).children(recursive=True)
         with suppress(ProcessLookupError):
