@@ -268,6 +268,12 @@ class StoreRestored(KinflowError):
     advice = "Devices had been told that it was stored, and no longer have it. Nothing to do but to know it."
 
 
+class SiteNotTaken(KinflowError):
+    number = 218
+    cause = "The site file of the other edge server is newer, and can't be used here: {detail}."
+    advice = "Correct it there (`kinflow site check FILE`), or here: the one that was changed last goes to both."
+
+
 class NotOfThePair(KinflowError):
     number = 223
     cause = "This is for the other edge server of the pair alone."

@@ -31,11 +31,13 @@ from edge_server.ingest.inbox import Inbox
 from edge_server.ingest.receiver import Receiver, bulky
 from edge_server.ingest.worker import IngestWorker
 from edge_server.pair.asking import PeerAsker
-from edge_server.pair.backfill import Backfill
+from edge_server.pair.backfill import Backfill, stored_after
 from edge_server.pair.keeping import PairKeeper
 from edge_server.pair.link import PairLink
 from edge_server.pair.peer import Peer, load_peer
 from edge_server.pair.routes import pair_routes
+from edge_server.pair.shared_things import SharedThings
+from edge_server.pair.site_file import SiteFile
 from edge_server.presence import Presence
 from edge_server.signals.events import SignalCommanded
 from edge_server.signals.fault import SignalFault
@@ -208,17 +210,19 @@ class EdgeServer:
             self._worker.report,
             lambda device: desk.ask(device, CHECK_TRUST, {}),
         )
+        self._accounts = Accounts(options.home / ACCOUNTS_FILE, self._identity.clock, load_or_make_token(options.home))
+        site_file = SiteFile(Path(options.site_path), options.home)
         routes = pair_routes(
             options.home,
-            Path(options.site_path),
+            site_file,
             trust.authority,
-            store.reader,
-            lambda: f"{self._identity.boot}-{options.database.stat().st_ino}",
+            self._accounts.shared,
+            # A store that was replaced while we run is another file.
+            lambda read: stored_after(store.reader, f"{self._identity.boot}-{options.database.stat().st_ino}", read),
         )
         self._trust = TrustParts(trust, watch, routes)
         self._pair_sync = PairSync(trust, peer) if peer is not None else None
-        self._pair_keeper = self._keep_pair(peer, trust, store) if peer is not None else None
-        self._accounts = Accounts(options.home / ACCOUNTS_FILE, self._identity.clock, load_or_make_token(options.home))
+        self._pair_keeper = self._keep_pair(peer, trust, store, site_file, write) if peer is not None else None
         self.context = EdgeContext(
             version=options.version,
             device=options.device,
@@ -335,10 +339,17 @@ class EdgeServer:
         self._closet.after_end()
         os._exit(1)
 
-    def _keep_pair(self, peer: Peer, trust: EdgeTrust, store: Store) -> PairKeeper:
+    def _keep_pair(
+        self, peer: Peer, trust: EdgeTrust, store: Store, site_file: SiteFile, write: StoreWriter
+    ) -> PairKeeper:
         asker = PeerAsker(trust.authority, peer)
         backfill = Backfill(peer.edge, asker, store.reader, self._worker.recover)
-        return PairKeeper({"what it has stored": backfill.step})
+        shared = SharedThings(
+            peer.edge, asker, self._accounts.shared, site_file, write.append_event, self._identity.clock.wall_ms
+        )
+        return PairKeeper(
+            {"what it has stored": backfill.step, "accounts": shared.accounts, "the site file": shared.site}
+        )
 
     def _equip(self, options: EdgeOptions) -> Closet:
         return Closet(

@@ -13,6 +13,7 @@ from edge_server.accounts.passwords import LONGEST, Hasher
 from edge_server.accounts.rows import Actor
 from edge_server.accounts.secret import digest
 from edge_server.accounts.sessions import Sessions
+from edge_server.accounts.shared import Shared
 from edge_server.accounts.throttle import Throttle, network
 from edge_server.accounts.tokens import Tokens
 from edge_server.accounts.users import Users
@@ -41,6 +42,7 @@ class Accounts:
         self.audit = Audit(self._file, clock)
         self.sessions = Sessions(self._file, clock)
         self.tokens = Tokens(self._file, clock, self.audit)
+        self.shared = Shared(self._file, self.audit, self.sessions)
         self.users = Users(
             self._file, clock, self._hasher, audit=self.audit, sessions=self.sessions, tokens=self.tokens
         )

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from edge_server.accounts.accounts import Accounts
+from edge_server.accounts.shared import Shared
 from edge_server.bus import Bus
 from edge_server.context import EdgeContext
 from edge_server.gateway.app import Gateway
 from edge_server.ingest.figures import IngestFigures
 from edge_server.pair.routes import pair_routes
+from edge_server.pair.site_file import SiteFile
 from edge_server.store.reader import StoreReader
 from edge_server.store.writer import StoreWriter
 from edge_server.trust.parts import TrustParts
@@ -45,7 +47,13 @@ def bare_gateway(version: str = "0") -> Gateway:
         trust=TrustParts(
             cast(EdgeTrust, None),
             cast(TrustWatch, None),
-            pair_routes(Path("none"), Path("none"), cast(Authority, None), cast(StoreReader, None), str),
+            pair_routes(
+                Path("none"),
+                SiteFile(Path("none"), Path("none")),
+                cast(Authority, None),
+                cast(Shared, None),
+                _nowhere,
+            ),
         ),
         updates=UpdateService(
             RolloutStore(Path(":memory:")),

@@ -12,13 +12,14 @@ import msgspec
 import structlog
 from fastapi import APIRouter, Query, Request, Response
 
-from edge_server.accounts.file import FILE_NAME as ACCOUNTS
+from edge_server.accounts.file import FILE_NAME
 from edge_server.accounts.need import need
+from edge_server.accounts.shared import Shared
 from edge_server.errors import NotOfThePair, RequestInvalid
-from edge_server.pair.backfill import Read, stored_after
+from edge_server.pair.backfill import Read
 from edge_server.pair.peer import Peer, load_peer, save_peer
-from edge_server.pair.wire import JOIN, STORED, Heirloom, JoinPair
-from edge_server.store.reader import StoreReader
+from edge_server.pair.site_file import SiteFile
+from edge_server.pair.wire import ACCOUNTS, JOIN, SITE, STORED, Heirloom, JoinPair, Stored
 from edge_server.trust.device_routes import FACTS
 from node.trust.authority import Authority
 from node.trust.certificates import Facts
@@ -30,9 +31,9 @@ log = structlog.get_logger("edge.pair")
 
 
 def pair_routes(
-    home: Path, site: Path, authority: Authority, reader: StoreReader, generation: Callable[[], str]
+    home: Path, site: SiteFile, authority: Authority, accounts: Shared, stored_since: Callable[[Read], Stored]
 ) -> APIRouter:
-    """generation: of the store that reader reads."""
+    """What is handed to the other edge server of a pair, and to nobody else."""
     router = APIRouter(prefix="/api/v1/trust", tags=["pair"])
 
     def edge_of(request: Request) -> Facts:
@@ -52,11 +53,26 @@ def pair_routes(
         request: Request,
         alarms: Annotated[int, Query(ge=0, le=MOST)] = 0,
         signals: Annotated[int, Query(ge=0, le=MOST)] = 0,
-        generation_read: Annotated[str, Query(alias="generation", max_length=80)] = "",
+        generation: Annotated[str, Query(max_length=80)] = "",
     ) -> Response:
         """Alarms and decisions that were stored here since the other edge server of the pair last read."""
         check_peer(request)
-        return _json(stored_after(reader, generation(), Read(generation_read, alarms, signals)))
+        return _json(stored_since(Read(generation, alarms, signals)))
+
+    @router.get(ACCOUNTS)
+    @need("device")
+    def shared_accounts(request: Request) -> Response:
+        """Accounts and tokens, those that are gone among them, for the other edge server of the pair. No secret is in
+        it but passwords' hashes and tokens' digests."""
+        check_peer(request)
+        return _json(accounts.all())
+
+    @router.get(SITE)
+    @need("device")
+    def shared_site(request: Request) -> Response:
+        """The site file and its version, for the other edge server of the pair."""
+        check_peer(request)
+        return _json(site.now())
 
     @router.post(JOIN)
     @need("device")
@@ -81,8 +97,8 @@ def pair_routes(
             Heirloom(
                 ca_key=(authority.folder / "ca.key").read_text("ascii"),
                 ca=authority.ca,
-                site=site.read_text("utf-8") if site.is_file() else "",
-                accounts=_copy(home / ACCOUNTS),
+                site=site.now().text,
+                accounts=_copy(home / FILE_NAME),
             )
         )
 

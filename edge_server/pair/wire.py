@@ -10,6 +10,8 @@ from edge_server.store.rows import KeptAlarm, SignalEntry
 
 JOIN = "/pair/join"
 STORED = "/pair/stored"
+ACCOUNTS = "/pair/accounts"
+SITE = "/pair/site"
 Host = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:%-]+$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 

@@ -28,7 +28,9 @@ from edge_server.events import (
 from edge_server.fleet.device import Device
 from edge_server.ingest.effects import HealthSeen, StoreAlarm, StoreObservation
 from edge_server.ingest.figures import IngestFigures
+from edge_server.pair.backfill import stored_after
 from edge_server.pair.routes import pair_routes
+from edge_server.pair.site_file import SiteFile
 from edge_server.signals.events import SignalCommanded
 from edge_server.store import ingested
 from edge_server.store.file import open_store
@@ -185,8 +187,13 @@ class DemoEdge:
             lambda alarm: None,
             lambda device: None,
         )
+        reader = StoreReader(folder / "edge.db")
         pair = pair_routes(
-            folder, folder / "site.toml", self.trust.authority, StoreReader(folder / "edge.db"), lambda: "demo"
+            folder,
+            SiteFile(folder / "site.toml", folder),
+            self.trust.authority,
+            self.accounts.shared,
+            lambda read: stored_after(reader, "demo", read),
         )
         self.context = EdgeContext(
             version="0.1.0",
@@ -195,7 +202,7 @@ class DemoEdge:
             clock=self.clock,
             accounts=self.accounts,
             bus=self.bus,
-            read=StoreReader(folder / "edge.db"),
+            read=reader,
             write=StoreWriter(self._submit, self.bus),
             devices=lambda: dict(self._devices),
             figures=lambda: self.figures,

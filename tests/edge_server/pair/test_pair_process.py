@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_server.accounts.accounts import Accounts
+from edge_server.accounts.rows import Actor
 from edge_server.pair.peer import load_peer
 from node.broker.mosquitto import find_mosquitto
 from node.broker.paho_client import PahoClient
@@ -203,6 +205,19 @@ def test_what_one_heard_alone_is_in_both_stores_afterwards(pair: tuple[Server, S
     until(lambda: len(_rows(second, "id", "signal_log")) >= 700)
     assert sorted(_rows(second, "at_ms, intersection, phases, reason, outcome", "signal_log")) == sorted(decisions)
     assert len(set(decisions)) == len(decisions) == 700
+
+
+def test_accounts_and_the_site_file_are_kept_in_step(pair: tuple[Server, Server]) -> None:
+    first, second = pair
+    for at, other, name in ((first, second, "anna"), (second, first, "bert")):
+        with closing(Accounts(at.home / "accounts.db", SystemClock(), "")) as accounts:
+            accounts.users.add(name, "admin", "four words nobody joins", Actor("tests"))
+        (at.home / "site.toml").write_text(f'id = "crossing"\nname = "as {name} has it"\n')
+        with closing(Accounts(other.home / "accounts.db", SystemClock(), "")) as accounts:
+            until(lambda accounts=accounts, name=name: name in [one.name for one in accounts.users.all()])
+        until(lambda other=other, name=name: name in (other.home / "site.toml").read_text())
+    lines = [row[0] for row in _rows(second, "kind", "events")]
+    assert "site-taken-over" in lines
 
 
 def test_the_root_key_is_for_the_invited_edge_server_alone(tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+"""Accounts and the site file, taken over from the other edge server of a pair where it has newer ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge_server.accounts.shared import Shared, SharedAccounts
+from edge_server.pair.asking import PeerAsker
+from edge_server.pair.site_file import SharedSite, SiteFile
+from edge_server.pair.wire import ACCOUNTS, SITE
+from edge_server.store.rows import LogEntry
+from protocol.ids import DeviceId
+
+# Some thousands of people and programs; a site file of the largest city.
+ANSWER_LIMIT = 8 * 1024 * 1024
+
+
+class SharedThings:
+    """accounts() and site() are each one request; there is never more after it. They raise what asking raises, and
+    AccountsUnusable (KF211) or SiteNotTaken (KF218)."""
+
+    def __init__(  # noqa: PLR0917 (what it joins)
+        self,
+        peer: DeviceId,
+        asker: PeerAsker,
+        accounts: Shared,
+        site: SiteFile,
+        note: Callable[[LogEntry], None],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._peer, self._asker = peer, asker
+        self._accounts, self._site = accounts, site
+        self._note, self._now_ms = note, now_ms
+
+    def accounts(self) -> bool:
+        self._accounts.merge(self._asker.ask(ACCOUNTS, SharedAccounts, ANSWER_LIMIT), self._peer)
+        return False
+
+    def site(self) -> bool:
+        if self._site.merge(self._asker.ask(SITE, SharedSite, ANSWER_LIMIT)):
+            self._note(
+                LogEntry(
+                    at_ms=self._now_ms(),
+                    kind="site-taken-over",
+                    severity="warning",
+                    device=self._peer,
+                    subject="site",
+                    text=f"The site file of {self._peer} is newer and lies here now; it has effect at the next start.",
+                )
+            )
+        return False
