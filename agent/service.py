@@ -23,6 +23,7 @@ from agent.updating import UPDATE, UpdateDesk
 from node.clock import Clock
 from node.identity import Identity
 from node.link import Link
+from node.time.standing import clock_state
 from node.update.health import HealthFile, running_version
 from protocol.messages import Birth, CameraInfo, ConfigCommand, Health, Message
 from protocol.messages.config_command import ConfigStatus
@@ -184,6 +185,7 @@ class AgentService:
             temperature_c=_temperature(),
             cameras=tuple(one.watchdog.health() for one in self.lookouts),
             update=self._updates.state(),
+            clock=clock_state(self._home),
         )
 
     # Commands come on the link's thread and are carried out on the looking thread, which owns the pipelines.

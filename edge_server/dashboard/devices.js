@@ -33,7 +33,7 @@ export class Devices {
   #update(row, device, cameras) {
     const [name, state, list, memory, disk, waiting, heard] = row.children;
     say(name.firstElementChild, named(device));
-    say(name.lastElementChild, [device.role, device.simulated ? "simulated" : "", device.software, device.update].filter(Boolean).join(" · "));
+    say(name.lastElementChild, [device.role, device.simulated ? "simulated" : "", device.software, device.update, device.clock].filter(Boolean).join(" · "));
     const badge = state.firstElementChild;
     badge.dataset.state = device.state;
     say(badge, device.state);

@@ -39,6 +39,8 @@ from edge_server.store.rows import IndexPoint
 from protocol.messages import CameraHealth, CameraInfo, Health, Heartbeat
 from protocol.site import Approach, Intersection, Site
 
+CLOCK_FINE_MS = 10_000
+
 
 class Projection:
     """Not thread-safe. Objects that the site names stand on the board from the start, with nothing known of them."""
@@ -270,7 +272,16 @@ def vital_signs(health: Health) -> dict[str, float | str | None]:
         "temperature_c": health.temperature_c,
         "outbox_messages": health.outbox_messages,
         "update": _update_words(health),
+        "clock": _clock_words(health),
     }
+
+
+def _clock_words(health: Health) -> str | None:
+    """What people should know of a device's clock: one that may be off by more than they would put up with."""
+    clock = health.clock
+    if clock is None or clock.error_ms is None or clock.error_ms <= CLOCK_FINE_MS:
+        return None
+    return f"its clock may be off by {clock.error_ms // 1000} s"
 
 
 def _update_words(health: Health) -> str | None:

@@ -150,6 +150,7 @@ class DeviceView(Shown):
     temperature_c: float | None = None
     outbox_messages: int | None = None
     update: str | None = None
+    clock: str | None = None
 
 
 class VehicleView(Shown):

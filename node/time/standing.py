@@ -10,6 +10,7 @@ from node.time import kernel, report
 from node.time.choose import Reading, Verdict, choose, clock_error_ms
 from node.trust.credentials import FOLDER
 from node.trust.known_time import KnownTime
+from protocol.messages.health import MAX_ERROR_MS, ClockState
 
 # The edge server's time counts on from when it was last asked, perhaps days ago.
 EDGE_ERROR_MS = 5_000
@@ -18,11 +19,11 @@ EDGE_ERROR_MS = 5_000
 def standing(
     home: Path,
     wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-    ntp_error_ms: Callable[[], int | None] = kernel.ntp_error_ms,
+    ntp_error_ms: Callable[[], int | None] | None = None,
 ) -> Verdict:
     """From the kernel, the last `kinflow time` of this boot, and what the edge server said at its last answer."""
     readings = []
-    error_ms = ntp_error_ms()
+    error_ms = (ntp_error_ms or kernel.ntp_error_ms)()
     if error_ms is not None:
         readings.append(Reading("ntp", 0, error_ms))
     last = report.load(home)
@@ -33,6 +34,13 @@ def standing(
     if offset_ms is not None:
         readings.append(Reading("edge", offset_ms, EDGE_ERROR_MS))
     return choose(readings, wall_ms())
+
+
+def clock_state(home: Path) -> ClockState:
+    """For a message of health."""
+    verdict = standing(home)
+    error_ms = clock_error_ms(verdict)
+    return ClockState(source=verdict.source, error_ms=None if error_ms is None else min(error_ms, MAX_ERROR_MS))
 
 
 def words(verdict: Verdict) -> str:

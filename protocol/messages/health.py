@@ -9,6 +9,9 @@ from msgspec import Meta, Struct
 from protocol.ids import SLUG_PATTERN, CameraId
 from protocol.messages.base import Finite, Message, Millis, Text
 
+# A century: a clock without a battery begins in 1970.
+MAX_ERROR_MS = 3_155_760_000_000
+
 
 class CameraHealth(Struct, frozen=True):
     camera: Annotated[CameraId, Meta(pattern=SLUG_PATTERN)]
@@ -37,9 +40,16 @@ class UpdateState(Struct, frozen=True, kw_only=True):
     last: UpdateOutcome | None = None
 
 
+class ClockState(Struct, frozen=True, kw_only=True):
+    """Whose time counts there, and how far its clock may be off by that; None where nobody knows."""
+
+    source: Literal["ntp", "gps", "edge", "none"]
+    error_ms: Annotated[int, Meta(ge=0, le=MAX_ERROR_MS)] | None = None
+
+
 class Health(Message, frozen=True, kw_only=True, tag="health"):
     """A device's state of health; the latest wins. disk_written_mb counts what this process wrote since its start.
-    update: None where a device has never been updated."""
+    update: None where a device has never been updated. clock: None from a device that does not tell."""
 
     uptime_s: Finite
     rss_mb: Finite
@@ -50,3 +60,4 @@ class Health(Message, frozen=True, kw_only=True, tag="health"):
     temperature_c: Finite | None = None
     cameras: tuple[CameraHealth, ...] = ()
     update: UpdateState | None = None
+    clock: ClockState | None = None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from edge_server.events import DiskStage
 from protocol.site import Site
 from tests.edge_server.dashboard.browser import DEADLINE_MS, PHONE, Served, Watch
 from tests.edge_server.dashboard.demo import populate, signals
@@ -140,6 +141,18 @@ def test_a_lost_broker_is_said(served: Served, open_page: OpenPage) -> None:
     served.edge.link(False)
     expect(page.locator("#banner-text")).to_contain_text("lost its broker")
     served.edge.link(True)
+    expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_a_disk_that_fills_is_told_on_the_banner(served: Served, open_page: OpenPage) -> None:
+    page = open_page()
+    for stage, words in (
+        ("very-low", "alarms are stored, readings are not (7 readings were not stored)"),
+        ("full", "alarms use the last reserve"),
+    ):
+        served.edge.bus.publish(DiskStage(stage=stage, free_mb=3.0, given_up=7))
+        expect(page.locator("#banner-text")).to_contain_text(words)
+    served.edge.bus.publish(DiskStage(stage="ok", free_mb=900.0, given_up=7))
     expect(page.locator("#banner")).to_be_hidden()
 
 

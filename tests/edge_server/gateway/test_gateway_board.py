@@ -14,6 +14,7 @@ from node.clock import ManualClock
 from node.identity import Identity
 from protocol.ids import DeviceId
 from protocol.messages import Health, UpdateOutcome, UpdateState
+from protocol.messages.health import ClockState
 
 names = st.sampled_from("abcde")
 steps = st.lists(st.tuples(st.sampled_from(["approach", "camera", "remove"]), names), max_size=40)
@@ -116,3 +117,24 @@ def test_a_device_tells_of_an_update_that_did_not_stay(state: UpdateState | None
         update=state,
     )
     assert vital_signs(health)["update"] == words
+
+
+@pytest.mark.parametrize(
+    ("clock", "words"),
+    [
+        (None, None),
+        (ClockState(source="none"), None),
+        (ClockState(source="ntp", error_ms=20), None),
+        (ClockState(source="edge", error_ms=95_000), "its clock may be off by 95 s"),
+    ],
+)
+def test_a_device_whose_clock_is_off_is_told_of(clock: ClockState | None, words: str | None) -> None:
+    health = Health(
+        **Identity(DeviceId("pi-1"), ManualClock()).accounted(),
+        uptime_s=1.0,
+        rss_mb=1.0,
+        cpu_percent=1.0,
+        disk_free_mb=1.0,
+        clock=clock,
+    )
+    assert vital_signs(health)["clock"] == words

@@ -24,8 +24,9 @@ from node.time.choose import RANK, STEP_MS, Reading, Verdict, choose, clock_erro
 from node.time.clock_setting import settle
 from node.time.gather import Heard, gather
 from node.time.plausible import EARLIEST_MS, ROLLOVER_MS
-from node.time.standing import standing, words
+from node.time.standing import clock_state, standing, words
 from node.trust.known_time import KnownTime
+from protocol.messages.health import ClockState
 from sim_devices.gps import SimulatedGpsd, SimulatedReceiver, system_ms
 
 NOW_MS = 1_795_000_000_000
@@ -163,6 +164,16 @@ def test_the_edge_servers_time_counts_where_nothing_better_is(tmp_path: Path) ->
     assert abs(verdict.offset_ms - 7_200_000) < 5_000
     assert "By the edge server" in words(verdict)
     assert standing(tmp_path, ntp_error_ms=lambda: 30).source == "ntp"
+
+
+def test_health_tells_whose_time_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "ntp_error_ms", nobody)
+    assert clock_state(tmp_path) == ClockState(source="none")
+    KnownTime(tmp_path / "trust").learn(system_ms() + 60_000)
+    state = clock_state(tmp_path)
+    assert state.source == "edge"
+    assert state.error_ms is not None
+    assert 60_000 <= state.error_ms < 70_000
 
 
 class Machine:
