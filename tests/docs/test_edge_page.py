@@ -135,7 +135,6 @@ class Closet:
         names = {
             "/media/usb": str(self.usb),
             "/var/lib/kinflow": str(self.state),
-            "/opt/kinflow/current/bin/kinflow": "kinflow",
             "THIS-MACHINE": f"{LAN}:{self.port}",
             "CODE": self.code,
         }
@@ -273,4 +272,4 @@ def test_from_unboxing_to_a_restored_edge_server(closet: Closet) -> None:
     assert "north-1" in closet._listed("kinflow edge devices")
     assert "anna" in closet._listed("kinflow edge user list")
     assert "reporter" in closet._listed("kinflow edge token list")
-    assert list(closet.state.parent.glob("kinflow.before-*"))
+    assert list(closet.state.parent.glob("kinflow.before"))

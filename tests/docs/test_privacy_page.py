@@ -131,6 +131,19 @@ def test_the_settings_are_the_schemas_defaults() -> None:
         assert json.loads(default.strip("`")) == getattr(getattr(Settings(), section), name), key
 
 
+def test_every_setting_that_keeps_or_sends_is_on_the_page() -> None:
+    """By its name; what only looks so is listed here with the reason."""
+    telling = re.compile(r"(days|hours|keep|max_store_gb|url|source|folder|releases|allow_lan|enabled)$")
+    other = {"power.source": "a UPS, which is asked and told nothing"}
+    found = {
+        f"{section}.{name}"
+        for section in Settings.__struct_fields__
+        for name in getattr(Settings(), section).__struct_fields__
+        if telling.search(name)
+    }
+    assert found - other.keys() == found & {key.strip("`") for key, _ in table("Setting")}
+
+
 @pytest.mark.parametrize(("what", "said", "where"), table("What"), ids=lambda text: text[:40])
 def test_what_is_fixed_is_what_the_code_says(what: str, said: str, where: str) -> None:
     module, _, path = where.strip("`").partition(":")

@@ -128,17 +128,12 @@ def test_a_bundle_holds_the_wheels_of_that_machine_and_its_installer(tree: Path,
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize(
-    ("licence", "said"), [("GPL-3.0-only", "GPL-3.0-only"), ("LGPL-3.0-only", "LGPL"), ("LicenseRef-ours", "ours")]
-)
-def test_a_bundle_with_a_licence_that_is_not_fit_is_not_made(
-    tree: Path, tmp_path: Path, licence: str, said: str
-) -> None:
+def test_a_bundle_with_a_licence_that_is_not_fit_is_not_made(tree: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
     (index / "tiny-1.0-py3-none-any.whl").unlink()
     wheel(index, "tiny", "1.0", "py3-none-any", requires="Requires-Dist: deep; python_version >= '3.8'\n")
-    wheel(index, "deep", "0.1", "py3-none-any", licence)
-    with pytest.raises(LicenceRefused, match=said):
+    wheel(index, "deep", "0.1", "py3-none-any", "GPL-3.0-only")
+    with pytest.raises(LicenceRefused, match=r"deep 0\.1.*GPL-3\.0-only"):
         make(order(tree, "arm64", "3.11"), tmp_path / "out", lambda _: None)
     assert not list((tmp_path / "out").iterdir())
 

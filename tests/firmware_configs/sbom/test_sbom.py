@@ -184,3 +184,22 @@ def test_a_package_that_is_not_there_is_told(tmp_path: Path) -> None:
     )
     with pytest.raises(SbomNotMade, match="no-such-package-here, which Kinflow needs"):
         of_this_environment([], tmp_path)
+
+
+def test_without_a_clone_it_goes_by_what_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a device, where there is no pyproject.toml and no constraints.txt."""
+    lines = (
+        *("Requires-Dist: upper>=1", "Provides-Extra: edge", 'Requires-Dist: desk; extra == "edge"'),
+        *("Provides-Extra: agent", "Requires-Dist: eyes>=2; extra == 'agent'"),
+    )
+    for name, more in (("kinflow", "\n".join(lines)), ("upper", ""), ("desk", "Requires-Dist: upper"), ("eyes", "")):
+        info = tmp_path / "site" / f"{name}-9.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: 9\nLicense: MIT\n{more}\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    made, parts = of_this_environment(["edge"], tmp_path)
+    assert (parts.version, set(parts.packages)) == ("9", {"upper", "desk"})
+    needs = {one.ref: one.depends_on for one in made.dependencies}
+    assert needs["kinflow"] == ("pkg:pypi/desk@9", "pkg:pypi/upper@9")
+    assert needs["pkg:pypi/desk@9"] == ("pkg:pypi/upper@9",)
+    assert of_this_environment(None, tmp_path)[1].extras == ("agent", "edge")
