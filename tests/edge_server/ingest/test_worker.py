@@ -18,6 +18,7 @@ from edge_server.ingest.inbox import Inbox
 from edge_server.ingest.receiver import Receiver
 from edge_server.ingest.worker import IngestWorker
 from edge_server.store.retention import Limits
+from edge_server.store.room import NO_STAGES, Marks
 from edge_server.store.rows import Correction, SignalEntry
 from edge_server.store.store import Store
 from edge_server.store.writer import StoreWriter
@@ -32,14 +33,16 @@ from protocol.topics import ACK, ALARM, HEALTH, HEARTBEAT, OBSERVATION, PRESENCE
 
 
 class FaultyStore(Store):
-    """A real store whose commits fail with `fault` while it is set."""
+    """A real store whose commits fail with `fault` while it is set, and for want of room while `full_while` exists."""
 
     fault: int | None = None
+    full_while: Path | None = None
 
     def transaction(self, write: Callable[[sqlite3.Connection], object]) -> None:
-        if self.fault is not None:
+        full = self.full_while is not None and self.full_while.exists()
+        if self.fault is not None or full:
             error = sqlite3.OperationalError("told to fail")
-            error.sqlite_errorcode = self.fault
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL if full else self.fault
             raise error
         super().transaction(write)
 
@@ -47,7 +50,15 @@ class FaultyStore(Store):
 class Edge:
     """What server.py puts together, without signals and the door."""
 
-    def __init__(self, broker: MemoryBroker, path: Path, limit: int = 10_000, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        path: Path,
+        limit: int = 10_000,
+        clock: Clock | None = None,
+        *,
+        marks: Marks = NO_STAGES,
+    ) -> None:
         self.bus = Bus()
         self.heard: list[Event] = []
         self.bus.subscribe(self.heard.append)
@@ -57,7 +68,9 @@ class Edge:
         inbox = Inbox(limit)
         receiver = Receiver(inbox, self.bus, self.identity.clock)
         acks = Acks(self.client, self.identity)
-        self.worker = IngestWorker(self.store, inbox, receiver, acks, self.bus, self.identity, limits=Limits())
+        self.worker = IngestWorker(
+            self.store, inbox, receiver, acks, self.bus, self.identity, limits=Limits(), marks=marks
+        )
         self.write = StoreWriter(self.worker.submit, self.bus)
         receiver.subscribe(self.client)
 
@@ -242,6 +255,27 @@ def test_a_full_disk_loses_nothing_and_storing_resumes(edge: Edge, mouth: Mouth,
     assert edge.numbers("observations") == [seen.seq]
     eventually(lambda: [one.active for one in edge.store.reader.alarms() if one.source == "edge"] == [False, True])
     assert not edge.worker.figures().disk_full
+
+
+def test_a_commit_that_finds_no_room_is_made_in_the_reserves_place(
+    broker: MemoryBroker, tmp_path: Path, mouth: Mouth, eventually
+) -> None:
+    """Between two looks at the disk; nothing of the batch is lost, a command's record no more than an alarm."""
+    edge = Edge(broker, tmp_path / "full.db", marks=Marks(low_mb=0.001)).start()
+    reserve = tmp_path / "reserve"
+    try:
+        eventually(lambda: edge.client.connected and reserve.exists())
+        edge.store.full_while = reserve
+        now_ms, x1 = edge.identity.clock.wall_ms(), IntersectionId("x1")
+        entry = SignalEntry(at_ms=now_ms, intersection=x1, controller="c", phases=(2,), reason="q")
+        edge.write.append_signal(entry)
+        told = mouth.alarm()
+        eventually(lambda: mouth.acked == {told})
+        assert edge.numbers() == [told]
+        eventually(lambda: edge.store.reader.signal_log(x1))
+        eventually(lambda: "KF216" in [one.code for one in edge.store.reader.alarms() if one.source == "edge"])
+    finally:
+        edge.stop()
 
 
 def test_a_store_that_breaks_while_in_use_is_set_aside_once(edge: Edge, mouth: Mouth, eventually, monkeypatch) -> None:

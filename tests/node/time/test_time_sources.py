@@ -105,13 +105,13 @@ def heard(home: Path, gps: str, wait_s: float = 5.0) -> Heard:
 
 
 def test_a_receiver_on_a_serial_line(tmp_path: Path, receiver: Callable[..., SimulatedReceiver]) -> None:
-    (found,) = heard(tmp_path, receiver(offset_ms=3_600_000).path).readings
+    (found,) = heard(tmp_path, receiver(offset_ms=3_600_000, every_s=0.3).path).readings
     assert found.source == "gps"
     assert abs(found.offset_ms - 3_600_000) <= found.error_ms
 
 
 def test_a_receiver_that_has_rolled_over_is_refused(tmp_path: Path, receiver: Callable[..., SimulatedReceiver]) -> None:
-    found = heard(tmp_path, receiver(offset_ms=-ROLLOVER_MS).path)
+    found = heard(tmp_path, receiver(offset_ms=-ROLLOVER_MS, every_s=0.3).path)
     verdict = choose(found.readings, system_ms())
     assert verdict.source == "none"
     assert "1024 weeks have begun anew" in verdict.refused[0]
@@ -254,7 +254,7 @@ def test_the_commands_tell_and_a_dry_run_sets_nothing(
 ) -> None:
     """The real setter stands behind --dry-run here, and is never called."""
     monkeypatch.setattr(kernel, "ntp_error_ms", nobody)
-    gps = receiver(offset_ms=3_600_000, every_s=0.6)
+    gps = receiver(offset_ms=3_600_000, every_s=0.3)
     (tmp_path / "kinflow.toml").write_text(f'[time]\ngps = "{gps.path}"\nset_clock = true\n')
     assert kinflow(["time", "show", "--json", "--home", str(tmp_path)]) == 0
     assert json.loads(capsys.readouterr().out)["chosen"]["source"] == "gps"
