@@ -76,6 +76,10 @@ class Installed:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
+    def program_that_runs(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"tests.network.{module}", *arguments]
+        return self.machine.start(command, self._environment(), self.log)
+
     def alive(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.said()[-3000:]
@@ -113,10 +117,11 @@ class Edge(Installed):
     def code(self, *arguments: str) -> str:
         return str(self.ask("edge", "code", *arguments)["code"])
 
-    def connections(self, address: str) -> set[tuple[str, int]]:
-        """Those from an address to the broker's door for joined devices."""
+    def connections(self, address: str = "") -> set[tuple[str, int]]:
+        """Those from an address (default: from anywhere) to the broker's door for joined devices."""
         assert self.process is not None
-        return {one for one in self.machine.established(MQTTS_PORT, self.process.pid) if one[0] == address}
+        found = self.machine.established(MQTTS_PORT, self.process.pid)
+        return {one for one in found if address in ("", one[0])}
 
     def online(self) -> set[str]:
         return {name for (name,) in self.rows("SELECT device FROM devices WHERE state = 'online'")}

@@ -32,19 +32,19 @@ def why_not() -> str:
 
 
 class Machine:
-    """One namespace on the switch. Its cable's own end is `out`, the switch's end is named after it."""
+    """One namespace on the switch. Its cable's own end is `out`, the switch's end is `port`."""
 
     def __init__(self, namespace: str, switch: str, port: str, address: str) -> None:
-        self.namespace, self.address = namespace, address
-        self._switch, self._port = switch, port
+        self.namespace, self.address, self.port = namespace, address, port
+        self._switch = switch
         self._running: list[subprocess.Popen[bytes]] = []
 
     def pull(self) -> None:
         """Pull the cable out of the switch: the machine has no carrier, and nobody hears a good-bye."""
-        ip("-n", self._switch, "link", "set", self._port, "down")
+        ip("-n", self._switch, "link", "set", self.port, "down")
 
     def plug(self) -> None:
-        ip("-n", self._switch, "link", "set", self._port, "up")
+        ip("-n", self._switch, "link", "set", self.port, "up")
 
     def take(self, address: str) -> None:
         """Go by one more address, whoever else does."""
@@ -108,6 +108,7 @@ class Network:
     def __init__(self) -> None:
         self._tag = f"{NAME}-{os.getpid():x}-{time.monotonic_ns() & 0xFFFFF:x}"
         self.switch = f"{self._tag}-switch"
+        self.road = Machine(self.switch, self.switch, "road", "")
         self._machines: list[Machine] = []
         self._closing = ExitStack()
 
@@ -118,6 +119,7 @@ class Network:
             # As a switch that knows nothing of groups: what is said to many reaches all.
             ip("-n", self.switch, "link", "add", "road", "type", "bridge", "mcast_snooping", "0")
             ip("-n", self.switch, "link", "set", "road", "up")
+            self._closing.callback(self.road.close)
         except BaseException:
             self._closing.close()
             raise

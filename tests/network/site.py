@@ -3,6 +3,7 @@ machine of its own. Everything is done through the command line."""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from tests.network.installed import Camera, Edge, Installed, until
@@ -38,6 +39,11 @@ class Site:
         for device in self.devices.values():
             device.watch()
         until("all devices online", lambda: self.edge.online() >= set(self.devices))
+
+    def hear(self, device: Camera, path: Path) -> subprocess.Popen[bytes]:
+        """Write all that crosses a device's cable into a file, for tests.network.listening.read()."""
+        road = Installed(self.network.road, self.folder / "road")
+        return road.program_that_runs("listening", device.machine.port, str(path))
 
     def stop(self) -> None:
         for one in (*self.devices.values(), self.edge, self.cloud):
