@@ -23,7 +23,7 @@ from node.trust.keys import PrivateKey, PublicKey, spki_digest
 from protocol.ids import DeviceId, is_slug
 from protocol.messages.presence import Role
 
-BACKDATED_TO = datetime(2020, 1, 1, tzinfo=UTC)
+BACKDATED_TO = datetime(1970, 1, 1, tzinfo=UTC)
 # No clock of ours is earlier: a machine that believes so has lost its time, and what it issues must outlive that.
 EARLIEST_NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ROOT_LIFE = timedelta(days=30 * 365)

@@ -1,8 +1,8 @@
 """Keeps a joined device joined: renews its certificate, learns where its edge server is, and moves when it is told to.
 
-One thread. It asks how the device stands now and then, at once after a nudge, and whenever a renewal is due; by that it
-also learns the time. A move joins the new edge server into a folder beside the old one, puts it into place, and goes
-back when no connection to the new broker comes about.
+One thread. It asks how the device stands now and then, at once after a nudge, whenever a renewal is due, and soon while
+the broker is away; by that it also learns the time. A move joins the new edge server into a folder beside the old one,
+puts it into place, and goes back when no connection to the new broker comes about.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from protocol.errors import KinflowError
 CHECK_TRUST = "check-trust"
 ASK_EVERY_S = 900.0
 LOOK_EVERY_S = 1.0
+# While the broker is not reached, or lets nobody in, our standing may be why.
+AWAY_S = 20.0
 SETTLE_S = 120.0
 MOVING, BEFORE = "trust.moving", "trust.before"
 
@@ -66,10 +68,11 @@ class Keeper:
         *,
         settle_s: float = SETTLE_S,
         ask_every_s: float = ASK_EVERY_S,
+        away_s: float = AWAY_S,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._home, self._changed, self._connected = home, changed, connected
-        self._settle_s, self._ask_every_s, self._chance = settle_s, ask_every_s, chance
+        self._settle_s, self._ask_every_s, self._away_s, self._chance = settle_s, ask_every_s, away_s, chance
         found = stored.load(home)
         assert found is not None, "a keeper needs credentials"
         self._credentials = found
@@ -99,25 +102,40 @@ class Keeper:
     def _run(self) -> None:
         self._resume()
         failures, next_s = 0, time.monotonic() + self._chance() * min(5.0, self._ask_every_s)
+        away_at_s: float | None = None
+        told = ""
         while not self._stopping.is_set():
             nudged = self._wake.wait(LOOK_EVERY_S)
             self._wake.clear()
             if self._stopping.is_set():
                 return
-            due = failures == 0 and self._is_due()
+            away_at_s = self._look_away(away_at_s)
+            away = away_at_s is not None and time.monotonic() >= away_at_s
+            due = failures == 0 and (away or self._is_due())
             if not (nudged or due or time.monotonic() >= next_s):
                 continue
+            away_at_s = None
             try:
                 self._ask()
-                failures, pause_s = 0, self._ask_every_s * (0.75 + self._chance() / 2)
+                failures, told, pause_s = 0, "", self._ask_every_s * (0.75 + self._chance() / 2)
             except Exception as error:
                 failures += 1
                 pause_s = min(self._ask_every_s, backoff_s(min(failures, 10), random.SystemRandom()))
-                if failures == 1:
-                    log.warning("the edge server was not asked for this device's standing: %s", error)
+                # Each reason once: who is turned away after an edge server was gone for a while is to read why.
+                reason = error.code if isinstance(error, KinflowError) else type(error).__name__
+                if reason != told:
+                    log.warning("how this device stands could not be learnt: %s", error)
+                told = reason
                 if isinstance(error, EdgeRefused):
                     self.refusal = error
             next_s = time.monotonic() + pause_s
+
+    def _look_away(self, at_s: float | None) -> float | None:
+        """When to ask because the broker is away; None while it is not. Evenly spread by chance: a broker that went
+        away went away for all of a site."""
+        if self._connected():
+            return None
+        return time.monotonic() + self._away_s * (0.5 + self._chance()) if at_s is None else at_s
 
     def _resume(self) -> None:
         """A move that a restart came between."""

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from node.broker.paho_client import PahoClient
 from node.broker.port import BrokerAddress
-from node.trust.keeper import ASK_EVERY_S, SETTLE_S, Change, Keeper
+from node.trust.keeper import ASK_EVERY_S, AWAY_S, SETTLE_S, Change, Keeper
 
 
 class Membership:
-    """renamed: told, on the keeper's thread, what people call this device now. settle_s, ask_every_s: see Keeper."""
+    """renamed: told, on the keeper's thread, what people call this device now. settle_s, ask_every_s, away_s: see
+    Keeper."""
 
     def __init__(
         self,
@@ -20,10 +21,13 @@ class Membership:
         renamed: Callable[[str], None],
         settle_s: float = SETTLE_S,
         ask_every_s: float = ASK_EVERY_S,
+        away_s: float = AWAY_S,
     ) -> None:
         self._renamed = renamed
         self._client: PahoClient | None = None
-        self.keeper = Keeper(home, self._changed, self._connected, settle_s=settle_s, ask_every_s=ask_every_s)
+        self.keeper = Keeper(
+            home, self._changed, self._connected, settle_s=settle_s, ask_every_s=ask_every_s, away_s=away_s
+        )
 
     @property
     def brokers(self) -> tuple[BrokerAddress, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import cv2
@@ -21,6 +23,7 @@ from tests.network.lab import Machine, end
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 90.0
+SOURCE = Path(__file__).with_name("wrong_clock.c")
 RUNS = "the edge server runs"
 
 T = TypeVar("T")
@@ -36,11 +39,10 @@ def until(what: str, condition: Callable[[], T | None], patience_s: float = PATI
 
 
 class Installed:
-    """clock: how far this machine's clock is off, as libfaketime reads it ("-12y", "+5h"); "" for not at all. Its
-    monotonic clocks are right, as they are on a board whose battery is empty."""
+    """off_s: how far the wall clock of what is started from now on is off."""
 
-    def __init__(self, machine: Machine, home: Path, name: str = "", clock: str = "") -> None:
-        self.machine, self.home, self.name, self.clock = machine, home, name, clock
+    def __init__(self, machine: Machine, home: Path, name: str = "", off_s: int = 0) -> None:
+        self.machine, self.home, self.name, self.off_s = machine, home, name, off_s
         home.mkdir(parents=True, exist_ok=True)
         self.log = home / "out.log"
         self.log.touch()
@@ -99,9 +101,8 @@ class Installed:
         own = {"PYTHONPATH": str(ROOT), "KINFLOW_HOME": str(self.home)}
         if self.name:
             own["KINFLOW_DEVICE_ID"] = self.name
-        if self.clock:
-            own |= {"LD_PRELOAD": faketime_library(), "FAKETIME": self.clock}
-            own |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+        if self.off_s:
+            own |= {"LD_PRELOAD": wrong_clock(), "LAB_CLOCK_OFF_S": str(self.off_s)}
         return own
 
 
@@ -165,5 +166,10 @@ def film(path: Path) -> Path:
 
 
 @cache
-def faketime_library() -> str:
-    return str(next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")))
+def wrong_clock() -> str:
+    """The library of wrong_clock.c, compiled. It goes with this process."""
+    folder = TemporaryDirectory(prefix="wrong-clock-")
+    atexit.register(folder.cleanup)
+    library = f"{folder.name}/wrong_clock.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, str(SOURCE)], check=True)
+    return library

@@ -53,6 +53,15 @@ class Machine:
     def drop(self, address: str) -> None:
         ip("-n", self.namespace, "address", "del", f"{address}/{MASK}", "dev", "out")
 
+    def cut_off(self, port: int | None) -> None:
+        """Lose what the machine sends to a port, whoever has it; None: nothing any more."""
+        inside = ["ip", "netns", "exec", self.namespace, "nft"]
+        subprocess.run([*inside, "delete", "table", "inet", NAME], capture_output=True, check=False)
+        if port is not None:
+            rules = f"add table inet {NAME}; add chain inet {NAME} out {{ type filter hook output priority 0; }};"
+            rules += f" add rule inet {NAME} out tcp dport {port} drop"
+            subprocess.run([*inside, rules], capture_output=True, check=True)
+
     def command(self, command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
         """`environment` is set inside the namespace alone: what it preloads is not for `ip`."""
         given = [f"{name}={value}" for name, value in environment.items()]

@@ -29,13 +29,14 @@ from node.broker.mosquitto import find_mosquitto
 from node.broker.paho_client import PahoClient
 from node.clock import SystemClock
 from node.config.schema import Time
-from node.errors import EdgeNotPinned, EdgeRefused
+from node.errors import EdgeNotPinned, EdgeNotReached, EdgeRefused
 from node.time.gather import gather
 from node.trust import credentials as stored
 from node.trust.asking import BASE, asker_of, find_root
 from node.trust.csr import make_csr
 from node.trust.join_code import decode
 from node.trust.joining import Joining, Progress
+from node.trust.keeper import Keeper
 from node.trust.keys import new_key
 from node.trust.membership import Membership
 from node.trust.signed_request import sign_request
@@ -158,10 +159,10 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeProcess]:
 class Device:
     """A joined device: its credentials, its keeper and its connection."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, ask_every_s: float = 2.0, away_s: float = 20.0) -> None:
         self.names: list[str] = []
         self.home = home
-        self.member = Membership(home, self.names.append, settle_s=40.0, ask_every_s=2.0)
+        self.member = Membership(home, self.names.append, settle_s=40.0, ask_every_s=ask_every_s, away_s=away_s)
         self.client = PahoClient(self.member.brokers, self.member.keeper.credentials.device, tls=self.member.tls)
         self.changes: list[bool] = []
         self.client.watch(self.changes.append)
@@ -202,6 +203,44 @@ def test_joins_connects_renews_is_renamed_and_is_put_out(edge: EdgeProcess, tmp_
         assert device.member.keeper.refusal.fields["refusal"] == "KF169"
     finally:
         device.stop()
+
+
+def test_a_device_that_is_not_let_in_asks_why_long_before_its_next_round(edge: EdgeProcess, tmp_path: Path) -> None:
+    join(edge, tmp_path, "cam-15")
+    (tmp_path / "trust/time.json").unlink()
+    device = Device(tmp_path, ask_every_s=900.0, away_s=1.0).start()
+    try:
+        until(lambda: device.client.connected)
+        until(lambda: device.member.keeper.credentials.time.said_ms() is not None)  # the first round is over
+        edge.cli("revoke", "cam-15")
+        until(lambda: device.member.keeper.refusal is not None)
+        assert device.member.keeper.refusal.fields["refusal"] == "KF169"
+    finally:
+        device.stop()
+
+
+def test_each_reason_why_a_device_can_not_ask_is_told_once(
+    edge: EdgeProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    join(edge, tmp_path, "cam-16")
+    away = EdgeNotReached(host=HOST, detail="it is away")
+    refused = EdgeRefused(refusal="KF169", detail="it was revoked", remedy="")
+    raised = [away, away, refused, refused]
+    asked: list[object] = []
+
+    def ask(*_: object) -> None:
+        asked.append(raised[min(len(asked), 3)])
+        raise asked[-1]
+
+    monkeypatch.setattr("node.trust.keeper.ask_standing", ask)
+    keeper = Keeper(tmp_path, lambda _: None, lambda: True, ask_every_s=0.1)
+    keeper.start()
+    try:
+        until(lambda: len(asked) > 4)
+    finally:
+        keeper.stop()
+    told = [record.getMessage() for record in caplog.records if record.name == "node.trust.keeper"]
+    assert [("away" in text, "revoked" in text) for text in told] == [(True, False), (False, True)]
 
 
 def test_a_person_agrees(edge: EdgeProcess, tmp_path: Path) -> None:
