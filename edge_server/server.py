@@ -140,6 +140,7 @@ class EdgeServer:
         self._health_file = HealthFile(
             options.home, "edge", running_version(), self._identity.boot, self._identity.clock
         )
+        _allow_files()
         self._lock = hold_state(options.database)
         store = Store(options.database)
         self.bus = Bus()
@@ -469,12 +470,15 @@ def _with_peer(joined: BrokerTls, peer: Peer) -> BrokerTls:
     return replace(joined, members=lambda: (*joined.members(), Member(peer.edge, "edge")))
 
 
-def _start_host(options: EdgeOptions) -> BrokerHost:
-    """A broker needs an open file for each device: allow it as many as this user may have."""
+def _allow_files() -> None:
+    """A broker needs an open file for each device, and our door one for each visit: as many as this user may have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _start_host(options: EdgeOptions) -> BrokerHost:
     folder, password = options.home / "broker", broker_password(options.home)
     return start_broker(options.embed, folder, options.broker_port, password, options.joined)
 
