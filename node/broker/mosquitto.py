@@ -34,8 +34,9 @@ from protocol.ids import DeviceId
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
-# A message has 64 KiB at most (protocol/codec.py), and a topic a few hundred bytes.
-MAX_PACKET_BYTES = 68 * 1024
+# A message has 64 KiB at most (protocol/codec.py). One that is somewhat too large is to be told by its code, and not by
+# a connection that is lost again and again.
+MAX_PACKET_BYTES = 256 * 1024
 # Of what waits for one subscriber: 20,000 observations have half of that. A device that sends to itself and does not
 # listen would fill the machine's memory otherwise.
 MAX_QUEUED_BYTES = 32 * 1024 * 1024
