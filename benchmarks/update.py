@@ -101,8 +101,9 @@ class Counts:
         self.recovery_s: list[float] = []
 
 
-def measure(kills: int, seed: int, bad: bool = True) -> Figures:
-    """Run it once; everything that it starts has ended when this returns."""
+def measure(kills: int, seed: int, bad: bool = True, seconds: dict[str, float] | None = None) -> Figures:
+    """Run it once; everything that it starts has ended when this returns. seconds: how long each stage takes here,
+    where that is known; else an update that nobody disturbs is measured first."""
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kinflow-bench-update-") as name:
         folder = Path(name)
@@ -117,7 +118,7 @@ def measure(kills: int, seed: int, bad: bool = True) -> Figures:
             shutil.copytree(device.places.version(OLD), pristine, symlinks=True)
             counts = Counts()
             with slow_source(maintainer.public) as source:
-                seconds = _whole(device, source, pristine)
+                seconds = seconds or _whole(device, source, pristine)
                 _kill(device, source, pristine, counts, kills, Random(seed), seconds)  # noqa: S311 (a schedule)
             found = _bad_releases(device, maintainer, pristine, broker.address) if bad else {}
         finally:
