@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from protocol import PROTOCOL_VERSION
@@ -75,10 +75,12 @@ class Advertisement:
 
 
 def find_edges(zeroconf: Zeroconf, seconds: float = 3.0, enough: int | None = None) -> list[EdgeFound]:
-    """Listen for `seconds`, or until `enough` edge servers have answered. Unreadable answers are left out."""
+    """Listen for `seconds`, or until `enough` edge servers have answered. Unreadable answers are left out. One that has
+    several addresses is there with each of them, the likeliest first: somebody else of the same name may have added
+    his."""
     from zeroconf import ServiceBrowser, ServiceStateChange  # noqa: PLC0415
 
-    found: dict[str, EdgeFound] = {}
+    found: dict[str, tuple[EdgeFound, ...]] = {}
     changed = threading.Condition()
 
     def on_change(zeroconf: Zeroconf, service_type: str, name: str, state_change: Any) -> None:
@@ -86,16 +88,17 @@ def find_edges(zeroconf: Zeroconf, seconds: float = 3.0, enough: int | None = No
             return
         info = zeroconf.get_service_info(service_type, name)
         edge = read_edge(info) if info is not None else None
-        if edge is not None:
+        if info is not None and edge is not None:
+            now = [replace(edge, host=host) for host in info.parsed_addresses()]
             with changed:
-                found[name] = edge
+                found[name] = tuple(dict.fromkeys((*now, *found.get(name, ()))))
                 changed.notify_all()
 
     browser = ServiceBrowser(zeroconf, SERVICE, handlers=[on_change])
     try:
         with changed:
             changed.wait_for(lambda: enough is not None and len(found) >= enough, seconds)
-            return sorted(found.values())
+            return [one for each in sorted(found.values()) for one in each]
     finally:
         browser.cancel()
 

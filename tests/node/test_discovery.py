@@ -43,6 +43,19 @@ def test_two_edge_servers_are_both_found(network: Any) -> None:
     ]
 
 
+def test_an_edge_server_is_found_by_each_of_its_addresses(network: Any) -> None:
+    """Two of one id share a host's name, and so each other's addresses: the right one must be among them."""
+    advertised = Advertisement(network, DeviceId("edge-a"), ["127.0.0.1", "127.0.0.9"], 1883, 8800)
+    seeker = open_zeroconf(["127.0.0.1"])
+    try:
+        found = find_edges(seeker, seconds=20.0, enough=1)
+    finally:
+        seeker.close()
+        advertised.close()
+    assert {one.host for one in found} == {"127.0.0.1", "127.0.0.9"}
+    assert {(one.edge, one.mqtt_port) for one in found} == {("edge-a", 1883)}
+
+
 def test_nobody_there_is_an_empty_list(network: Any) -> None:
     assert find_edges(network, seconds=0.2) == []
 
