@@ -91,11 +91,16 @@ def measure(mode: Mode, runs: int) -> Figures:
 
 
 def carry_out(orders: Orders) -> Figures:
-    logging.getLogger("node").setLevel(logging.ERROR)  # that a broker is away is what is measured here
-    with _Bench(orders) as bench:
-        for _ in range(orders.runs):
-            bench.run_once()
-        return bench.figures()
+    quiet = logging.getLogger("node")
+    before = quiet.level
+    quiet.setLevel(logging.ERROR)  # that a broker is away is what is measured here
+    try:
+        with _Bench(orders) as bench:
+            for _ in range(orders.runs):
+                bench.run_once()
+            return bench.figures()
+    finally:
+        quiet.setLevel(before)
 
 
 @dataclass

@@ -55,7 +55,9 @@ class Package:
 
 def installed(distribution: Distribution) -> Package:
     """Raises ValueError where its metadata can't be read."""
-    message = email.parser.HeaderParser().parsestr(distribution.read_text("METADATA") or "")
+    # What is installed in place, from a clone, keeps it under its older name.
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    message = email.parser.HeaderParser().parsestr(text)
     rows = _rows(distribution.read_text("RECORD") or "")
     lists = [
         (distribution.read_text(name.split(".dist-info/", 1)[1]) or "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -233,6 +234,7 @@ def test_each_reason_why_a_device_can_not_ask_is_told_once(
         raise asked[-1]
 
     monkeypatch.setattr("node.trust.keeper.ask_standing", ask)
+    caplog.set_level(logging.WARNING, "node.trust.keeper")
     keeper = Keeper(tmp_path, lambda _: None, lambda: True, ask_every_s=0.1)
     keeper.start()
     try:
