@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
+
+PATIENCE_S = 10.0
 
 
 class SmallDisk:
@@ -24,8 +27,15 @@ class SmallDisk:
         _run("mount", "-o", "loop", str(self._image), str(self.place))
 
     def unmount(self) -> None:
-        with suppress(RuntimeError):
-            _run("umount", str(self.place))
+        """Whoever wrote there may take a moment to end. What does not end then keeps the disk, but not its place."""
+        deadline = time.monotonic() + PATIENCE_S
+        while os.path.ismount(self.place):
+            try:
+                _run("umount", *(["--lazy"] if time.monotonic() > deadline else []), str(self.place))
+            except RuntimeError:
+                if time.monotonic() > deadline + PATIENCE_S:
+                    raise
+                time.sleep(0.1)
 
     def fill(self) -> None:
         """Until not one byte more fits."""

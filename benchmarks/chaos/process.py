@@ -20,6 +20,7 @@ from benchmarks.edge import ROOT
 from node.child import dying_with_parent
 
 RESTART_S = 1.0
+PATIENCE_S = 60.0
 LOOK_EVERY_S = 0.05
 
 
@@ -55,10 +56,13 @@ class Kept:
             self._thread.join()
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Returns when it has ended."""
         with self._lock:
             self._ours = True
-            assert self._process is not None
-            self._process.send_signal(number)
+            process = self._process
+            assert process is not None
+            process.send_signal(number)
+        process.wait(PATIENCE_S)
 
     def hang(self, hanging: bool) -> None:
         """Stop it and its children where they stand, or let them go on."""
