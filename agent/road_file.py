@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,20 @@ from agent.settings import write_atomically
 from agent.traffic.calibration import Calibration
 from agent.traffic.empty_road import BINS, EmptyRoad
 from protocol.ids import CameraId
+
+# All that damaged bytes can make of an archive: cut short, of a version or a method that is not there, "encrypted".
+DAMAGES = (
+    OSError,
+    ValueError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +52,7 @@ class RoadFile:
                 seconds = stored.astype(np.float32)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except DAMAGES as error:
             log.warning("%s is damaged and not used: %s", self._path.name, error)
             return None
         if seconds.ndim != 3 or seconds.shape[2] != BINS or not np.isfinite(seconds).all() or (seconds < 0).any():

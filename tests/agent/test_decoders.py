@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agent.camera import rtsp
@@ -46,6 +46,9 @@ def test_any_road_file_is_a_road_or_none(home: Path, data: bytes) -> None:
 
 
 @given(at=st.integers(0, 2_000), length=st.integers(0, 60), put=st.binary(max_size=30))
+@example(at=87, length=52, put=bytes(40))  # no distance of deflate
+@example(at=315, length=3, put=b"\xd9\x14\xb4")  # a version that is not there
+@example(at=317, length=3, put=b"\x03u\xf7")  # "encrypted"
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_road_file_is_a_road_or_none(home: Path, at: int, length: int, put: bytes) -> None:
     calibration, file = propose(7, 40, (640, 360)), RoadFile(home, CAMERA)
