@@ -222,8 +222,7 @@ class EdgeServer:
             lambda read: stored_after(store.reader, f"{self._identity.boot}-{options.database.stat().st_ino}", read),
         )
         self._trust = TrustParts(trust, watch, routes)
-        self._pair_sync = PairSync(trust, peer) if peer is not None else None
-        self._pair_keeper = self._keep_pair(peer, trust, store, site_file, write) if peer is not None else None
+        self._pair_keepers = self._keep_pair(peer, trust, store, site_file, write) if peer is not None else ()
         self.context = EdgeContext(
             version=options.version,
             device=options.device,
@@ -274,10 +273,8 @@ class EdgeServer:
         self._signals.start()
         self._gateway.start()
         self._trust.watch.start()
-        if self._pair_sync is not None:
-            self._pair_sync.start()
-        if self._pair_keeper is not None:
-            self._pair_keeper.start()
+        for keeper in self._pair_keepers:
+            keeper.start()
         self._client.start()
         self._updates.start()
         self._closet.start()
@@ -299,10 +296,8 @@ class EdgeServer:
             self._beacon.stop()
         self._gateway.stop()
         self._updates.stop()
-        if self._pair_sync is not None:
-            self._pair_sync.stop()
-        if self._pair_keeper is not None:
-            self._pair_keeper.stop()
+        for keeper in self._pair_keepers:
+            keeper.stop()
         self._trust.watch.stop()
         self._trust.trust.close()
         self._accounts.close()
@@ -342,14 +337,18 @@ class EdgeServer:
 
     def _keep_pair(
         self, peer: Peer, trust: EdgeTrust, store: Store, site_file: SiteFile, write: StoreWriter
-    ) -> PairKeeper:
+    ) -> tuple[PairKeeper, ...]:
         asker = PeerAsker(trust.authority, peer)
         backfill = Backfill(peer.edge, asker, store.reader, self._worker.recover)
         shared = SharedThings(
             peer.edge, asker, self._accounts.shared, site_file, write.append_event, self._identity.clock.wall_ms
         )
-        return PairKeeper(
-            {"what it has stored": backfill.step, "accounts": shared.accounts, "the site file": shared.site}
+        return (
+            # By itself: a revocation must not wait for a long backfill.
+            PairKeeper({"who has joined": PairSync(trust, peer).pull}),
+            PairKeeper(
+                {"what it has stored": backfill.step, "accounts": shared.accounts, "the site file": shared.site}
+            ),
         )
 
     def _equip(self, options: EdgeOptions) -> Closet:

@@ -8,6 +8,7 @@ import pytest
 
 from node.broker.mosquitto import find_mosquitto
 from tests.network.lab import Network, why_not
+from tests.network.site import Site
 
 _SKIPPED = pytest.StashKey[str]()
 
@@ -20,6 +21,17 @@ def network(request: pytest.FixtureRequest) -> Iterator[Network]:
         pytest.skip(reason)
     with Network() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def site(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """An edge server and its devices, joined and watching."""
+    made = Site(network, tmp_path_factory.mktemp("site"))
+    made.edge.run()
+    made.join_all()
+    made.watch_all()
+    yield made
+    made.stop()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -15,10 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-import cv2
-import numpy as np
-
 from node.broker.tls import MQTTS_PORT
+from tests.film import film
 from tests.network.lab import Machine, end
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,17 +150,6 @@ class Camera(Installed):
         sizes = ("--road-width", "7", "--road-length", "40")
         self.start("agent", "run", "--camera", str(clip), "--camera-id", f"{self.name}-north", *sizes, "--no-page")
         return self
-
-
-def film(path: Path) -> Path:
-    """Half a minute of a grey road, small."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5.0, (160, 120))
-    for number in range(150):
-        picture = np.full((120, 160, 3), 90, np.uint8)
-        picture[50:70, number : number + 12] = 200
-        writer.write(picture)
-    writer.release()
-    return path
 
 
 @cache

@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.network.installed import Camera, Edge, Installed, until
-from tests.network.lab import Network
 from tests.network.site import EDGE, Site
 
 POSING_S = 15.0
@@ -23,16 +21,6 @@ POSING_S = 15.0
 TOLD_IN_PLAIN = (b"kinflow", b"cam-1", b"cam-2", b"cam-3", b"edge-1", b"observation", b"trust", b"MQTT", b"HTTP")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def site(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(network, tmp_path_factory.mktemp("site"))
-    made.edge.run()
-    made.join_all()
-    made.watch_all()
-    yield made
-    made.stop()
 
 
 class Posing:

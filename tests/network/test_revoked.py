@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
@@ -16,7 +15,6 @@ from statistics import median
 import pytest
 
 from tests.network.installed import Camera, until
-from tests.network.lab import Network
 from tests.network.site import EDGE, Site
 
 ROUNDS = 2
@@ -25,16 +23,6 @@ ON_ITS_WAY_MS = 2_000
 AFTERWARDS_S = 15.0
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def site(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(network, tmp_path_factory.mktemp("site"))
-    made.edge.run()
-    made.join_all()
-    made.watch_all()
-    yield made
-    made.stop()
 
 
 def let_in_again(site: Site, *devices: Camera) -> None:

@@ -30,7 +30,8 @@ from protocol.ids import DeviceId
 from protocol.messages import Ack
 from protocol.topics import ACK, ALARM, OBSERVATION
 from tests.edge_server.conftest import Device
-from tests.edge_server.trust.test_joining_process import EdgeProcess, film, join, until
+from tests.edge_server.trust.test_joining_process import EdgeProcess, join, until
+from tests.film import film
 
 PASSPHRASE = "four words nobody joins"
 

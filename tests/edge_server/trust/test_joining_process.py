@@ -18,8 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 
 from edge_server.pair.peer import Peer
@@ -44,6 +42,7 @@ from node.trust.signed_request import sign_request
 from node.trust.tls import PinnedContext
 from node.trust.wire import Members
 from protocol.ids import DeviceId
+from tests.film import film
 
 # Not 127.0.0.1: there the gateway speaks HTTP; by every other address it speaks HTTPS. It is loopback all the same.
 HOST = "127.0.0.2"
@@ -433,17 +432,6 @@ def test_a_device_moves_to_another_edge_server_and_stays_when_it_can_not(edge: E
         if device is not None:
             device.stop()
         other.stop()
-
-
-def film(path: Path) -> Path:
-    """Half a minute of a grey road, small."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5.0, (160, 120))
-    for number in range(150):
-        picture = np.full((120, 160, 3), 90, np.uint8)
-        picture[50:70, number : number + 12] = 200
-        writer.write(picture)
-    writer.release()
-    return path
 
 
 def test_an_agent_that_has_joined_is_seen_renamed_and_put_out(edge: EdgeProcess, tmp_path: Path) -> None:
