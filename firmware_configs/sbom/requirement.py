@@ -1,4 +1,4 @@
-"""A line of Requires-Dist: whom it names, and for which machine it holds. Its versions are left out: they are pinned."""
+"""A line of Requires-Dist: whom it names, and for which machine it holds. Versions are left out: they are pinned."""
 
 from __future__ import annotations
 
