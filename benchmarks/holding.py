@@ -26,7 +26,7 @@ import msgspec
 import psutil
 from msgspec import Struct
 
-from benchmarks import pair_edge
+from benchmarks import joined_edge
 from benchmarks.child import end
 from benchmarks.edge import ROOT, SPARE_FILES, free_port, percentile
 from benchmarks.edge import load as run_load
@@ -260,7 +260,7 @@ class _Edge:
     def __init__(self, home: Path, pki: Pki) -> None:
         self.home = home
         self._pki = pki
-        self.orders = pair_edge.Orders(
+        self.orders = joined_edge.Orders(
             edge=EDGE,
             home=str(home),
             members=[],
@@ -272,7 +272,7 @@ class _Edge:
         (home / "orders.json").write_bytes(msgspec.json.encode(self.orders))
         with (home / "edge.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.pair_edge", str(home / "orders.json")],
+                [sys.executable, "-m", "benchmarks.joined_edge", str(home / "orders.json")],
                 cwd=ROOT,
                 env={**os.environ, "KINFLOW_HOME": str(home)},
                 stdin=subprocess.DEVNULL,

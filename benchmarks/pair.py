@@ -27,7 +27,7 @@ import msgspec
 import psutil
 from msgspec import Struct
 
-from benchmarks import pair_edge
+from benchmarks import joined_edge
 from benchmarks.child import end
 from benchmarks.edge import ROOT, free_port, percentile
 from benchmarks.pki import Pki
@@ -140,7 +140,7 @@ class _Place:
 class _Edge:
     """One of the two: a process of its own, with its broker, in its state folder."""
 
-    def __init__(self, place: _Place, orders: pair_edge.Orders) -> None:
+    def __init__(self, place: _Place, orders: joined_edge.Orders) -> None:
         self.place = place
         self._orders = place.home / "orders.json"
         self._orders.write_bytes(msgspec.json.encode(orders))
@@ -151,7 +151,7 @@ class _Edge:
         prefix = ["ip", "netns", "exec", self.place.namespace] if self.place.namespace else []
         with (self.place.home / "edge.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "benchmarks.pair_edge", str(self._orders)],
+                [*prefix, sys.executable, "-m", "benchmarks.joined_edge", str(self._orders)],
                 cwd=ROOT,
                 env={**os.environ, "KINFLOW_HOME": str(self.place.home)},
                 stdin=subprocess.DEVNULL,
@@ -280,8 +280,8 @@ class _Bench:
             alarms_lost=len(raised - self._stored()),
         )
 
-    def _orders(self, place: _Place, other: _Place, site: Path) -> pair_edge.Orders:
-        return pair_edge.Orders(
+    def _orders(self, place: _Place, other: _Place, site: Path) -> joined_edge.Orders:
+        return joined_edge.Orders(
             edge=place.edge,
             home=str(place.home),
             members=[(one.device, one.role) for one in self._pki.members],

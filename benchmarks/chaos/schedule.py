@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal, get_args
 
@@ -78,5 +78,5 @@ def _apart(before: Fault, fault: Fault) -> Fault:
     (docs/outbox.md). And what is stopped or out of the way already can't fail in another way."""
     same = before.target == fault.target or "edge" in (before.kind, before.target)
     if same and not fault.waits:
-        return Fault(fault.kind, fault.way, fault.target, fault.gap_s, fault.lasts_s, True, fault.shift_s)
+        return replace(fault, waits=True)
     return fault

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from benchmarks import pair_edge
+from benchmarks import joined_edge
 from benchmarks.chaos import agent, controllers
 from benchmarks.chaos.clip import draw_clip
 from benchmarks.chaos.controllers import Line
@@ -82,7 +82,7 @@ class Site:
         self.disks: dict[str, SmallDisk] = {}
         for owner, size_mb in (("edge", EDGE_DISK_MB), *((one, AGENT_DISK_MB) for one in AGENTS)) if disks else ():
             self.disks[owner] = SmallDisk(self.folder / f"{owner}.img", self.folder / owner, size_mb)
-        self._edge_orders = pair_edge.Orders(
+        self._edge_orders = joined_edge.Orders(
             edge=DeviceId("edge-1"),
             home=str(edge_home),
             members=[],
@@ -95,7 +95,7 @@ class Site:
             kept_minutes=KEPT_MINUTES,
             wall=str(self._wall("edge")),
         )
-        self.edge = Kept("edge", "benchmarks.pair_edge", self._edge_orders, self.folder)
+        self.edge = Kept("edge", "benchmarks.joined_edge", self._edge_orders, self.folder)
         target = (HOST, self._edge_orders.mqtts_port)
         self.links = {name: LinkProxy(target, seed, host=HOST) for name in ("agents", "controllers")}
         approaches = [one for one in self.streets.approaches() if one.camera is not None]
