@@ -125,7 +125,7 @@ def test_the_city_lives_through_a_cut(city: City) -> None:
     )
 
     # The signals answer: both are under a lease, and greens were chosen for what the cameras saw.
-    until("both signals under a lease", lambda: _steered(city.ear))
+    until("both signals under a lease", lambda: _steered(city.ear.since(0.0)))
     until(
         "a green given for pressure",
         lambda: city.rows("SELECT 1 FROM signal_log WHERE outcome = 'commanded' AND reason LIKE 'pressure%'"),
@@ -142,31 +142,28 @@ def test_the_city_lives_through_a_cut(city: City) -> None:
         city.faults.set(f"links/{link}", json.dumps({"cut": "up"}))
     healed_ms = time.time() * 1000
 
-    # The controllers had gone back to their own plan, and kept it running. What a controller had said before it missed
-    # the edge server crosses first, where its connection lived through the cut.
+    def since_the_cut() -> list[Heartbeat]:
+        """What controllers said once they had long missed the edge server. What they had said before that crosses after
+        the cut too, where a connection lived through it."""
+        return [one for one in city.ear.since(healed_at) if one.counter > before[one.intersection].counter + CUT_S]
+
+    # The controllers had gone back to their own plan, and kept it running.
     for intersection, last in before.items():
         first = until(
             f"{intersection} heard again",
-            lambda name=intersection, last=last: next(
-                (
-                    one
-                    for one in city.ear.since(healed_at)
-                    if one.intersection == name and one.counter > last.counter + CUT_S
-                ),
-                None,
-            ),
+            lambda name=intersection: next((one for one in since_the_cut() if one.intersection == name), None),
         )
         assert first.boot == last.boot
         assert first.control == "local"
         assert first.lease is None
 
     # It heals: the edge server steers again, and no order given before is obeyed now.
-    until("both signals under a lease again", lambda: _steered(city.ear, healed_at))
+    until("both signals under a lease again", lambda: _steered(since_the_cut()))
     early = {one.id for at, one in city.ear.commands if at < healed_at}
     late = {one.id for at, one in city.ear.commands if at >= healed_at}
     obeyed = [
         one.last_command.command
-        for one in city.ear.since(healed_at)
+        for one in since_the_cut()
         if one.last_command is not None and one.last_command.refusal is None and one.control == "edge"
     ]
     assert obeyed
@@ -200,8 +197,8 @@ def test_the_city_lives_through_a_cut(city: City) -> None:
     assert not city.members()
 
 
-def _steered(ear: Ear, since: float = 0.0) -> bool:
-    latest = {one.intersection: one for one in ear.since(since)}
+def _steered(said: list[Heartbeat]) -> bool:
+    latest = {one.intersection: one for one in said}
     return len(latest) == 2 and all(one.control == "edge" and one.lease is not None for one in latest.values())
 
 
