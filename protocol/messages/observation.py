@@ -13,14 +13,17 @@ from protocol.units import Congestion
 Sensor = Literal["camera", "simulated-truth"]
 Status = Literal["learning", "ok", "degraded", "blind"]
 Problem = Literal["moved", "dark", "blurred", "frozen", "stalled", "bright", "uncalibrated"]
+Weather = Literal["clear", "haze", "fog", "rain", "night", "glare"]
 EmergencyState = Literal["unavailable", "absent", "present", "requested"]
 
 
 class Quality(Struct, frozen=True):
-    """How far the picture can be trusted: 0 not at all, 1 fully, and what is wrong with it."""
+    """How far the picture can be trusted: 0 not at all, 1 fully, and what is wrong with it. weather: how probable each
+    kind of weather is by the picture; None where nobody looked."""
 
     score: Fraction
     problems: tuple[Problem, ...] = ()
+    weather: dict[Weather, Fraction] | None = None
 
 
 class LaneObservation(Struct, frozen=True):

@@ -86,11 +86,11 @@ def _ground(canvas: Canvas, road: Road, weather: Weather, random: np.random.Gene
     broad = _noise(random, x, y, 3.0)
     total = road.width_m + sum(road.opposite_widths_m)
     # -- asphalt, darker where tyres roll, with old repairs
-    grey = 98 + 7 * fine + 5 * medium + 5 * broad
+    grey = road.asphalt + 7 * fine + 5 * medium + 5 * broad
     for low, high in road.lane_bounds():
         for track in ((low + high) / 2 - 0.8, (low + high) / 2 + 0.8):
             grey = grey - 6 * np.exp(-(((x - track) / 0.32) ** 2))
-    for _ in range(5):
+    for _ in range(road.repairs):
         x0, y0 = random.uniform(0, total), random.uniform(4, road.visible_length_m * 1.4)
         w, length = random.uniform(0.8, 2.6), random.uniform(1.5, 9.0)
         grey[(np.abs(x - x0) < w / 2) & (np.abs(y - y0) < length / 2)] += random.uniform(-13, 5)

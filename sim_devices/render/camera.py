@@ -16,6 +16,8 @@ import numpy as np
 from sim_devices.render.arrays import Array
 from sim_devices.render.road import Road
 
+Range = tuple[float, float]
+
 # Ranges from which `mount` draws: a mast at a junction, with a lens that frames the rectangle.
 HEIGHT_M = (7.0, 9.5)
 SETBACK_M = (11.0, 15.0)
@@ -79,11 +81,19 @@ class Camera:
         return self.project(ground)[0]
 
 
-def mount(road: Road, seed: int, width_px: int = 640, height_px: int = 360) -> Camera:
+def mount(
+    road: Road,
+    seed: int,
+    width_px: int = 640,
+    height_px: int = 360,
+    *,
+    height_m: Range = HEIGHT_M,
+    setback_m: Range = SETBACK_M,
+) -> Camera:
     """A camera that has the road's whole rectangle in view; height, place, tilt and lens follow from the seed."""
     random = np.random.default_rng((seed, 0xCA))
-    height = random.uniform(*HEIGHT_M)
-    setback = random.uniform(*SETBACK_M)
+    height = random.uniform(*height_m)
+    setback = random.uniform(*setback_m)
     x = road.width_m * random.uniform(0.35, 1.05)
     near_margin, far_margin = random.uniform(*NEAR_MARGIN), random.uniform(*FAR_MARGIN)
     roll = random.uniform(-ROLL_RAD, ROLL_RAD)

@@ -7,15 +7,18 @@ import numpy as np
 from sim_devices.render.arrays import Array
 from sim_devices.render.weather import Weather
 
-# Towards the sun, in the road frame: behind the camera's right shoulder, at about 40 degrees.
-_SUN = np.array([0.62, -0.48, 0.62])
-SUN = _SUN / np.linalg.norm(_SUN)
-
 LAMP_SPACING_M = 28.0
 LAMP_FIRST_M = 9.0
 LAMP_X_M = -0.9
 LAMP_HEIGHT_M = 7.5
 LAMP_STRENGTH = 0.72
+
+
+def sun(weather: Weather) -> Array:
+    """Unit vector towards the sun, in the road frame."""
+    direction = np.array(weather.sun_from)
+    towards: Array = direction / np.linalg.norm(direction)
+    return towards
 
 
 def airlight(weather: Weather) -> Array:
@@ -41,7 +44,7 @@ def shade(weather: Weather, normals: Array, x_m: Array, y_m: Array) -> Array:
     """How bright surfaces with these normals (n, 3) are, as a factor on their colour."""
     level = weather.ambient * (0.72 + 0.28 * normals[:, 2])
     if weather.sun:
-        level = level + weather.sun * np.maximum(0.0, normals @ SUN)
+        level = level + weather.sun * np.maximum(0.0, normals @ sun(weather))
     if weather.night:
         level = level + LAMP_STRENGTH * street_light(x_m, y_m) * (0.55 + 0.45 * normals[:, 2])
     return level

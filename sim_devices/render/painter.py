@@ -12,7 +12,7 @@ import numpy as np
 from sim_devices.render.arrays import Array, Image
 from sim_devices.render.body import CORNERS, MATERIALS, bodies
 from sim_devices.render.camera import Camera
-from sim_devices.render.light import SUN, airlight, shade, transmission
+from sim_devices.render.light import airlight, shade, sun, transmission
 from sim_devices.render.vehicle import EMERGENCY_KINDS, Kind, RoadVehicle, beacon_lit, fate
 from sim_devices.render.weather import Weather
 
@@ -71,6 +71,7 @@ class Painter:
         self.weather = weather
         self._position = camera.position
         self._air = airlight(weather)
+        self._sun = sun(weather)
 
     def in_view(self, vehicles: Sequence[RoadVehicle]) -> list[RoadVehicle]:
         """Those that the camera could see, far to near."""
@@ -93,7 +94,7 @@ class Painter:
         for i, one in enumerate(vehicles):
             ground[i, :4, :2] = one.footprint()
             tall = one.height_m * 0.9 if self.weather.sun else 0.0
-            ground[i, 4:, :2] = ground[i, :4, :2] - SUN[:2] / SUN[2] * tall
+            ground[i, 4:, :2] = ground[i, :4, :2] - self._sun[:2] / self._sun[2] * tall
         pixels, depth = self.camera.project(ground)
         mask = np.full((frame.shape[0] // 2, frame.shape[1] // 2, 3), 255, np.uint8)
         fixed = np.round((pixels + offset) / 2 * _FIXED).astype(np.int32)

@@ -12,6 +12,7 @@ class Road:
 
     The calibrated rectangle is width_m (the approach's own lanes) by visible_length_m, beginning at the stop line.
     lane_marks: whether lanes and stop line are painted. arrows: for each own lane its turns out of `l`, `s` and `r`.
+    asphalt: its mean grey, 0..255 in full light. repairs: patches of newer asphalt.
     """
 
     lane_widths_m: tuple[float, ...] = (3.3, 3.3, 3.3)
@@ -19,6 +20,8 @@ class Road:
     opposite_widths_m: tuple[float, ...] = (3.3, 3.3)
     lane_marks: bool = True
     arrows: tuple[str, ...] = ()
+    asphalt: float = 98.0
+    repairs: int = 5
 
     @property
     def width_m(self) -> float:

@@ -23,7 +23,8 @@ HEADWAY_S, STANDSTILL_M, ACCELERATION_MPS2, BRAKING_MPS2 = 1.3, 2.0, 1.6, 2.2
 HARDEST_MPS2 = 7.0
 STOP_BEFORE_M = 1.0
 
-MIX: tuple[tuple[Kind, float], ...] = (
+Mix = tuple[tuple[Kind, float], ...]
+MIX: Mix = (
     ("car", 0.76), ("van", 0.08), ("truck", 0.05), ("bus", 0.04), ("motorcycle", 0.05), ("bicycle", 0.02),
 )  # fmt: skip
 
@@ -69,10 +70,12 @@ class _Driver:
         self.size = vehicle_of_kind(self.id, self.kind, 0.0, 0.0)
 
 
-def play(road: Road, script: Script | str, seed: int, fps: float = 5.0) -> Iterator[tuple[float, list[RoadVehicle]]]:
-    """The vehicles at t = 0, 1/fps, … seconds. `script` may be the name of one of SCRIPTS."""
+def play(
+    road: Road, script: Script | str, seed: int, fps: float = 5.0, mix: Mix = MIX
+) -> Iterator[tuple[float, list[RoadVehicle]]]:
+    """The vehicles at t = 0, 1/fps, … seconds. `script` may be the name of one of SCRIPTS; `mix`: each kind's share."""
     acts = SCRIPTS[script] if isinstance(script, str) else script
-    stage = _Stage(road, np.random.default_rng((seed, 0x5E)))
+    stage = _Stage(road, np.random.default_rng((seed, 0x5E)), mix)
     frame, step, ends = 0, 0, 0.0
     for act in acts:
         if act.emergency:
@@ -87,8 +90,9 @@ def play(road: Road, script: Script | str, seed: int, fps: float = 5.0) -> Itera
 
 
 class _Stage:
-    def __init__(self, road: Road, random: np.random.Generator) -> None:
+    def __init__(self, road: Road, random: np.random.Generator, mix: Mix) -> None:
         self.road = road
+        self.mix = mix
         self.random = random
         self.drivers: list[_Driver] = []
         self.sent = 0
@@ -114,7 +118,7 @@ class _Stage:
         ):
             for lane in range(lanes):
                 if self.random.random() < rate * STEP_S / 3600:
-                    kinds, shares = zip(*MIX, strict=True)
+                    kinds, shares = zip(*self.mix, strict=True)
                     self.send(kinds[self.random.choice(len(kinds), p=shares)], lane, away=away)
         for lane in range(len(self.road.lane_widths_m)):
             self._drive(

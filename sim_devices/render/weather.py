@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 class Weather:
     """fog_per_m: extinction beta in t = exp(-beta d); visibility is 3.9 / beta (Koschmieder). rain: 0 none, 1 heavy.
     ambient and sun: light on a surface that faces it, 1 is full. airlight: grey level of the fog. noise: standard
-    deviation of the sensor in grey levels. shake_px: standard deviation of the picture's wander in wind."""
+    deviation of the sensor in grey levels. shake_px: standard deviation of the picture's wander in wind. sun_from:
+    towards the sun in the road frame, of any length; by default behind the camera's right shoulder, 40 degrees high."""
 
     name: str
     ambient: float
@@ -20,6 +21,7 @@ class Weather:
     night: bool = False
     noise: float = 2.0
     shake_px: float = 0.25
+    sun_from: tuple[float, float, float] = (0.62, -0.48, 0.62)
 
     @property
     def lamps(self) -> bool:
