@@ -18,7 +18,7 @@ class Mount:
     libraries: tuple[str, ...] = ()
 
 
-VISION = ("numpy", "opencv")
+VISION = ("numpy", "opencv", "onnxruntime")
 
 
 MOUNTS = {
@@ -45,5 +45,6 @@ MOUNTS = {
     ),
     "release": Mount("firmware_configs.release.cli", "app", "Sign and publish releases, for maintainers."),
     "sbom": Mount("firmware_configs.sbom.cli", "sbom", "List what Kinflow is made of, with licences, as CycloneDX."),
+    "eval": Mount("benchmarks.eval.cli", "app", "Judge how good answers are, against labels.", VISION),
     "bench": Mount("benchmarks.cli", "app", "Measure speed and size; figures as JSON."),
 }

@@ -1,1 +1,1 @@
-"""What looks for vehicles in a picture. Detectors plug in behind one port; none ships yet."""
+"""What looks for vehicles in a picture. Detectors stand behind one port; layouts of networks plug in by a file each."""

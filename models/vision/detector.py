@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
@@ -36,8 +37,20 @@ class Detector(Protocol):
     """Used by one thread at a time. The same picture gives the same answer."""
 
     @property
+    def name(self) -> str:
+        """Of the network, for people."""
+
+    @property
     def labels(self) -> frozenset[Label]:
         """What it can find: a feature that needs more refuses it by name."""
+
+    @property
+    def thresholds(self) -> Mapping[Label, float]:
+        """For each of its labels, the score from which it counts as found in service; detect() may give less."""
+
+    @property
+    def synthetic_only(self) -> frozenset[Label]:
+        """Labels that it learned from drawn pictures alone: they are told, and cause nothing by themselves."""
 
     def detect(self, image: NDArray[Any]) -> tuple[Detection, ...]:
         """What it finds in a BGR uint8 picture, height x width x 3 of any size, the surest first."""

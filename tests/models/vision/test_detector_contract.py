@@ -1,20 +1,36 @@
 """What every detector must hold to. A detector joins by adding a way to make it to DETECTORS."""
 
-from dataclasses import dataclass, field
+from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from models.vision.detector import LABELS, Detection
+from models.vision.detector import LABELS, Detection, Detector, Label
+from models.vision.opening import open_detector
+from tests.conftest import DATA
+from tests.models.vision import square_nets
 
 
 @dataclass
 class FakeDetector:
     """Finds bright rectangles: enough to test what stands behind the port."""
 
-    labels: frozenset = field(default_factory=lambda: frozenset({"car"}))
+    name: str = "fake"
+    labels: frozenset[Label] = frozenset({"car"})
+    synthetic_only: frozenset[Label] = frozenset()
 
-    def detect(self, image):
+    @property
+    def thresholds(self) -> Mapping[Label, float]:
+        return {"car": 0.5}
+
+    def detect(self, image: NDArray[Any]) -> tuple[Detection, ...]:
         rows, columns = np.nonzero(image.min(axis=2) > 200)
         if not len(rows):
             return ()
@@ -22,29 +38,50 @@ class FakeDetector:
         return (Detection("car", 0.9, box),)
 
 
-DETECTORS = {"fake": FakeDetector}
+Make = Callable[[Path], Detector]
+DETECTORS: dict[str, Make] = {
+    "fake": lambda folder: FakeDetector(),
+    "yolox": lambda folder: open_detector(square_nets.yolox(folder / "net.onnx"), names=square_nets.NAMES),
+    "yolox_eager": lambda folder: open_detector(
+        square_nets.yolox(folder / "net.onnx"), names=square_nets.NAMES, least_score=0.0
+    ),
+}
+REAL: dict[str, Make] = {
+    "yolox_nano": lambda folder: open_detector(DATA / "weights" / "yolox_nano.onnx", least_score=0.01)
+}
 
 
-@pytest.fixture(params=DETECTORS)
-def detector(request):
-    return DETECTORS[request.param]()
+@pytest.fixture(
+    params=[*DETECTORS, *(pytest.param(name, marks=pytest.mark.data) for name in REAL)],
+)
+def detector(request: pytest.FixtureRequest, tmp_path: Path) -> Detector:
+    return (DETECTORS | REAL)[request.param](tmp_path)
 
 
-def pictures():
+def pictures() -> list[NDArray[Any]]:
     random = np.random.default_rng(1)
     dark = np.zeros((120, 160, 3), np.uint8)
     lit = dark.copy()
     lit[30:60, 40:100] = 255
-    return [dark, lit, random.integers(0, 256, (360, 640, 3), dtype=np.uint8), np.full((33, 47, 3), 255, np.uint8)]
+    street = cv2.GaussianBlur(random.integers(0, 256, (360, 640, 3), dtype=np.uint8), (0, 0), 9) * 4
+    noise = random.integers(0, 256, (360, 640, 3), dtype=np.uint8)
+    return [dark, lit, noise, np.full((33, 47, 3), 255, np.uint8), street, noise[:, :1], noise[:2, ::2]]
 
 
-def test_what_it_can_find_is_named(detector):
+def test_what_it_can_find_is_named(detector: Detector) -> None:
+    assert detector.name
     assert detector.labels
     assert detector.labels <= set(LABELS)
 
 
-@pytest.mark.parametrize("number", range(4))
-def test_boxes_lie_within_the_picture_and_the_surest_comes_first(detector, number):
+def test_each_label_has_a_threshold(detector: Detector) -> None:
+    assert set(detector.thresholds) == detector.labels
+    assert all(0 < value < 1 for value in detector.thresholds.values())
+    assert detector.synthetic_only <= detector.labels
+
+
+@pytest.mark.parametrize("number", range(len(pictures())))
+def test_boxes_lie_within_the_picture_and_the_surest_comes_first(detector: Detector, number: int) -> None:
     image = pictures()[number]
     found = detector.detect(image)
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
@@ -56,8 +93,17 @@ def test_boxes_lie_within_the_picture_and_the_surest_comes_first(detector, numbe
         assert one.label in detector.labels
 
 
-def test_it_says_the_same_twice_and_leaves_the_picture_alone(detector):
-    image = pictures()[2]
+def test_it_says_the_same_twice_and_leaves_the_picture_alone(detector: Detector) -> None:
+    image, other = pictures()[2:4]
     before = image.copy()
-    assert detector.detect(image) == detector.detect(image)
+    first = detector.detect(image)
+    detector.detect(other)
+    assert detector.detect(image) == first
     assert (image == before).all()
+
+
+def test_a_part_of_a_larger_picture_is_a_picture(detector: Detector) -> None:
+    wide = np.zeros((300, 500, 3), np.uint8)
+    wide[100:160, 150:250] = 255
+    part = wide[50:250, 100:400]
+    assert detector.detect(part) == detector.detect(part.copy())

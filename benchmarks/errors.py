@@ -1,0 +1,23 @@
+"""Errors 102 to 104: what an evaluation is given."""
+
+from protocol.errors import KinflowError
+
+
+class LabelsUnreadable(KinflowError):
+    number = 102
+    cause = "{path}, line {line}: {detail}."
+    advice = (
+        "Write a line for each thing: `class x y width height`, the class counted in --names from 0, the rest 0 to 1."
+    )
+
+
+class PictureUnreadable(KinflowError):
+    number = 103
+    cause = "{path} could not be read as a picture: {detail}."
+    advice = "Copy it again, or take it and its labels out of the set: what is left out silently is no figure."
+
+
+class NameUnknown(KinflowError):
+    number = 104
+    cause = "The labels use {names}, which neither the model {model} nor --map knows."
+    advice = "Rename with --map old=new. The model finds: {known}."

@@ -1,0 +1,94 @@
+"""`kinflow eval`: each command imports its own file only when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+if TYPE_CHECKING:
+    from benchmarks.eval.detector import ClassFigures, Figures
+
+app = typer.Typer(help="Judge how good answers are.", add_completion=False, no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.command()
+def detector(  # noqa: PLR0917 (its options)
+    images: Annotated[Path, typer.Option(help="Pictures, of any size.", exists=True, file_okay=False)],
+    labels: Annotated[
+        Path, typer.Option(help="NAME.txt for each picture, in YOLO's form.", exists=True, file_okay=False)
+    ],
+    names: Annotated[str, typer.Option(help="The label files' classes, from 0: a,b,c.")],
+    renames: Annotated[
+        list[str] | None, typer.Option("--map", metavar="OLD=NEW", help="Rename labels and predictions. Repeatable.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="An ONNX file; default: the one that comes with Kinflow.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Another one, to compare the time with.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A detector against labelled pictures: average precision, precision, recall, time."""
+    from benchmarks.eval.detector import LEAST_SCORE, measure  # noqa: PLC0415
+    from benchmarks.eval.naming import Naming  # noqa: PLC0415
+    from benchmarks.eval.pictures import labelled  # noqa: PLC0415
+    from models.vision.opening import open_detector  # noqa: PLC0415
+
+    listed = [one.strip() for one in names.split(",")]
+    renamed = _renamed(renames or [])
+    cases = labelled(images, labels, len(listed))
+    if not cases:
+        raise typer.BadParameter(f"there is no picture below {images}", param_hint="--images")
+    if all(one.things is None for one in cases):
+        raise typer.BadParameter(
+            f"no picture below {images} has a file of labels below {labels}", param_hint="--labels"
+        )
+    judged = open_detector(model, least_score=LEAST_SCORE)
+    other = open_detector(against, least_score=LEAST_SCORE) if against is not None else None
+    figures = measure(cases, Naming(listed, renamed, judged.labels), judged, other)
+    if figures.images_without_labels:
+        _warn(
+            f"{figures.images_without_labels} of {figures.images} pictures have no file of labels: they count as empty."
+        )
+    if as_json:
+        typer.echo(msgspec.json.encode(figures).decode())
+    else:
+        _print(figures)
+
+
+def _renamed(given: list[str]) -> dict[str, str]:
+    renamed: dict[str, str] = {}
+    for one in given:
+        old, equals, new = (part.strip() for part in one.partition("="))
+        if not (old and equals and new):
+            raise typer.BadParameter(f"{one!r} is not old=new", param_hint="--map")
+        if renamed.setdefault(old, new) != new:
+            raise typer.BadParameter(f"{old!r} is renamed twice", param_hint="--map")
+    return renamed
+
+
+def _print(figures: Figures) -> None:
+    from benchmarks.eval.detector import HEIGHTS_PX  # noqa: PLC0415
+
+    heads = ["", "AP50", "precision", "recall", "at p .85", *(f"{name} px" for name in HEIGHTS_PX), "objects"]
+    typer.echo("".join(f"{head:>{16 if number == 0 else 11}}" for number, head in enumerate(heads)))
+    for name, one in (*figures.classes.items(), ("all_vehicles", figures.all_vehicles)):
+        typer.echo(f"{name:>16}" + "".join(f"{_told(value):>11}" for value in _row(one)))
+    typer.echo(f"{figures.images} pictures, {figures.ms_per_image:.1f} ms each on one thread")
+    if figures.ms_ratio is not None:
+        typer.echo(f"{figures.ms_ratio:.2f} times the other's {figures.against_ms_per_image:.1f} ms")
+
+
+def _row(one: ClassFigures) -> list[float | int | None]:
+    return [one.ap50, one.precision, one.recall, one.recall_at_p85, *one.recall_by_height_px.values(), one.objects]
+
+
+def _told(value: float | int | None) -> str:
+    return "-" if value is None else f"{value}" if isinstance(value, int) else f"{value:.3f}"
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,1 @@
+"""One file for each layout of a detector's network; see models/vision/layout.py."""
