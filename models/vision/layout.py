@@ -30,9 +30,7 @@ class Found:
 
 
 class Reader(Protocol):
-    """One network's pictures and boxes. Whether they still hold several boxes for one thing is said by `suppressed`."""
-
-    suppressed: bool
+    """One network's pictures and boxes; it may find a thing several times."""
 
     def feeds(self, image: NDArray[Any]) -> tuple[Feeds, Placement]:
         """What to run for a BGR uint8 picture (height x width x 3), good until the next call."""

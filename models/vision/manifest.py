@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from models.errors import ModelUnreadable
+
+Share = Annotated[float, Meta(gt=0, le=1)]
+Pixels = Annotated[int, Meta(ge=1, le=4096)]
 
 
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,9 +23,9 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     labels: tuple[str, ...]
     layout: str = ""
-    input: tuple[int, int] | None = None
-    overlap: float = 0.65
-    thresholds: dict[str, float] = {}
+    input: tuple[Pixels, Pixels] | None = None
+    overlap: Share = 0.65
+    thresholds: dict[str, Share] = {}
     synthetic_only: tuple[str, ...] = ()
     sha256: str = ""
     licence: str = ""

@@ -54,8 +54,7 @@ class OnnxDetector:
         boxes = placement.back(found.boxes)
         there = ((boxes[:, 2:] - boxes[:, :2]) >= THINNEST_PX).all(axis=1)
         boxes, scores, labels = boxes[there], found.scores[there], self._label_of_class[found.classes[there]]
-        overlap = 1.0 if self._reader.suppressed else self._overlap
-        kept = suppress(boxes, scores, labels, overlap)
+        kept = suppress(boxes, scores, labels, self._overlap)
         return tuple(
             Detection(self._told[label], score, (box[0], box[1], box[2], box[3]))
             for label, score, box in zip(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,11 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a network takes and gives, in its own order."""
+    """What a network takes and gives, in its own order. sample: what it gave for a grey picture."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    sample: Arrays = field(default=(), compare=False, repr=False)
 
     @property
     def picture(self) -> Tensor | None:
@@ -75,7 +76,7 @@ class OnnxModel:
         outputs = tuple(
             Tensor(name, one.shape, np.dtype(one.dtype)) for name, one in zip(self._names, given, strict=True)
         )
-        self.signature = Signature(inputs, outputs)
+        self.signature = Signature(inputs, outputs, given)
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """Its outputs, in the order of the signature."""

@@ -41,8 +41,6 @@ def reader(signature: Signature, columns: NDArray[np.intp]) -> Yolox:
 
 
 class Yolox:
-    suppressed = False
-
     def __init__(self, signature: Signature, columns: NDArray[np.intp]) -> None:
         height, width = signature.inputs[0].shape[2:]
         self._name = signature.inputs[0].name
@@ -50,6 +48,8 @@ class Yolox:
         self._columns = columns + 5
         grid = cells(width, height, STRIDES)
         self._cells, self._strides = grid[:, :2], grid[:, 2:]
+        # A raw middle lies a few cells from its own; a decoded one may lie anywhere in the picture.
+        self._decoded = bool(signature.sample[0][..., :2].max() > max(width, height) / 2)
 
     def feeds(self, image: NDArray[Any]) -> tuple[Feeds, Placement]:
         blob, placement = self._input.place(image)
@@ -64,6 +64,9 @@ class Yolox:
         scores = given[np.arange(len(here)), best] * rows[here, 4]
         sure = scores >= least_score
         here = here[sure]
-        centres = (rows[here, :2] + self._cells[here]) * self._strides[here]
-        halves = np.exp(np.minimum(rows[here, 2:4], LARGEST_LOG)) * (self._strides[here] / 2)
+        if self._decoded:
+            centres, halves = rows[here, :2], rows[here, 2:4] / 2
+        else:
+            centres = (rows[here, :2] + self._cells[here]) * self._strides[here]
+            halves = np.exp(np.minimum(rows[here, 2:4], LARGEST_LOG)) * (self._strides[here] / 2)
         return Found(np.hstack([centres - halves, centres + halves]), scores[sure], best[sure])

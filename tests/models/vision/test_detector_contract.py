@@ -38,16 +38,20 @@ class FakeDetector:
         return (Detection("car", 0.9, box),)
 
 
+def squares(folder: Path, slug: str, least_score: float | None = None) -> Detector:
+    write, *_ = square_nets.NETS[slug]
+    return open_detector(write(folder / f"{slug}.onnx"), names=square_nets.NAMES, least_score=least_score)
+
+
 Make = Callable[[Path], Detector]
 DETECTORS: dict[str, Make] = {
     "fake": lambda folder: FakeDetector(),
-    "yolox": lambda folder: open_detector(square_nets.yolox(folder / "net.onnx"), names=square_nets.NAMES),
-    "yolox_eager": lambda folder: open_detector(
-        square_nets.yolox(folder / "net.onnx"), names=square_nets.NAMES, least_score=0.0
-    ),
+    **{slug: lambda folder, slug=slug: squares(folder, slug) for slug in square_nets.NETS},
+    "eager": lambda folder: squares(folder, "yolox", 0.0),
 }
 REAL: dict[str, Make] = {
-    "yolox_nano": lambda folder: open_detector(DATA / "weights" / "yolox_nano.onnx", least_score=0.01)
+    name: lambda folder, name=name: open_detector(DATA / "weights" / f"{name}.onnx", least_score=0.01)
+    for name in ("yolox_nano", "fastestdet")
 }
 
 
