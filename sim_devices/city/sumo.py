@@ -28,6 +28,7 @@ _SIGNS = {"green": "G", "yellow": "y"}
 _CLASSES: dict[Kind, str] = {
     "car": "passenger", "van": "delivery", "bus": "bus", "truck": "truck", "motorcycle": "motorcycle",
     "bicycle": "bicycle", "ambulance": "emergency", "fire-engine": "emergency", "police": "emergency",
+    "three-wheeler": "taxi", "person": "pedestrian",
 }  # fmt: skip
 
 

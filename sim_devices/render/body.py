@@ -146,6 +146,13 @@ def _saloon(cowl: float, roof: tuple[float, float], boot: float, belt: float = 0
     return b
 
 
+def _police() -> _Builder:
+    b = _saloon(-0.26, (-0.43, -0.72), -0.88, belt=0.57)
+    b.side("stripe", (-0.98, -0.02), (0.36, 0.46), y=0.485)
+    b.light_bar((-0.62, -0.53), 1.0, 1.11)
+    return b
+
+
 def _van(kind: Kind) -> _Builder:
     b = _Builder()
     length, _, height = SIZES[kind]
@@ -243,24 +250,72 @@ def _two_wheeler(kind: Kind) -> _Builder:
     return b
 
 
+def _three_wheeler() -> _Builder:
+    """An auto-rickshaw: a narrow nose over one wheel, a cabin without doors beneath a canopy."""
+    b = _Builder()
+    length, _, height = SIZES["three-wheeler"]
+    sill, waist, eaves = 0.14, 0.46, 0.90
+    b.rear("paint", -1.0, (-0.5, 0.5), (sill, waist + 0.08), detail=False)
+    b.rear("cargo", -0.99, (-0.47, 0.47), (waist + 0.08, eaves), detail=False)
+    b.rear("glass", -0.995, (-0.24, 0.24), (0.62, 0.78))
+    b.both("paint", (-0.24, 0.40, sill), (-1.0, 0.5, sill), (-1.0, 0.5, waist), (-0.24, 0.40, waist))
+    b.both("inside", (-0.26, 0.38, waist), (-0.74, 0.47, waist), (-0.74, 0.46, eaves), (-0.32, 0.40, eaves))
+    b.both("cargo", (-0.74, 0.48, waist), (-1.0, 0.5, waist), (-0.99, 0.47, eaves), (-0.74, 0.47, eaves))
+    b.wheels((-0.80,), length, height, 0.24)
+    b.box("tyre", (-0.16, -0.02), (-0.06, 0.06), (0.0, 0.20))
+    b.face("paint", (0, -0.20, sill), (0, 0.20, sill), (-0.08, 0.28, waist), (-0.08, -0.28, waist))
+    b.both("paint", (0, 0.20, sill), (-0.24, 0.40, sill), (-0.24, 0.40, waist), (-0.08, 0.28, waist))
+    b.face(
+        "paint", (-0.08, -0.28, waist), (-0.08, 0.28, waist), (-0.24, 0.42, waist + 0.04), (-0.24, -0.42, waist + 0.04)
+    )
+    b.windscreen((-0.22, 0.42, waist + 0.03), (-0.30, 0.42, eaves - 0.04))
+    b.front("head", 0.004, (-0.10, 0.10), (0.26, 0.36), detail=False)
+    for y in ((0.34, 0.46), (-0.46, -0.34)):
+        b.rear("tail", -1.004, y, (0.34, 0.44), detail=False)
+    b.rear("plate", -1.004, (-0.14, 0.14), (0.24, 0.32))
+    b.face("cargo", (-0.28, -0.42, eaves), (-0.28, 0.42, eaves), (-0.42, 0.42, 1.0), (-0.42, -0.42, 1.0))
+    b.both("cargo", (-0.28, 0.43, eaves - 0.04), (-1.0, 0.48, eaves - 0.04), (-0.96, 0.42, 1.0), (-0.42, 0.42, 1.0))
+    b.face("cargo", (-0.42, -0.42, 1.0), (-0.42, 0.42, 1.0), (-0.96, 0.42, 1.0), (-0.96, -0.42, 1.0))
+    return b
+
+
+def _person(stride: float) -> _Builder:
+    """On foot; stride: how far the legs are apart, as a share of the depth of the body."""
+    b = _Builder()
+    for side, swing in ((-1, stride), (1, -stride)):
+        y = (0.05, 0.27) if side > 0 else (-0.27, -0.05)
+        b.box("dark", (-0.66 + swing, -0.34 + swing), y, (0.0, 0.26))
+        b.box("paint", (-0.68 + swing / 2, -0.32 + swing / 2), y, (0.24, 0.50))
+        arm = (0.34, 0.5) if side > 0 else (-0.5, -0.34)
+        b.box("cloth", (-0.62 - swing / 2, -0.38 - swing / 2), arm, (0.46, 0.80))
+    b.box("cloth", (-0.76, -0.24), (-0.36, 0.36), (0.48, 0.83))
+    b.box("skin", (-0.64, -0.34), (-0.17, 0.17), (0.85, 0.97))
+    b.box("tyre", (-0.70, -0.40), (-0.18, 0.18), (0.95, 1.0))
+    return b
+
+
 @cache
 def bodies(kind: Kind) -> tuple[Body, ...]:
     """The shapes of one kind; a vehicle keeps to one of them."""
-    if kind == "car":
-        return (
-            _saloon(-0.26, (-0.43, -0.72), -0.88).done(),
-            _saloon(-0.24, (-0.40, -0.88), -0.985, belt=0.60).done(),
-            _saloon(-0.22, (-0.37, -0.93), -0.995, belt=0.57).done(),
-        )
-    if kind == "police":
-        b = _saloon(-0.26, (-0.43, -0.72), -0.88, belt=0.57)
-        b.side("stripe", (-0.98, -0.02), (0.36, 0.46), y=0.485)
-        b.light_bar((-0.62, -0.53), 1.0, 1.11)
-        return (b.done(),)
-    if kind in ("van", "ambulance"):
-        return (_van(kind).done(),)
-    if kind == "bus":
-        return (_bus().done(),)
-    if kind in ("truck", "fire-engine"):
-        return (_truck(kind).done(),)
-    return (_two_wheeler(kind).done(),)
+    return tuple(builder.done() for builder in _builders(kind))
+
+
+def _builders(kind: Kind) -> tuple[_Builder, ...]:
+    shapes: dict[Kind, tuple[_Builder, ...]] = {
+        "car": (
+            _saloon(-0.26, (-0.43, -0.72), -0.88),
+            _saloon(-0.24, (-0.40, -0.88), -0.985, belt=0.60),
+            _saloon(-0.22, (-0.37, -0.93), -0.995, belt=0.57),
+        ),
+        "van": (_van("van"),),
+        "bus": (_bus(),),
+        "truck": (_truck("truck"),),
+        "motorcycle": (_two_wheeler("motorcycle"),),
+        "bicycle": (_two_wheeler("bicycle"),),
+        "ambulance": (_van("ambulance"),),
+        "fire-engine": (_truck("fire-engine"),),
+        "police": (_police(),),
+        "three-wheeler": (_three_wheeler(),),
+        "person": (_person(0.0), _person(0.3)),
+    }
+    return shapes[kind]

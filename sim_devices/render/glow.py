@@ -11,7 +11,7 @@ from sim_devices.render.arrays import Array, Image
 from sim_devices.render.camera import Camera
 from sim_devices.render.light import transmission
 from sim_devices.render.painter import Painted
-from sim_devices.render.vehicle import EMERGENCY_KINDS, RoadVehicle, beacon_lit
+from sim_devices.render.vehicle import EMERGENCY_KINDS, UNLIT_KINDS, RoadVehicle, beacon_lit
 from sim_devices.render.weather import Weather
 
 SHRINK = 4
@@ -45,7 +45,7 @@ class Glow:
         buffer = np.zeros((frame.shape[0] // SHRINK, frame.shape[1] // SHRINK, 3), np.uint8)
         for i, one in enumerate(painted):
             cv2.fillConvexPoly(buffer, np.round(one.outline / SHRINK).astype(np.int32), (0, 0, 0))
-            if self._strength and one.vehicle.kind != "bicycle":
+            if self._strength and one.vehicle.kind not in UNLIT_KINDS:
                 self._beam(buffer, pixels[i], depth[i], through[i])
                 colour, size = (_HEAD, 0.36) if towards[i] else (_TAIL, 0.24)
                 colour = colour * (0.35 + 0.65 * self._strength)

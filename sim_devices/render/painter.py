@@ -13,7 +13,7 @@ from sim_devices.render.arrays import Array, Image
 from sim_devices.render.body import CORNERS, MATERIALS, bodies
 from sim_devices.render.camera import Camera
 from sim_devices.render.light import airlight, shade, sun, transmission
-from sim_devices.render.vehicle import EMERGENCY_KINDS, Kind, RoadVehicle, beacon_lit, fate
+from sim_devices.render.vehicle import EMERGENCY_KINDS, UNLIT_KINDS, Kind, RoadVehicle, beacon_lit, fate
 from sim_devices.render.weather import Weather
 
 NEAREST_M = 1.5
@@ -47,6 +47,8 @@ _COLOURS: dict[str, tuple[float, float, float]] = {
 _STRIPES: dict[Kind, tuple[float, float, float]] = {
     "ambulance": (52, 60, 214), "police": (160, 84, 20), "fire-engine": (70, 220, 236), "bus": (214, 220, 222),
 }  # fmt: skip
+# Auto-rickshaws: body and canopy.
+_CABS = (((52, 130, 40), (40, 190, 230)), ((40, 190, 230), (40, 38, 36)), ((36, 36, 36), (40, 190, 230)))
 LIT_BEACON = (255.0, 170.0, 70.0)
 LIT_HEADLAMP = (248.0, 255.0, 255.0)
 LIT_TAIL = (70.0, 60.0, 255.0)
@@ -181,10 +183,10 @@ class Painter:
     def _palette(self, one: RoadVehicle, t_s: float) -> Array:
         """Colour of each material of this vehicle (n, 4); the last figure is 1 for what shines by itself."""
         palette = _own_palette(one.id, one.kind).copy()
-        if self.weather.lamps and one.kind != "bicycle":
+        if self.weather.lamps and one.kind not in UNLIT_KINDS:
             palette[_NUMBER["head"]] = (*LIT_HEADLAMP, 1.0)
             palette[_NUMBER["tail"]] = (*DIM_TAIL, 1.0)
-        if one.speed_mps < 1.0 and one.kind != "bicycle":
+        if one.speed_mps < 1.0 and one.kind not in UNLIT_KINDS:
             palette[_NUMBER["tail"]] = (*LIT_TAIL, 1.0)
         if one.beacons and one.kind in EMERGENCY_KINDS:
             palette[_NUMBER["beacon-left" if beacon_lit(one.id, t_s) else "beacon-right"]] = (*LIT_BEACON, 1.0)
@@ -199,6 +201,8 @@ def _own_palette(identity: str, kind: Kind) -> Array:
         palette[_NUMBER[name], :3] = colour
     paint = _OWN_PAINT.get(kind)
     palette[0, :3] = paint if paint else _PAINTS[int(fate(identity, "paint") * len(_PAINTS)) % len(_PAINTS)]
+    if kind == "three-wheeler":
+        palette[0, :3], palette[_NUMBER["cargo"], :3] = _CABS[int(fate(identity, "paint") * len(_CABS)) % len(_CABS)]
     palette[_NUMBER["cloth"], :3] *= 0.6 + 1.6 * fate(identity, "cloth")
     if kind in _STRIPES:
         palette[_NUMBER["stripe"], :3] = _STRIPES[kind]

@@ -76,13 +76,15 @@ def measure(
     corners: tuple[Point, Point, Point, Point],
     boxes: tuple[VehicleBox, ...] = (),
 ) -> Truth:
-    """The truth of one moment. Vehicles of the other direction and of the junction count for nothing."""
+    """The truth of one moment. Vehicles of the other direction and of the junction, and people, count for nothing."""
     length = road.visible_length_m
     bounds = road.lane_bounds()
     areas = [0.0] * len(bounds)
     standing: list[list[tuple[float, float]]] = [[] for _ in bounds]
     speeds: list[float] = []
     for vehicle in vehicles:
+        if vehicle.kind == "person":
+            continue
         polygon = vehicle.footprint()
         xs, ys = [p[0] for p in polygon], [p[1] for p in polygon]
         if max(ys) <= 0 or min(ys) >= length or max(xs) <= 0 or min(xs) >= road.width_m:

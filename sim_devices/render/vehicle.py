@@ -7,7 +7,10 @@ from math import cos, sin
 from typing import Literal, get_args
 from zlib import crc32
 
-Kind = Literal["car", "van", "bus", "truck", "motorcycle", "bicycle", "ambulance", "fire-engine", "police"]
+Kind = Literal[
+    "car", "van", "bus", "truck", "motorcycle", "bicycle", "ambulance", "fire-engine", "police", "three-wheeler",
+    "person",
+]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # Length, width and height in metres.
@@ -21,8 +24,12 @@ SIZES: dict[Kind, tuple[float, float, float]] = {
     "ambulance": (6.2, 2.1, 2.7),
     "fire-engine": (8.2, 2.5, 3.2),
     "police": (4.7, 1.85, 1.5),
+    "three-wheeler": (2.7, 1.35, 1.75),
+    "person": (0.4, 0.56, 1.72),
 }
 EMERGENCY_KINDS: frozenset[Kind] = frozenset({"ambulance", "fire-engine", "police"})
+# What has no lamps.
+UNLIT_KINDS: frozenset[Kind] = frozenset({"bicycle", "person"})
 
 
 @dataclass(frozen=True)
