@@ -13,6 +13,7 @@ from typing import Annotated
 import cv2
 import typer
 
+from agent.detection.detectors import AUTO, ships_detector
 from agent.options import (
     AgentOptions,
     CameraFlags,
@@ -30,7 +31,7 @@ from agent.watch import Summary
 from agent.watch import watch as measure
 from node.clock import SystemClock
 from node.config.load import load
-from node.hardware.here import picture_here
+from node.hardware.here import detector_here, picture_here
 from node.home import find_home
 from node.logs import configure_logs
 from node.token_file import load_or_make_token
@@ -68,6 +69,13 @@ def run(
         typer.Option("--road", help="Pixels x1,y1,…,x4,y4: near left, near right, far right, far left."),
     ] = None,
     lanes: Annotated[list[int] | None, typer.Option("--lanes", help="0: counted from the width.")] = None,
+    detector: Annotated[
+        list[str] | None,
+        typer.Option("--detector", help="auto, shipped, off, or a model's path; once for all cameras or for each."),
+    ] = None,
+    detect_every: Annotated[
+        list[int] | None, typer.Option("--detect-every", min=1, max=100, help="Detect in each n-th picture at most.")
+    ] = None,
     broker: Annotated[str | None, typer.Option(help="mqtt(s)://user:password@host:port")] = None,
     prefix: Annotated[str | None, typer.Option(help="The first part of every topic.")] = None,
     device: Annotated[str | None, typer.Option("--id", help="This device's id on the wire.")] = None,
@@ -82,11 +90,13 @@ def run(
     # 0 is no port that a file may name: only here it means any free one.
     flags = {"broker.url": broker, "broker.prefix": prefix, "device.id": device, "agent.port": port or None}
     settings = load(folder, flags=flags, file=config).settings
-    given = CameraFlags(camera, camera_id, approach, road_width, road_length, road, lanes)
+    given = CameraFlags(camera, camera_id, approach, road_width, road_length, road, lanes, detector, detect_every)
     cameras = cameras_from_flags(given) if camera else cameras_from_settings(settings)
     picture = picture_here(settings.hardware)
     cameras = tuple(replace(one, picture_px=picture) for one in cameras)
     configure_logs("agent", folder, settings.log.level)
+    automatic = any(one.detector == AUTO for one in cameras)
+    carries = automatic and ships_detector() and detector_here(settings.hardware)
     credentials = credentials_of(settings, folder)
     run_agent(
         AgentOptions(
@@ -99,6 +109,7 @@ def run(
             prefix=settings.broker.prefix,
             page_port=None if not page else (0 if port == 0 else settings.agent.port),
             fast=fast,
+            carries=carries,
         )
     )
 

@@ -1,4 +1,4 @@
-"""Errors 55 to 74: cameras and their calibration."""
+"""Errors 55 to 74: cameras and their calibration; 253: the detector."""
 
 from protocol.errors import KinflowError
 
@@ -125,3 +125,9 @@ class PagePortTaken(KinflowError):
     number = 74
     cause = "The agent's page could not listen on port {port}: {detail}."
     advice = "Another agent may be running; stop it or choose another port with --port."
+
+
+class DetectorUnusable(KinflowError):
+    number = 253
+    cause = "The detector {model} can't be used on this device: {detail}."
+    advice = 'The index goes on without it. Set detector = "off" for the camera, or give a model that runs here.'

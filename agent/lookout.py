@@ -11,9 +11,13 @@ from agent.camera.opening import open_camera
 from agent.camera.port import Frame, Image
 from agent.camera.source import shown
 from agent.camera.watchdog import Watchdog
+from agent.detection.cadence import Cadence
+from agent.detection.detectors import Detectors
+from agent.detection.sight import Sight
 from agent.page.camera_view import CameraView
 from agent.road_file import RoadFile
 from agent.settings import CameraFile, CameraSettings
+from agent.stopwatch import Stopwatch
 from agent.traffic.calibration import Calibration
 from agent.traffic.pipeline import Pipeline, View, stalled
 from agent.traffic.publishing import Said
@@ -31,13 +35,25 @@ log = logging.getLogger(__name__)
 class Lookout:
     """Used by the service's one looking thread; `frame` may be read by others.
 
-    fast: read a file as fast as it can be looked at, every frame of it, instead of at its own pace.
+    fast: read a file as fast as it can be looked at, every frame of it, instead of at its own pace. detectors: this
+    device's, None to detect nothing. share: of the looking thread's time that this camera's detector may take, 0..1.
     """
 
     def __init__(
-        self, settings: CameraSettings, home: Path, clock: Clock, arrived: threading.Condition, fast: bool = False
+        self,
+        settings: CameraSettings,
+        home: Path,
+        clock: Clock,
+        arrived: threading.Condition,
+        *,
+        fast: bool = False,
+        detectors: Detectors | None = None,
+        share: float = 1.0,
     ) -> None:
         self.settings = settings
+        self._detectors = detectors
+        self._cadence = Cadence(settings.detect_every, None if fast else share)
+        self._detector_fault: KinflowError | None = None
         self._home, self._clock = home, clock
         self.newest = NewestFrame(arrived, patient=fast)
         self.watchdog = Watchdog(
@@ -89,6 +105,13 @@ class Lookout:
             self._road_file.save(self.pipeline.calibration, self.pipeline.state.index.road)
 
     @property
+    def detector_fault(self) -> KinflowError | None:
+        """Why the detector that was asked for is not used; None where it is, or none was asked for."""
+        if self._detector_fault is None and self.pipeline is not None and self.pipeline.sight is not None:
+            return self.pipeline.sight.fault
+        return self._detector_fault
+
+    @property
     def calibration(self) -> Calibration | None:
         return None if self.pipeline is None else self.pipeline.calibration
 
@@ -128,5 +151,20 @@ class Lookout:
             self.fault = error
             return self.pipeline if same_size else None
         self.fault = None
-        self.pipeline = Pipeline(calibration, self._road_file.load(calibration))
+        stopwatch = Stopwatch()
+        sight = self._sight(calibration, stopwatch)
+        self.pipeline = Pipeline(calibration, self._road_file.load(calibration), sight, stopwatch)
         return self.pipeline
+
+    def _sight(self, calibration: Calibration, stopwatch: Stopwatch) -> Sight | None:
+        """None where nothing is to be detected, and where the detector can't be used: then detector_fault says why."""
+        self._detector_fault = None
+        if self._detectors is None:
+            return None
+        try:
+            detector = self._detectors.of(self.settings.detector)
+        except KinflowError as error:
+            log.error("camera %s: %s", self.settings.camera, error)
+            self._detector_fault = error
+            return None
+        return None if detector is None else Sight(detector, calibration, self._cadence, stopwatch)

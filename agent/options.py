@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.camera.opening import camera_id_from, check_source
+from agent.detection.detectors import AUTO
 from agent.errors import CameraOptionsUneven, NoCamera
 from agent.settings import CameraSettings
 from agent.traffic.calibration import check_corners, check_size, parse_points
@@ -33,7 +34,7 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class AgentOptions:
     """page_port: None for no page, 0 for any free port. credentials: of a device that has joined, which then say where
-    the broker is; None to use `broker` as it is."""
+    the broker is; None to use `broker` as it is. carries: whether this device carries the shipped detector."""
 
     home: Path
     cameras: tuple[CameraSettings, ...]
@@ -44,6 +45,7 @@ class AgentOptions:
     page_port: int | None = None
     fast: bool = False
     credentials: Credentials | None = None
+    carries: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class CameraFlags:
     lengths_m: Sequence[float] | None = None
     roads: Sequence[str] | None = None
     lanes: Sequence[int] | None = None
+    detectors: Sequence[str] | None = None
+    every: Sequence[int] | None = None
 
 
 def cameras_from_flags(flags: CameraFlags) -> tuple[CameraSettings, ...]:
@@ -68,6 +72,7 @@ def cameras_from_flags(flags: CameraFlags) -> tuple[CameraSettings, ...]:
     approaches = _each("--approach", flags.approaches, count, shared=False)
     widths, lengths = _each("--road-width", flags.widths_m, count), _each("--road-length", flags.lengths_m, count)
     roads, lanes = _each("--road", flags.roads, count), _each("--lanes", flags.lanes, count)
+    detectors, every = _each("--detector", flags.detectors, count), _each("--detect-every", flags.every, count)
     names = _distinct(
         [slug(one, "camera id") if one else camera_id_from(source) for one, source in zip(ids, sources, strict=True)]
     )
@@ -89,6 +94,8 @@ def cameras_from_flags(flags: CameraFlags) -> tuple[CameraSettings, ...]:
                 length_m,
                 points,
                 lanes[number] or 0,
+                detector=detectors[number] or AUTO,
+                detect_every=every[number] or 1,
             )
         )
     return tuple(found)
@@ -103,7 +110,16 @@ def cameras_from_settings(settings: Settings) -> tuple[CameraSettings, ...]:
         points = None if one.road is None else (one.road[0], one.road[1], one.road[2], one.road[3])
         approach = ApproachId(one.approach or one.id)
         found.append(
-            CameraSettings(CameraId(one.id), one.source, approach, one.road_width_m, one.road_length_m, points)
+            CameraSettings(
+                CameraId(one.id),
+                one.source,
+                approach,
+                one.road_width_m,
+                one.road_length_m,
+                points,
+                detector=one.detector,
+                detect_every=one.detect_every,
+            )
         )
     return tuple(found)
 

@@ -61,6 +61,11 @@ _WORDS: dict[str, tuple[Severity, str, str]] = {
         "The camera's calibration can't be used.",
         "The camera's calibration can be used again.",
     ),
+    "camera-detector": (
+        "warning",
+        "The camera's detector can't be used; its road is judged without it.",
+        "The camera's detector can be used again.",
+    ),
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 
+from agent.detection.detectors import OFF, SHIPPED, Detectors
 from agent.options import AgentOptions
 from agent.page.server import PageServer
 from agent.service import AgentService
@@ -49,6 +50,7 @@ def run_agent(options: AgentOptions) -> None:
         software=_version(),
         name=options.name,
         fast=options.fast,
+        detectors=Detectors(options.home, SHIPPED if options.carries else OFF),
         beat=heart.of("looking"),
     )
     on_stop_signals(service.stop)

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from agent.camera.port import Frame
+from agent.detection.detectors import Detectors
 from agent.errors import CameraStalled, CameraUnreachable
 from agent.lookout import Lookout
 from agent.page.camera_view import CameraView
@@ -33,6 +34,8 @@ HEALTH_EVERY_MS = 30_000
 _FIRST_HEALTH_MS = 2_000
 _CHECK_EVERY_MS = 250
 FIRST_PICTURE_MS = 20_000
+# Of the looking thread, for all detectors together: the rest is for what every picture needs.
+DETECTING_SHARE = 0.75
 RELEARN_ROAD = "relearn-road"
 _MB = 1_000_000
 
@@ -42,7 +45,8 @@ log = logging.getLogger(__name__)
 class AgentService:
     """One looking thread for all cameras, each camera read on a thread of its own.
 
-    run() owns the calling thread until `stop`. fast: see Lookout. beat: called on each round of the looking thread.
+    run() owns the calling thread until `stop`. fast, detectors: see Lookout. beat: called on each round of the looking
+    thread.
     """
 
     def __init__(
@@ -55,13 +59,17 @@ class AgentService:
         software: str,
         name: str = "",
         fast: bool = False,
+        detectors: Detectors | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._home, self._clock, self._identity = home, clock, identity
         self._beat = beat
         self._software, self._name, self._fast = software, name, fast
         self._arrived = threading.Condition()
-        self.lookouts = [Lookout(one, home, clock, self._arrived, fast) for one in cameras]
+        share = DETECTING_SHARE / max(1, len(cameras))
+        self.lookouts = [
+            Lookout(one, home, clock, self._arrived, fast=fast, detectors=detectors, share=share) for one in cameras
+        ]
         self._stopping = False
         self._began_ms = clock.monotonic_ms()
         self._health_due_ms = self._began_ms + _FIRST_HEALTH_MS
@@ -158,6 +166,8 @@ class AgentService:
         self._alarms.set("camera-stalled", camera, silent, error.code if error is not None else None)
         fault = lookout.fault
         self._alarms.set("camera-calibration", camera, fault is not None, fault.code if fault is not None else None)
+        broken = lookout.detector_fault
+        self._alarms.set("camera-detector", camera, broken is not None, broken.code if broken is not None else None)
         view = lookout.quiet() if quiet else lookout.view
         if view is None:
             return

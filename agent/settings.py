@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from agent.camera.opening import PICTURE_PX
+from agent.detection.detectors import AUTO
 from agent.errors import CameraFileUnreadable
 from agent.traffic.calibration import Calibration, Points, calibrate, propose
 from protocol.ids import ApproachId, CameraId, slug
@@ -19,7 +20,8 @@ DEFAULT_WIDTH_M, DEFAULT_LENGTH_M = 7.0, 40.0
 @dataclass(frozen=True)
 class CameraSettings:
     """points: None where nobody has said where the road lies; a saved calibration (see CameraFile) beats them all.
-    picture_px: width and height to ask a camera of this machine for."""
+    picture_px: width and height to ask a camera of this machine for. detector: "auto" (what this device carries),
+    "shipped", "off" or a model's path, which looks at each detect_every-th picture at most."""
 
     camera: CameraId
     source: str
@@ -29,6 +31,8 @@ class CameraSettings:
     points: Points | None = None
     lanes: int = 0
     picture_px: tuple[int, int] = PICTURE_PX
+    detector: str = AUTO
+    detect_every: int = 1
 
     def calibration(self, picture: tuple[int, int]) -> Calibration:
         """What the settings alone say. Raises KF64 to KF67."""

@@ -17,13 +17,13 @@ from protocol.errors import KinflowError, catalogue
 RANGES = {
     "protocol": [range(10, 30)],
     "node": [range(30, 55), range(160, 200)],
-    "agent": [range(55, 75)],
+    "agent": [range(55, 75), range(253, 254)],
     "edge_server": [range(75, 95), range(200, 230)],
     "sim_devices": [range(95, 102)],
     "benchmarks": [range(102, 105)],
     "models": [range(105, 120)],
     "cloud": [range(120, 126)],
-    "firmware_configs": [range(230, 250), range(250, 256)],
+    "firmware_configs": [range(230, 253)],
 }
 ROOT = Path(__file__).resolve().parent.parent
 

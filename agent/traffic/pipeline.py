@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agent.camera.port import Frame
+from agent.detection.sight import Seen, Sight
+from agent.stopwatch import Stopwatch
 from agent.traffic.calibration import Calibration
 from agent.traffic.empty_road import EmptyRoad
 from agent.traffic.index import IndexModel, IndexState, Reading
@@ -26,34 +28,48 @@ class PipelineState:
 
 @dataclass(frozen=True)
 class View:
-    """What one frame says: an Observation but for its envelope. status tells how far reading can be used."""
+    """What one frame says: an Observation but for its envelope. status tells how far reading can be used. seen: None
+    where no detector runs."""
 
     frame: Frame
     status: Status
     quality: Quality
     reading: Reading
+    seen: Seen | None = None
 
 
 class Pipeline:
-    """Frames of one calibrated camera, one after another. `state` is all that it remembers."""
+    """Frames of one calibrated camera, one after another. `state` is all that it remembers of the road; sight remembers
+    what it follows."""
 
-    def __init__(self, calibration: Calibration, road: EmptyRoad | None = None) -> None:
+    def __init__(
+        self,
+        calibration: Calibration,
+        road: EmptyRoad | None = None,
+        sight: Sight | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
         self.calibration = calibration
+        self.sight = sight
+        self.stopwatch = stopwatch or Stopwatch()
         self.model = IndexModel(calibration)
         self.state = PipelineState(self.model.initial(road), QualityState())
 
     def look(self, frame: Frame) -> View:
-        quality_state, quality = judge(
-            self.state.quality, frame.image, frame.captured_mono_ms, self.calibration.calibrated
-        )
+        seen = self.sight.look(frame) if self.sight is not None else None
+        with self.stopwatch.stage("quality"):
+            quality_state, quality = judge(
+                self.state.quality, frame.image, frame.captured_mono_ms, self.calibration.calibrated
+            )
         blind = quality.score < BLIND_BELOW
-        profile, noise = self.model.view.profile(frame.image)
-        index_state, reading = self.model.step(
-            self.state.index, profile, noise, frame.captured_mono_ms, score=quality.score, learn=not blind
-        )
+        with self.stopwatch.stage("index"):
+            profile, noise = self.model.view.profile(frame.image)
+            index_state, reading = self.model.step(
+                self.state.index, profile, noise, frame.captured_mono_ms, score=quality.score, learn=not blind
+            )
         self.state = PipelineState(index_state, quality_state)
         status = status_of(quality, reading)
-        return View(frame, status, quality, unseen(reading) if blind else reading)
+        return View(frame, status, quality, unseen(reading) if blind else reading, seen)
 
     def forget_road(self) -> None:
         """Learn the empty road, and where the camera looks, anew."""
@@ -86,4 +102,4 @@ def unseen(reading: Reading) -> Reading:
 
 def stalled(view: View) -> View:
     """The last view of a camera that sends no more pictures."""
-    return replace(view, status="blind", quality=quality_of(("stalled",)), reading=unseen(view.reading))
+    return replace(view, status="blind", quality=quality_of(("stalled",)), reading=unseen(view.reading), seen=None)

@@ -44,7 +44,8 @@ class Edge(Struct, frozen=True, kw_only=True):
 
 
 class Camera(Struct, frozen=True, kw_only=True):
-    """One `[[agent.cameras]]` table. road: four pixels, near-left, near-right, far-right, far-left."""
+    """One `[[agent.cameras]]` table. road: four pixels, near-left, near-right, far-right, far-left. detector: "auto",
+    "shipped", "off" or a model's path."""
 
     id: Slug
     source: Annotated[str, Meta(min_length=1)]
@@ -52,6 +53,8 @@ class Camera(Struct, frozen=True, kw_only=True):
     road_width_m: Metres | None = None
     road_length_m: Metres | None = None
     road: Annotated[tuple[Point, ...], Meta(min_length=4, max_length=4)] | None = None
+    detector: Annotated[str, Meta(min_length=1, max_length=500)] = "auto"
+    detect_every: Annotated[int, Meta(ge=1, le=100)] = 1
 
 
 class Agent(Struct, frozen=True, kw_only=True):

@@ -77,7 +77,9 @@ def degraded(film: list[Moment], every: int) -> Iterator[tuple[Moment, list[Dete
         yield moment, found
 
 
-@pytest.mark.parametrize(("every", "least_cover", "most_switches", "speed_mps"), [(1, 0.93, 0.1, 1.0), (2, 0.85, 0.25, 1.5)])
+@pytest.mark.parametrize(
+    ("every", "least_cover", "most_switches", "speed_mps"), [(1, 0.93, 0.1, 1.0), (2, 0.85, 0.25, 1.5)]
+)
 def test_ids_hold_and_speeds_are_right(
     film: list[Moment], every: int, least_cover: float, most_switches: float, speed_mps: float
 ) -> None:

@@ -1,0 +1,1 @@
+"""A device's detectors, and what each camera makes of them."""
