@@ -18,6 +18,7 @@ from agent.page.camera_view import CameraView
 from agent.road_file import RoadFile
 from agent.settings import CameraFile, CameraSettings
 from agent.stopwatch import Stopwatch
+from agent.thumbnail import drawing, picture
 from agent.traffic.calibration import Calibration
 from agent.traffic.pipeline import Pipeline, View, stalled
 from agent.traffic.publishing import Said
@@ -74,6 +75,8 @@ class Lookout:
         self.said: Said | None = None
         self.fault: KinflowError | None = None
         self.looked = 0
+        # The newest view of a picture that the detector has looked at: no other may become a real thumbnail.
+        self._looked_at: View | None = None
 
     def look(self, frame: Frame) -> View | None:
         """None while there is no calibration that fits the picture (then `fault` says why)."""
@@ -84,6 +87,8 @@ class Lookout:
             return None
         self.view = pipeline.look(frame)
         self.looked += 1
+        if self.view.seen is not None and self.view.seen.detections is not None:
+            self._looked_at = self.view
         if self._clock.monotonic_ms() >= self._save_due_ms:
             self.save_road()
         return self.view
@@ -130,7 +135,26 @@ class Lookout:
             return health.state, health.detail
 
         source = shown(self.settings.source)
-        return CameraView(self.settings.camera, source, image, lambda: self.calibration, state, self.file)
+        return CameraView(
+            self.settings.camera,
+            source,
+            image,
+            lambda: self.calibration,
+            state,
+            self.file,
+            self._drawing,
+            self._thumbnail,
+        )
+
+    def _drawing(self) -> str | None:
+        view, calibration = self.view, self.calibration
+        return None if view is None or calibration is None else drawing(calibration, view)
+
+    def _thumbnail(self) -> Image | None:
+        looked, pipeline = self._looked_at, self.pipeline
+        if not self.settings.real_thumbnails or looked is None or pipeline is None:
+            return None
+        return picture(pipeline, looked)
 
     def _calibrated(self, picture: tuple[int, int], now_ms: int) -> Pipeline | None:
         """The pipeline for this picture; a new one when somebody has saved another calibration or the size changed."""
@@ -150,7 +174,7 @@ class Lookout:
                 log.error("camera %s: %s", self.settings.camera, error)
             self.fault = error
             return self.pipeline if same_size else None
-        self.fault = None
+        self.fault = self._looked_at = None
         stopwatch = Stopwatch()
         sight = self._sight(calibration, stopwatch)
         self.pipeline = Pipeline(calibration, self._road_file.load(calibration), sight, stopwatch)

@@ -119,6 +119,7 @@ def cameras_from_settings(settings: Settings) -> tuple[CameraSettings, ...]:
                 points,
                 detector=one.detector,
                 detect_every=one.detect_every,
+                real_thumbnails=one.real_thumbnails,
             )
         )
     return tuple(found)

@@ -2,6 +2,7 @@
 
 A real agent, as its own process held to one core, reads a rendered 640x360 video, with a real broker on loopback and
 somebody who acknowledges. First it reads as fast as it can (frames a second), then at the video's own pace (writes).
+With a detector it looks at every picture, and then at fewer of them.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import psutil
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from agent.detection.detectors import OFF, Detectors
+from agent.traffic.calibration import calibrate, parse_points
+from benchmarks.agent_stages import Skipped, kept, stages
 from benchmarks.edge import free_port
+from models.vision.detector import Detector
 from node.broker.host import Kind, start_broker
 from node.broker.paho_client import PahoClient
 from node.broker.port import BrokerAddress, Received
@@ -47,6 +53,7 @@ CLIP_S = 16.0
 START_TIMEOUT_S = 30.0
 SETTLE_S = 12.0
 ROAD_SAVES_PER_DAY = 48
+SKIPS, SKIPPING_S = (1, 2, 3, 5), 10.0
 AGENT = [sys.executable, "-c", "from kinflow.main import main; main()", "agent", "run"]
 IDLE = [sys.executable, "-m", "benchmarks.idle_link"]
 ROOT = Path(__file__).parent.parent
@@ -67,6 +74,15 @@ class Figures(Struct, kw_only=True):
     cpu_percent_at_25_fps: float
     live_rss_mb: float
     measured_s: float
+
+
+class DetectorFigures(Figures, kw_only=True):
+    """With a detector on every picture. stages_ms: of a picture, from decoding to what is told, in one process on one
+    core; what the agent needs beyond them is its link. skipping: a detector on fewer pictures."""
+
+    detector: str
+    stages_ms: dict[str, float]
+    skipping: tuple[Skipped, ...]
 
 
 @dataclass
@@ -110,8 +126,10 @@ class Listener:
                 self._client.publish(ACK.of(DEVICE), encode(ack), ACK.qos)
 
 
-def measure(broker: Kind, fast_s: float = 25.0, live_s: float = 90.0) -> Figures:
-    """Run it once; everything that it starts has ended when this returns."""
+def measure(broker: Kind, fast_s: float = 25.0, live_s: float = 90.0, detector: str = OFF) -> Figures:
+    """Run it once; everything that it starts has ended when this returns. detector: as the agent's `--detector`. Raises
+    what opening it raises."""
+    model = Detectors(None).of(detector)
     with tempfile.TemporaryDirectory(prefix="kinflow-bench-") as folder:
         root = Path(folder)
         clip, codec, points = render_clip(root)
@@ -121,14 +139,16 @@ def measure(broker: Kind, fast_s: float = 25.0, live_s: float = 90.0) -> Figures
             url = f"mqtt://{address.username}:{address.password}@{address.host}:{address.port}"
             command = [*AGENT, "--camera", str(clip), "--road", points, "--broker", url, "--id", DEVICE, "--no-page"]
             command += ["--road-width", str(Road().width_m), "--road-length", str(Road().visible_length_m)]
+            command += ["--detector", detector]
             idle_mb = _idle_rss_mb(url, root)
             with Listener(address) as listener:
                 fast, fast_peak_mb = _fast(command, root, listener, fast_s)
             with Listener(address) as listener:
                 live = _live(command, root, listener, live_s)
+            more = {} if model is None else _detecting(model, command, root, address, fast)
         finally:
             host.stop()
-    return Figures(
+    figures = Figures(
         frames_per_s=round(fast, 1),
         peak_rss_mb=round(max(fast_peak_mb, live.peak_rss_mb), 1),
         link_idle_rss_mb=round(idle_mb, 1),
@@ -139,6 +159,27 @@ def measure(broker: Kind, fast_s: float = 25.0, live_s: float = 90.0) -> Figures
         live_rss_mb=round(live.rss_mb, 1),
         measured_s=round(live.seconds, 1),
     )
+    return figures if model is None else DetectorFigures(**structs.asdict(figures), **more)
+
+
+def _detecting(model: Detector, command: list[str], root: Path, address: BrokerAddress, whole: float) -> dict[str, Any]:
+    """What DetectorFigures adds. whole: frames a second with a detector on every picture."""
+    clip, points = Path(command[command.index("--camera") + 1]), command[command.index("--road") + 1]
+    road, size = Road(), mount(Road(), seed=1)
+    corners = parse_points(points)
+    calibration = calibrate(corners, road.width_m, road.visible_length_m, (size.width_px, size.height_px))
+    found = stages(clip, calibration, model)
+    rows = []
+    for every in SKIPS:
+        per_s = whole
+        if every > 1:
+            with Listener(address) as listener:
+                faster = [*command, "--detect-every", str(every)]
+                per_s, _ = _fast(faster, root, listener, SKIPPING_S, f"home-every-{every}")
+        share, ids = kept(calibration, model, found, every)
+        rows.append(Skipped(every=every, frames_per_s=round(per_s, 1), boxes_kept=round(share, 3), ids=ids))
+    told = {name: round(value, 2) for name, value in found.milliseconds.items()}
+    return {"detector": model.name, "stages_ms": told, "skipping": tuple(rows)}
 
 
 @dataclass(frozen=True)
@@ -172,9 +213,11 @@ def render_clip(folder: Path) -> tuple[Path, str, str]:
     return path, codec, ",".join(f"{value:.1f}" for corner in camera.corners(road) for value in corner)
 
 
-def _fast(command: list[str], root: Path, listener: Listener, seconds: float) -> tuple[float, float]:
+def _fast(
+    command: list[str], root: Path, listener: Listener, seconds: float, home: str = "home-fast"
+) -> tuple[float, float]:
     """Frames a second, and the peak of the resident memory in MB."""
-    with _running([*command, "--fast"], root / "home-fast") as process:
+    with _running([*command, "--fast"], root / home) as process:
         _wait_for(lambda: len(listener.observations) >= 4, process)
         first = len(listener.observations)
         time.sleep(seconds)

@@ -120,12 +120,16 @@ def pair(
 def agent(
     broker: Annotated[Broker, typer.Option(help="The broker on loopback.")] = Broker.mosquitto,
     seconds: Annotated[float, typer.Option(min=10.0, max=180.0, help="How long disk writes are measured.")] = 90.0,
+    detector: Annotated[bool, typer.Option("--detector", help="With a detector on every picture, then fewer.")] = False,
+    model: Annotated[Path | None, typer.Option(help="The detector's ONNX file; else the shipped one.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """How fast, how large and how kind to its disk one agent process is."""
     from benchmarks.agent import measure  # noqa: PLC0415
 
-    show(measure(broker.value, live_s=seconds), as_json)
+    chosen = "off" if not detector else "shipped" if model is None else str(model.resolve())
+    with told():
+        show(measure(broker.value, live_s=seconds, detector=chosen), as_json)
 
 
 @app.command()

@@ -51,6 +51,9 @@ def run(
     road: Annotated[
         str | None, typer.Option(help="Its pixels x1,y1,…,x4,y4: near left, near right, far right, far left.")
     ] = None,
+    detector: Annotated[
+        str, typer.Option(help="Of the city's agents: off, shipped, or a model's path. A core runs it for two roads.")
+    ] = "off",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the dashboard.")] = True,
     home: Home = None,
 ) -> None:
@@ -80,6 +83,7 @@ def run(
                 sensing=sensing,
                 simulation=simulation,
                 own_camera=own,
+                detector=detector,
             )
         )
         _say(f"Starting broker, edge server, agents and simulation; their logs are in {group.logs}.")

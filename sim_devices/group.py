@@ -36,7 +36,8 @@ def _at_once() -> bool:
 @dataclass(frozen=True)
 class GroupOptions:
     """port: of the dashboard, the only one that must be free; the others move up until they find room. broker: one
-    that runs already, None to start one of `embed`. simulation: further arguments of `kinflow city simulate`."""
+    that runs already, None to start one of `embed`. simulation: further arguments of `kinflow city simulate`. detector:
+    of the city's agents; that of own_camera is the agent's own default."""
 
     home: Path
     port: int = 8800
@@ -48,6 +49,7 @@ class GroupOptions:
     own_camera: OwnCamera | None = None
     layout: CityLayout = field(default_factory=CityLayout)
     faults: bool = True
+    detector: str = "off"
 
 
 class CityGroup:
@@ -134,6 +136,7 @@ class CityGroup:
         return children
 
     def _agent_settings(self, device: DeviceId, cameras: Sequence[MountedCamera]) -> str:
+        options = self._options
         tables = [
             {
                 "id": one.id,
@@ -142,6 +145,9 @@ class CityGroup:
                 "road_width_m": one.road_width_m,
                 "road_length_m": one.road_length_m,
                 "road": [list(point) for point in one.road],
+                "detector": options.detector,
+                # Nobody is seen by a simulated camera.
+                "real_thumbnails": True,
             }
             for one in cameras
         ]

@@ -20,7 +20,8 @@ _LARGEST_SCALE = 24.0
 @dataclass(frozen=True)
 class CameraView:
     """image: the newest picture, or None. calibration: the present one, or None before the first picture. state: in a
-    word, with the reason when it does not run."""
+    word, with the reason when it does not run. drawing: the newest thumbnail as SVG, or None before the first picture.
+    thumbnail: the newest real one, or None where that is not switched on or no detector has looked."""
 
     camera: CameraId
     source: str
@@ -28,6 +29,8 @@ class CameraView:
     calibration: Callable[[], Calibration | None]
     state: Callable[[], tuple[str, str]]
     file: CameraFile
+    drawing: Callable[[], str | None]
+    thumbnail: Callable[[], Image | None]
 
 
 def rectified(image: Image, calibration: Calibration) -> Image:

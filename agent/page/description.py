@@ -18,7 +18,7 @@ _WORDS = {
     404: "no such camera",
     413: "larger than 16 KiB, or of no length",
     422: "a road that can't be: the code says why",
-    503: "the camera has sent no picture yet",
+    503: "the camera has sent no picture yet, or none that may be shown",
 }
 _POINT = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
 _CALIBRATION = {
@@ -50,6 +50,7 @@ def describe() -> dict[str, Any]:
         "parameters": [{"name": "camera", "in": "path", "required": True, "schema": {"type": "string"}}],
     }
     seen = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
+    drawn = {"image/svg+xml": {"schema": {"type": "string"}}}
     saved = {"application/json": {"schema": _object({"lanes": {"type": "integer"}})}}
     listed = {"application/json": {"schema": {"type": "array", "items": camera}}}
     paths: dict[str, Any] = {
@@ -57,6 +58,17 @@ def describe() -> dict[str, Any]:
         "/api/cameras/{camera}/snapshot.jpg": {
             **one,
             "get": {"summary": "The newest picture.", **_answers(seen, 401, 403, 404, 503)},
+        },
+        "/api/cameras/{camera}/thumbnail.svg": {
+            **one,
+            "get": {"summary": "A drawing of road, vehicles and queue.", **_answers(drawn, 401, 403, 404, 503)},
+        },
+        "/api/cameras/{camera}/thumbnail.jpg": {
+            **one,
+            "get": {
+                "summary": "A small picture with vehicles and people pixelated, where that is switched on.",
+                **_answers(seen, 401, 403, 404, 503),
+            },
         },
         "/api/cameras/{camera}/preview": {
             **one,

@@ -64,7 +64,13 @@ class PageRequest(BaseHTTPRequestHandler):
     server_version, sys_version = "kinflow", ""
 
     def do_GET(self) -> None:
-        self._answer({"snapshot.jpg": self._snapshot})
+        self._answer(
+            {
+                "snapshot.jpg": self._snapshot,
+                "thumbnail.svg": self._drawing,
+                "thumbnail.jpg": self._thumbnail,
+            }
+        )
 
     def do_POST(self) -> None:
         self._answer({"preview": self._preview})
@@ -129,6 +135,21 @@ class PageRequest(BaseHTTPRequestHandler):
         image = view.image()
         if image is None:
             self._fail(HTTPStatus.SERVICE_UNAVAILABLE, "The camera has sent no picture yet.")
+            return
+        self._send(HTTPStatus.OK, "image/jpeg", jpeg(image))
+
+    def _drawing(self, view: CameraView) -> None:
+        drawn = view.drawing()
+        if drawn is None:
+            self._fail(HTTPStatus.SERVICE_UNAVAILABLE, "The camera has sent no picture yet.")
+            return
+        self._send(HTTPStatus.OK, "image/svg+xml", drawn.encode())
+
+    def _thumbnail(self, view: CameraView) -> None:
+        image = view.thumbnail()
+        if image is None:
+            why = "Real thumbnails are switched off (real_thumbnails), or no detector has looked yet."
+            self._fail(HTTPStatus.SERVICE_UNAVAILABLE, why)
             return
         self._send(HTTPStatus.OK, "image/jpeg", jpeg(image))
 

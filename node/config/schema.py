@@ -55,6 +55,7 @@ class Camera(Struct, frozen=True, kw_only=True):
     road: Annotated[tuple[Point, ...], Meta(min_length=4, max_length=4)] | None = None
     detector: Annotated[str, Meta(min_length=1, max_length=500)] = "auto"
     detect_every: Annotated[int, Meta(ge=1, le=100)] = 1
+    real_thumbnails: bool = False
 
 
 class Agent(Struct, frozen=True, kw_only=True):

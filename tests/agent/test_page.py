@@ -22,10 +22,24 @@ def page(tmp_path, drawn_road):
     image = drawn_road().draw()
     file = CameraFile(tmp_path, "north")
     view = CameraView(
-        "north", "rtsp://***@cam/1", lambda: image, lambda: propose(7, 40, (640, 360)), lambda: ("running", ""), file
+        "north",
+        "rtsp://***@cam/1",
+        lambda: image,
+        lambda: propose(7, 40, (640, 360)),
+        lambda: ("running", ""),
+        file,
+        lambda: "<svg/>",
+        lambda: image[:90, :160],
     )
     blank = CameraView(
-        "dark", "x", lambda: None, lambda: None, lambda: ("failed", "KF57"), CameraFile(tmp_path, "dark")
+        "dark",
+        "x",
+        lambda: None,
+        lambda: None,
+        lambda: ("failed", "KF57"),
+        CameraFile(tmp_path, "dark"),
+        lambda: None,
+        lambda: None,
     )
     server = PageServer(lambda: [view, blank], tmp_path, 0)
     server.start()
@@ -51,7 +65,10 @@ def wish(**changes):
     return {"points": POINTS, "picture": [640, 360], "road_width_m": 10.5, "visible_length_m": 60.0, **changes}
 
 
-@pytest.mark.parametrize("path", ["/api/cameras", "/api/cameras/north/snapshot.jpg"])
+@pytest.mark.parametrize(
+    "path",
+    ["/api/cameras", *(f"/api/cameras/north/{name}" for name in ("snapshot.jpg", "thumbnail.svg", "thumbnail.jpg"))],
+)
 def test_nothing_is_told_without_the_token(page, path):
     assert ask(page, path, token=False)[0].status == 401
     assert ask(page, path, Authorization="Bearer wrong")[0].status == 401
@@ -90,7 +107,13 @@ def test_cameras_are_listed_and_shown(page):
     answer, content = ask(page, "/api/cameras/north/snapshot.jpg")
     assert answer.headers["Content-Type"] == "image/jpeg"
     assert content.startswith(b"\xff\xd8")
-    assert ask(page, "/api/cameras/dark/snapshot.jpg")[0].status == 503
+    drawn, content = ask(page, "/api/cameras/north/thumbnail.svg")
+    assert (drawn.headers["Content-Type"], content) == ("image/svg+xml", b"<svg/>")
+    small, content = ask(page, "/api/cameras/north/thumbnail.jpg")
+    assert small.headers["Content-Type"] == "image/jpeg"
+    assert content.startswith(b"\xff\xd8")
+    for name in ("snapshot.jpg", "thumbnail.svg", "thumbnail.jpg"):
+        assert ask(page, f"/api/cameras/dark/{name}")[0].status == 503
 
 
 def test_a_preview_shows_the_road_and_its_lanes_and_keeps_nothing(page):

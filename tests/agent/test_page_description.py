@@ -35,8 +35,19 @@ def page(tmp_path: Path, drawn_road) -> Iterator[PageServer]:
             lambda: propose(7, 40, (640, 360)),
             lambda: ("running", ""),
             CameraFile(tmp_path, "north"),
+            lambda: "<svg/>",
+            lambda: image,
         ),
-        CameraView("dark", "x", lambda: None, lambda: None, lambda: ("failed", "KF57"), CameraFile(tmp_path, "dark")),
+        CameraView(
+            "dark",
+            "x",
+            lambda: None,
+            lambda: None,
+            lambda: ("failed", "KF57"),
+            CameraFile(tmp_path, "dark"),
+            lambda: None,
+            lambda: None,
+        ),
     ]
     server = PageServer(lambda: views, tmp_path, 0)
     server.start()
