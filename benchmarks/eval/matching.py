@@ -69,7 +69,7 @@ def average_precision(matched: Matched) -> float | None:
         return None
     recall, precision = _curve(matched)
     falling = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(np.sum(np.diff(recall, prepend=0.0) * falling))
+    return min(1.0, float(np.sum(np.diff(recall, prepend=0.0) * falling)))
 
 
 def recall_at_precision(matched: Matched, least: float) -> float | None:

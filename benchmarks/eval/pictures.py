@@ -16,7 +16,6 @@ from benchmarks.errors import LabelsUnreadable, PictureUnreadable
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 # Sets round their numbers, so that a box may end a little outside.
 ROUNDING = 0.01
-END_OF = {b"\xff\xd8": (b"\xff\xda", b"\xff\xd9"), b"\x89P": (b"IHDR", b"IEND")}
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,8 @@ def picture(path: Path) -> NDArray[Any]:
         held = path.read_bytes()
     except OSError as error:
         raise PictureUnreadable(path=path, detail=error.strerror) from error
-    begin, end = END_OF.get(held[:2], (b"", b""))
     # What OpenCV can't decode of a file that ends early it fills with grey.
-    if end and held.rfind(end) < held.rfind(begin):
+    if _ends_early(held):
         raise PictureUnreadable(path=path, detail="it ends early")
     try:
         decoded = cv2.imdecode(np.frombuffer(held, np.uint8), cv2.IMREAD_COLOR) if held else None
@@ -75,6 +73,20 @@ def picture(path: Path) -> NDArray[Any]:
     if decoded is None:
         raise PictureUnreadable(path=path, detail="it is empty" if not held else "its content is none or damaged")
     return decoded
+
+
+def _ends_early(held: bytes) -> bool:
+    """Whether a PNG or a JPEG lacks its end."""
+    if held.startswith(b"\x89PNG"):
+        return b"IEND" not in held
+    if not held.startswith(b"\xff\xd8"):
+        return False
+    # Segments carry their length, and may hold a small picture that has an end of its own. After the last one comes the
+    # picture, in which the end's two bytes can't occur; what follows is somebody else's.
+    at = 2
+    while held[at : at + 1] == b"\xff" and held[at + 1 : at + 2] != b"\xda":
+        at += 2 + int.from_bytes(held[at + 2 : at + 4], "big")
+    return held.find(b"\xff\xd9", at) < 0
 
 
 def _things(path: Path, classes: int) -> tuple[Thing, ...] | None:

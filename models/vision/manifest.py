@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from models.errors import ModelUnreadable
+from models.vision.suppression import OVERLAP
 
 Share = Annotated[float, Meta(gt=0, le=1)]
 Pixels = Annotated[int, Meta(ge=1, le=4096)]
@@ -24,7 +25,7 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     labels: tuple[str, ...]
     layout: str = ""
     input: tuple[Pixels, Pixels] | None = None
-    overlap: Share = 0.65
+    overlap: Share = OVERLAP
     thresholds: dict[str, Share] = {}
     synthetic_only: tuple[str, ...] = ()
     sha256: str = ""

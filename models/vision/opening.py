@@ -15,6 +15,7 @@ from models.vision.manifest import Manifest, beside
 from models.vision.names import BY_COUNT, COCO_80, label_of
 from models.vision.onnx_detector import OnnxDetector
 from models.vision.onnx_model import OnnxModel, Signature
+from models.vision.suppression import OVERLAP
 
 SHIPPED = Path(__file__).with_name("weights") / "road.onnx"
 # Where no manifest says from which score on something counts as found.
@@ -57,7 +58,7 @@ def open_detector(
         thresholds=thresholds,
         synthetic_only=_meant(manifest.synthetic_only) if manifest is not None else frozenset(),
         least_score=min(thresholds.values()) if least_score is None else least_score,
-        overlap=manifest.overlap if manifest is not None else 0.65,
+        overlap=manifest.overlap if manifest is not None else OVERLAP,
     )
 
 

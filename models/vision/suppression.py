@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# What overlaps another box by more than this shows the same thing, as figures count it.
+OVERLAP = 0.5
 # More than a street ever holds; it bounds time and memory whatever a network gives.
 MOST = 1000
 
@@ -22,7 +24,7 @@ def overlaps(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
 
 
 def suppress(
-    boxes: NDArray[Any], scores: NDArray[Any], classes: NDArray[Any] | None = None, overlap: float = 0.65
+    boxes: NDArray[Any], scores: NDArray[Any], classes: NDArray[Any] | None = None, overlap: float = OVERLAP
 ) -> NDArray[np.intp]:
     """Which of n boxes to keep, the surest first; at most MOST. A box goes when a surer one of its class covers it by
     more than `overlap`; without classes, any surer one does. Of equal scores the earlier box is the surer."""

@@ -219,6 +219,32 @@ def test_grey_and_transparent_pictures_and_folders_below(squares: Set, capsys: p
     assert told["classes"]["car"]["ap50"] == 1
 
 
+def turned(held: bytes, orientation: int, small: bytes = b"") -> bytes:
+    """A JPEG with an EXIF segment that says how its camera was held, and holds a small picture."""
+    entry = b"\x01\x12\x00\x03\x00\x00\x00\x01" + bytes([0, orientation, 0, 0])
+    exif = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01" + entry + bytes(4) + small
+    return held[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + held[2:]
+
+
+def test_pictures_stand_upright(squares: Set, capsys: pytest.CaptureFixture[str]) -> None:
+    path = squares.images / "b.jpg"
+    upright = cv2.imread(str(path))
+    held = cv2.imencode(".jpg", cv2.rotate(upright, cv2.ROTATE_90_COUNTERCLOCKWISE))[1].tobytes()
+    path.write_bytes(turned(held, 6))
+    assert squares.call("car,ambulance", "--json") == 0
+    assert figures(capsys)["classes"]["car"]["ap50"] == 1
+
+
+def test_a_small_picture_inside_is_not_the_end_of_the_large_one(squares: Set) -> None:
+    path = squares.images / "b.jpg"
+    held = path.read_bytes()
+    small = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    path.write_bytes(turned(held, 1, small) + b"a film \xff\xda that a phone appends")
+    assert squares.call("car,ambulance") == 0
+    path.write_bytes(turned(held, 1, small)[:-300])
+    assert squares.call("car,ambulance") == PictureUnreadable.number
+
+
 @pytest.mark.data
 def test_a_real_network_on_real_pictures(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = data / "emergency" / "vehicles240"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import tomllib
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
 from models.errors import LabelsLacking, LayoutUnknown, ModelUnfit, ModelUnreadable
 from models.vision.names import COCO_80, COCO_91, label_of
@@ -180,6 +184,15 @@ def test_a_feature_is_refused_by_the_names_that_it_lacks(net: Path) -> None:
     require(detector, "counting", ["car", "bus"])
     with pytest.raises(LabelsLacking, match="emergency needs ambulance, fire_engine, which the detector net"):
         require(detector, "emergency", {"fire_engine", "ambulance", "car"})
+
+
+def test_onnxruntime_reports_to_nobody(repository: Path) -> None:
+    """Its makers' builds do from 1.29 on, unless this is set before they are loaded."""
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+    extras = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (needed,) = (one for one in extras["agent"] if one.startswith("onnxruntime"))
+    assert not Requirement(needed).specifier.contains("1.29.0")
+    assert Requirement(needed).specifier.contains(version("onnxruntime"))
 
 
 @pytest.mark.skipif(not SHIPPED.is_file(), reason="no weights are shipped yet")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.vision.suppression import MOST, overlaps, suppress
@@ -12,6 +12,8 @@ BOX = st.tuples(*[st.integers(0, 40)] * 2, *[st.integers(1, 30)] * 2).map(
     lambda one: (one[0], one[1], one[0] + one[2], one[1] + one[3])
 )
 SEEN = st.lists(st.tuples(BOX, st.integers(1, 100), st.integers(0, 2)), max_size=25)
+
+few = settings(max_examples=40)
 
 
 def parts(seen):
@@ -33,18 +35,21 @@ def iou(a, b):
     return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
+@few
 @given(SEEN, st.sampled_from([0.2, 0.45, 0.65, 1.0]))
 def test_it_keeps_what_a_plain_loop_keeps(seen, overlap):
     boxes, scores, classes = parts(seen)
     assert suppress(boxes, scores, classes, overlap).tolist() == one_by_one(boxes, scores, classes, overlap)
 
 
+@few
 @given(SEEN)
 def test_without_classes_all_are_one(seen):
     boxes, scores, classes = parts(seen)
     assert suppress(boxes, scores).tolist() == suppress(boxes, scores, classes * 0).tolist()
 
 
+@few
 @given(SEEN)
 def test_what_is_kept_stays_when_asked_again(seen):
     boxes, scores, classes = parts(seen)
@@ -52,6 +57,7 @@ def test_what_is_kept_stays_when_asked_again(seen):
     assert suppress(boxes[kept], scores[kept], classes[kept]).tolist() == list(range(len(kept)))
 
 
+@few
 @given(st.lists(BOX, min_size=1, max_size=8), st.lists(BOX, min_size=1, max_size=8))
 def test_overlaps_are_shares_both_ways(some, others):
     one, other = np.array(some, float), np.array(others, float)
