@@ -249,7 +249,7 @@ def test_test_runs_each_check_and_then_pytest(machine: Machine) -> None:
     names = [line.split()[0] for line in machine.log.read_text().splitlines()]
     wanted = ["ruff", "ruff", "mypy", "lint-imports", "pytest"]
     assert [name for name in names if name in wanted] == wanted
-    assert machine.calls("pytest") == ["pytest -k a b"]
+    assert machine.calls("pytest")[0].endswith(" -k a b")
 
 
 @pytest.mark.parametrize("failing", ["ruff", "mypy", "lint-imports"])
