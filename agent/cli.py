@@ -13,7 +13,7 @@ from typing import Annotated
 import cv2
 import typer
 
-from agent.detection.detectors import AUTO, ships_detector
+from agent.detection.detectors import AUTO, SHIPPED, Detectors, ships_detector
 from agent.options import (
     AgentOptions,
     CameraFlags,
@@ -29,6 +29,7 @@ from agent.run import run_agent
 from agent.traffic.calibration import parse_points
 from agent.watch import Summary
 from agent.watch import watch as measure
+from models.vision.detector import Detector
 from node.clock import SystemClock
 from node.config.load import load
 from node.hardware.here import detector_here, picture_here
@@ -152,6 +153,11 @@ def watch(
     lanes: Lanes = 0,
     out: Annotated[Path | None, typer.Option(help="Write an annotated video here (.mp4 or .avi).")] = None,
     series: Annotated[Path | None, typer.Option(help="Write one JSON object a frame here (.jsonl).")] = None,
+    detector: Annotated[
+        bool | None, typer.Option("--detector/--no-detector", help="Find and follow vehicles; else where it can.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="An ONNX model of yours instead of the shipped one.")] = None,
+    detect_every: Annotated[int, typer.Option("--detect-every", min=1, max=100, help="In each n-th picture.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Measure how full the road in a video file is."""
@@ -168,6 +174,8 @@ def watch(
             lanes=lanes,
             out=out,
             series=series,
+            detector=_detector(detector, model),
+            every=detect_every,
             progress=_bar(sys.stderr.isatty()),
         )
     except KinflowError as raised:
@@ -185,6 +193,20 @@ def watch(
             typer.echo(f"{name}: {value}")
     if error is not None:
         raise error
+
+
+def _detector(wanted: bool | None, model: Path | None) -> Detector | None:
+    """What `watch` looks with. Unless one was asked for, it does without a detector that this machine can't run."""
+    if wanted is False or (wanted is None and model is None and not ships_detector()):
+        return None
+    detectors = Detectors(find_home())
+    if wanted is None and model is None:
+        try:
+            return detectors.of(SHIPPED)
+        except KinflowError as error:
+            typer.echo(f"Without a detector: {error}", err=True)
+            return None
+    return detectors.of(SHIPPED if model is None else str(model))
 
 
 def _bar(visible: bool) -> Callable[[float], None]:

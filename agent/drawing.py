@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -9,6 +11,8 @@ from agent.camera.port import Image
 from agent.traffic.birds_eye import ROW_M
 from agent.traffic.calibration import Calibration
 from agent.traffic.pipeline import Pipeline, View
+from agent.traffic.track import Track
+from models.vision.detector import Label
 from protocol.messages import Estimate
 from protocol.units import Congestion
 
@@ -19,12 +23,21 @@ _COLOURS: dict[Congestion | None, tuple[int, int, int]] = {
     "dense": (30, 130, 245),
     "jam": (50, 50, 225),
 }
+_RED, _CYAN = (70, 70, 255), (235, 220, 90)
+_KINDS: dict[Label, tuple[int, int, int]] = {
+    "person": _CYAN,
+    "bicycle": _CYAN,
+    "ambulance": _RED,
+    "police_car": _RED,
+    "fire_engine": _RED,
+}
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _INK, _PAPER = (245, 245, 245), (20, 20, 20)
 
 
 def annotate(pipeline: Pipeline, view: View) -> Image:
-    """A copy of the frame with the road's rectangle, the covered lane rows, the queue's end and the figures."""
+    """A copy of the frame with the road's rectangle, the covered lane rows, the queue's end, what is followed, and the
+    figures."""
     picture = view.frame.image.copy()
     colour = _COLOURS[view.reading.congestion]
     _tint(picture, pipeline, view, colour)
@@ -32,6 +45,8 @@ def annotate(pipeline: Pipeline, view: View) -> Image:
     cv2.polylines(picture, [corners], True, colour, 2, cv2.LINE_AA)
     if view.reading.queue_m is not None and (view.reading.queue_m.value or 0.0) > 1.0:
         _across(picture, pipeline.calibration, view.reading.queue_m.value or 0.0)
+    for track in view.seen.tracks if view.seen is not None else ():
+        _thing(picture, track, pipeline.calibration.calibrated)
     _panel(picture, lines(view), colour)
     return picture
 
@@ -78,6 +93,34 @@ def _across(picture: Image, calibration: Calibration, y_m: float) -> None:
     ends = calibration.to_picture(np.array([[0, y_m], [calibration.road_width_m, y_m]]))
     left, right = (tuple(map(int, np.round(end))) for end in ends)
     cv2.line(picture, left, right, (255, 255, 255), 2, cv2.LINE_AA)
+
+
+def _thing(picture: Image, track: Track, calibrated: bool) -> None:
+    """A box and what it is; its corners alone where it is predicted, not seen."""
+    colour = _KINDS.get(track.label, _INK)
+    left, top, right, bottom = (round(edge) for edge in track.box)
+    if track.seen_ms == track.last_ms:
+        cv2.rectangle(picture, (left, top), (right, bottom), colour, 1, cv2.LINE_AA)
+    else:
+        reach = max(3, min(right - left, bottom - top) // 4)
+        for x, inward in ((left, 1), (right, -1)):
+            for y, down in ((top, 1), (bottom, -1)):
+                cv2.line(picture, (x, y), (x + inward * reach, y), colour, 1, cv2.LINE_AA)
+                cv2.line(picture, (x, y), (x, y + down * reach), colour, 1, cv2.LINE_AA)
+    scale = max(0.32, picture.shape[1] / 2000)
+    text = name_of(track, calibrated)
+    (width, height), _ = cv2.getTextSize(text, _FONT, scale, 1)
+    x = max(0, min(left, picture.shape[1] - width - 2))
+    y = top - 3 if top > height + 4 else min(picture.shape[0] - 3, bottom + height + 3)
+    cv2.rectangle(picture, (x, y - height - 1), (x + width + 2, y + 2), _PAPER, -1)
+    cv2.putText(picture, text, (x + 1, y), _FONT, scale, colour, 1, cv2.LINE_AA)
+
+
+def name_of(track: Track, calibrated: bool) -> str:
+    """Number, class, and speed where metres mean something."""
+    told = calibrated and track.velocity_mps is not None
+    speed = f" {math.hypot(*track.velocity_mps):.0f} m/s" if told and track.velocity_mps is not None else ""
+    return f"{track.id} {track.label.replace('_', ' ')}{speed}"
 
 
 def _panel(picture: Image, text: list[str], colour: tuple[int, int, int]) -> None:

@@ -21,8 +21,8 @@ DEFAULT_WIDTH_M, DEFAULT_LENGTH_M = 7.0, 40.0
 class CameraSettings:
     """points: None where nobody has said where the road lies; a saved calibration (see CameraFile) beats them all.
     picture_px: width and height to ask a camera of this machine for. detector: "auto" (what this device carries),
-    "shipped", "off" or a model's path, which looks at each detect_every-th picture at most. real_thumbnails: the page may
-    show small pictures, not drawings alone."""
+    "shipped", "off" or a model's path, which looks at each detect_every-th picture at most. real_thumbnails: the page
+    may show small pictures, not drawings alone."""
 
     camera: CameraId
     source: str

@@ -14,10 +14,13 @@ import cv2
 
 from agent.camera.file import FileCamera
 from agent.camera.port import Image
+from agent.detection.cadence import Cadence
+from agent.detection.sight import Sight
 from agent.drawing import annotate
 from agent.errors import VideoNotWritable, VideoTruncated
 from agent.traffic.calibration import Calibration, Points, calibrate, propose
 from agent.traffic.pipeline import Pipeline, View
+from models.vision.detector import Detector, Label
 from node.clock import Clock
 from protocol.units import CONGESTION_CLASSES
 
@@ -28,29 +31,38 @@ VIDEO_ENDINGS = (".mp4", ".avi")
 
 @dataclass
 class Summary:
-    """What a whole file came to. Frames that tell no index (learning, blind) are counted and enter no mean."""
+    """What a whole file came to. Frames that tell no index (learning, blind) are counted and enter no mean. tracks: by
+    their last class; detector: its name, None where none ran."""
 
     frames: int = 0
     indexes: list[float] = field(default_factory=list)
     classes: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
+    detector: str | None = None
+    tracks: dict[int, Label] = field(default_factory=dict)
 
     def add(self, view: View) -> None:
         self.frames += 1
         self.statuses[view.status] += 1
+        for track in view.seen.tracks if view.seen is not None else ():
+            self.tracks[track.id] = track.label
         if view.reading.index.value is not None and view.reading.congestion is not None:
             self.indexes.append(view.reading.index.value)
             self.classes[view.reading.congestion] += 1
 
     def as_json(self) -> dict[str, object]:
         told = len(self.indexes)
-        return {
+        figures: dict[str, object] = {
             "frames": self.frames,
             "mean_index": round(sum(self.indexes) / told, 4) if told else None,
             "classes": {name: round(self.classes[name] / told, 4) if told else 0.0 for name in CONGESTION_CLASSES},
             "told_share": round(told / self.frames, 4) if self.frames else 0.0,
             "statuses": {name: round(count / self.frames, 4) for name, count in sorted(self.statuses.items())},
         }
+        if self.detector is not None:
+            figures["detector"] = self.detector
+            figures["tracks"] = dict(sorted(Counter(self.tracks.values()).items()))
+        return figures
 
 
 class VideoOut:
@@ -79,12 +91,15 @@ def watch(
     lanes: int = 0,
     out: Path | None = None,
     series: Path | None = None,
+    detector: Detector | None = None,
+    every: int = 1,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Summary:
     """Measure a whole file. It is read twice: first to learn the empty road, which may only show late in it.
 
-    progress: called with the share done, 0..1. Raises KF55, KF56 (after all that could be read has been used and
-    written; the error carries it), KF60, KF64 to KF67, KF70.
+    detector: looks at each every-th frame; None detects nothing. progress: called with the share done, 0..1.
+    Raises KF55, KF56 (after all that could be read has been used and written; the error carries it), KF60, KF64 to
+    KF67, KF70.
     """
 
     def calibrated(picture: tuple[int, int]) -> Calibration:
@@ -97,7 +112,9 @@ def watch(
     if series is not None:
         _check_target(series, path)
     learnt = _learn(path, clock, calibrated, lambda share: progress(share / 2))
-    summary, video, rows = Summary(), None, []
+    if detector is not None:
+        learnt.sight = Sight(detector, learnt.calibration, Cadence(every), learnt.stopwatch)
+    summary, video, rows = Summary(detector=None if detector is None else detector.name), None, []
     camera = FileCamera(path, clock, live=False)
     began_ms: int | None = None
     try:
@@ -172,4 +189,5 @@ def _row(view: View, at_s: float) -> dict[str, object]:
         "lanes": [lane.occupancy.value for lane in reading.lanes],
         "quality": view.quality.score,
         "problems": list(view.quality.problems),
+        "tracks": None if view.seen is None else len(view.seen.tracks),
     }

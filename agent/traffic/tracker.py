@@ -18,14 +18,15 @@ from agent.traffic.assignment import assign
 from agent.traffic.boxes import covered, grown, overlaps, within
 from agent.traffic.kalman import Motion
 from agent.traffic.on_road import OnRoad, Place
-from agent.traffic.things import Thing, things
+from agent.traffic.things import SURE_SCORE, Thing, things
 from agent.traffic.track import Box, Track
 from models.vision.detector import Detection, Label
 
 # A track that nothing has shown for so long has ended: an occlusion that lasts longer is a new vehicle.
 LOST_MS = 2_000
-# Found this often, a track is told; the second time must follow soon.
-_TOLD_AFTER_HITS = 2
+# Surely found this often, a track is told, as long as it is on average no worse than a share of sure; the second time
+# must follow soon.
+_TOLD_AFTER_HITS, _TOLD_SHARE = 2, 0.5
 _UNCONFIRMED_MS = 600
 # Overlap below which a box isn't the track's: the doubtful ones must fit better.
 _LEAST_OVERLAP, _LEAST_OVERLAP_DOUBTFUL = 0.15, 0.35
@@ -47,13 +48,14 @@ _LEAST_IN_PICTURE = 0.25
 
 @dataclass(frozen=True)
 class _Path:
-    """One track's memory. x, y: the box's middle; width, height: logarithms of pixels; along: y on the road, across: x
-    on it. sums: of each class's scores."""
+    """One track's memory. hits: pictures that showed it, sure_hits: of them those that surely did. x, y: the box's
+    middle; width, height: logarithms of pixels; along: y on the road, across: x on it. sums: of each class's scores."""
 
     id: int
     person: bool
     sums: Mapping[Label, float]
     hits: int
+    sure_hits: int
     first_ms: int
     seen_ms: int
     x: Motion
@@ -117,7 +119,7 @@ class Tracker:
             paths = [path for path in paths if self._goes_on(path, now_ms)]
         else:
             paths = [path for path in paths if self._in_picture(path.box) >= _LEAST_IN_PICTURE]
-        told = tuple(self._track(path, now_ms) for path in paths if path.hits >= _TOLD_AFTER_HITS)
+        told = tuple(self._track(path, now_ms) for path in paths if self._is_told(path))
         return TrackerState(next_id, now_ms, tuple(paths)), told
 
     def _matched(
@@ -180,9 +182,13 @@ class Tracker:
     def _goes_on(self, path: _Path, now_ms: int) -> bool:
         if path.seen_ms == now_ms:
             return True
-        if path.hits < _TOLD_AFTER_HITS and now_ms - path.seen_ms > _UNCONFIRMED_MS:
+        if path.sure_hits < _TOLD_AFTER_HITS and now_ms - path.seen_ms > _UNCONFIRMED_MS:
             return False
         return self._in_picture(path.box) >= _LEAST_IN_PICTURE
+
+    def _is_told(self, path: _Path) -> bool:
+        sure = self._sure.get(path.label, SURE_SCORE)
+        return path.sure_hits >= _TOLD_AFTER_HITS and sum(path.sums.values()) >= _TOLD_SHARE * sure * path.hits
 
     def _in_picture(self, box: Box) -> float:
         return covered(box, (0.0, 0.0, float(self._picture[0]), float(self._picture[1])))
@@ -229,6 +235,7 @@ def _begun(number: int, one: Thing, now_ms: int) -> _Path:
         one.person,
         dict(one.scores),
         1,
+        1,
         now_ms,
         now_ms,
         Motion.at((left + right) / 2, _BOX_STD * height, _RATE_STD * height),
@@ -249,6 +256,7 @@ def _seen(path: _Path, one: Thing, now_ms: int) -> _Path:
         path,
         sums=sums,
         hits=path.hits + 1,
+        sure_hits=path.sure_hits + one.sure,
         seen_ms=now_ms,
         x=path.x.seen((left + right) / 2, std),
         y=path.y.seen((top + bottom) / 2, std),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,6 +22,7 @@ from agent.lookout import Lookout
 from agent.settings import CameraSettings
 from agent.stopwatch import Stopwatch
 from agent.traffic.calibration import propose
+from agent.watch import watch
 from models.vision.detector import LABELS, Detection
 from node.clock import ManualClock
 from node.errors import ProcessorLacks
@@ -159,3 +162,23 @@ def test_a_lookout_follows_what_is_found(tmp_path: Path) -> None:
     quiet = lookout.quiet()
     assert quiet is not None
     assert quiet.seen is None
+
+
+def test_watch_draws_and_counts_what_is_followed(tmp_path: Path) -> None:
+    path, out, series = tmp_path / "clip.avi", tmp_path / "out.avi", tmp_path / "rows.jsonl"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, PICTURE)
+    for frame in frames(8):
+        writer.write(cv2.blur(frame.image, (15, 15)))
+    writer.release()
+    summary = watch(path, 7.0, 40.0, ManualClock(), out=out, series=series, detector=FakeDetector(), every=2)
+    figures = summary.as_json()
+    assert figures["detector"] == "fake"
+    assert figures["tracks"] == {"car": 1}
+    assert [json.loads(line)["tracks"] for line in series.read_text().splitlines()] == [0, 0, 1, 1, 1, 1, 1, 1]
+    drawn = cv2.VideoCapture(str(out))
+    pictures = [drawn.read()[1] for _ in range(8)]
+    box = np.s_[196:244, 196:260]  # where the car is found
+    assert np.abs(pictures[6][box].astype(int) - pictures[0][box]).max() > 80
+    plain = watch(path, 7.0, 40.0, ManualClock()).as_json()
+    assert "detector" not in plain
+    assert "tracks" not in plain
