@@ -98,11 +98,13 @@ def weights(folder: Path, called: str) -> Iterator[Component]:
 
 
 def tracked_weights(tree: Path = TREE) -> Iterator[Component]:
-    """Those in the package `models`, and the cards that lie in the same folders."""
+    """Those in the package `models`, with the cards in the same folders and what is called as they are (manifests)."""
     files = [one for one in _files(tree / "models") if one.suffix in WEIGHTS]
+    stems = {one.stem for one in files}
     for folder in sorted({one.parent for one in files}):
         for one in weights(folder, str(folder.relative_to(tree))):
-            if one.type == "machine-learning-model" or "card" in one.name.rpartition("/")[2]:
+            path = Path(one.name)
+            if path.stem in stems or "card" in path.name:
                 yield one
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Letterbox:
         """The input (1 x 3 x height x width, float32, 0..255, channels as in the picture), good until the next call."""
         height, width = image.shape[:2]
         scale = min(self._width / width, self._height / height)
-        across, down = max(1, int(width * scale)), max(1, int(height * scale))
+        # Whole pixels, rounded down as in training; 64 / 49 * 49 is 64 all the same.
+        across, down = (max(1, int(side * scale + ROUNDING)) for side in (width, height))
         small = cv2.resize(image, (across, down), interpolation=cv2.INTER_LINEAR)
         if self._filled != (across, down):
             self._blob.fill(self._fill)

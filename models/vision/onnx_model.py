@@ -87,6 +87,8 @@ class OnnxModel:
         kind = _KINDS.get(given.type)
         if kind is None:
             raise ModelUnfit(path=self.path, detail=f"its input {given.name} takes {given.type}")
+        if len(given.shape) == 4 and kind != np.float32:
+            raise ModelUnfit(path=self.path, detail=f"its input {given.name} takes pictures of {kind}, not of float32")
         shape: list[int | None] = [one if isinstance(one, int) and one > 0 else None for one in given.shape]
         if shape and shape[0] is None:
             shape[0] = 1

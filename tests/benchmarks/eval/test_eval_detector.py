@@ -68,7 +68,8 @@ def figures(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 
 
 def test_its_figures(squares: Set, capsys: pytest.CaptureFixture[str]) -> None:
-    assert squares.call("car,ambulance", "--json") == 0
+    where = ["--images", str(squares.images), "--labels", str(squares.labels), "--model", str(squares.model)]
+    assert kinflow(["eval", "detector", *where, "--names", "car,ambulance", "--json"]) == 0
     told = figures(capsys)
     assert list(told["classes"]) == ["car", "ambulance"]
     car, ambulance = told["classes"]["car"], told["classes"]["ambulance"]

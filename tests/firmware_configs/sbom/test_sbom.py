@@ -162,10 +162,15 @@ def test_weights_in_the_tree_are_on_it_with_their_cards(tmp_path: Path) -> None:
     place = tmp_path / "models" / "vision"
     place.mkdir(parents=True)
     (place / "nano.onnx").write_bytes(b"weights")
-    (place / "nano.card.toml").write_text("name = 'nano'\n")
+    (place / "nano.toml").write_text("name = 'nano'\n")
+    (place / "card.md").write_text("# nano\n")
     (place / "code.py").write_text("")
     found = {one.name: one.type for one in contents.tracked_weights(tmp_path)}
-    assert found == {"models/vision/nano.card.toml": "file", "models/vision/nano.onnx": "machine-learning-model"}
+    assert found == {
+        "models/vision/card.md": "file",
+        "models/vision/nano.onnx": "machine-learning-model",
+        "models/vision/nano.toml": "file",
+    }
 
 
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

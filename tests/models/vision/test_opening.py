@@ -16,7 +16,7 @@ from models.errors import LabelsLacking, LayoutUnknown, ModelUnfit, ModelUnreada
 from models.vision.names import COCO_80, COCO_91, label_of
 from models.vision.opening import SHIPPED, USUAL_THRESHOLD, open_detector
 from models.vision.requires import require
-from tests.models.vision.onnx_writer import Graph
+from tests.models.vision.onnx_writer import INT64, Graph
 from tests.models.vision.square_nets import NAMES, rfdetr, yolox
 
 
@@ -159,6 +159,14 @@ def test_sizes_left_open_need_a_manifest(tmp_path: Path) -> None:
     # Its own arithmetic is made for 416.
     with pytest.raises(ModelUnfit, match="fails on a grey picture"):
         open_detector(manifest(net, 'name = "open"\nlabels = ["car", "bus", "person"]\ninput = [320, 320]\n'))
+
+
+def test_pictures_of_other_numbers_are_not_taken(tmp_path: Path) -> None:
+    graph = Graph()
+    graph.add("Cast", graph.input("x", [1, 3, 64, 64], INT64), out="y", to=1)
+    graph.output("y", [1, 3, 64, 64])
+    with pytest.raises(ModelUnfit, match="x takes pictures of int64"):
+        open_detector(graph.write(tmp_path / "net.onnx"), names=NAMES)
 
 
 def test_a_batch_left_open_is_one(tmp_path: Path) -> None:
