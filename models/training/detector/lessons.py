@@ -15,9 +15,9 @@ from models.training.detector.data import Image, Picture, Source
 from models.training.detector.targets import Targets
 
 SIDES = (320, 384, 416)
-PASTE_SHARE = 0.35
+PASTE_SHARE = 0.3
 # One view of one picture as it comes, one view zoomed, or else a mosaic of four.
-PLAIN_SHARE, ZOOMED_SHARE = 0.2, 0.45
+PLAIN_SHARE, ZOOMED_SHARE = 0.3, 0.4
 ZOOM = (0.3, 1.6)
 # Rendered pictures have weather of their own.
 RENDERED_WEATHER = (0.12, 0.05, 0.03)

@@ -35,7 +35,7 @@ class Plan:
     steps: int
     batch: int = 8
     processes: int = 2
-    rate: float = 1.5e-3
+    rate: float = 2e-3
     seed: int = 1
     minutes: float = 0.0
     save_every: int = 50
