@@ -22,9 +22,9 @@ def block(left: int = 120, top: int = 60, right: int = 220, bottom: int = 140) -
 
 def block_fits(image: np.ndarray, targets: Targets) -> None:
     for (left, top, right, bottom), solid in zip(targets.boxes.round().astype(int), targets.solid, strict=True):
-        if solid and min(right - left, bottom - top) > 8:
+        if solid and min(right - left, bottom - top) > 16:
             bright = image.max(axis=2) > 150
-            assert bright[top:bottom, left:right].mean() > 0.85
+            assert bright[top:bottom, left:right].mean() > 0.8
     outside = image.max(axis=2) > 150
     for left, top, right, bottom in targets.boxes:
         outside[max(0, int(top) - 2) : int(bottom) + 3, max(0, int(left) - 2) : int(right) + 3] = False
