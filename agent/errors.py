@@ -1,4 +1,4 @@
-"""Errors 55 to 74: cameras and their calibration; 253: the detector."""
+"""Errors 55 to 74: cameras and their calibration; 79 and 80: sound; 253: the detector."""
 
 from protocol.errors import KinflowError
 
@@ -131,3 +131,18 @@ class DetectorUnusable(KinflowError):
     number = 253
     cause = "The detector {model} can't be used on this device: {detail}."
     advice = 'The index goes on without it. Set detector = "off" for the camera, or give a model that runs here.'
+
+
+class SoundUnreadable(KinflowError):
+    number = 79
+    cause = "The sound {source} could not be read: {detail}."
+    advice = "Give a WAV file: PCM of 8 to 32 bits or float, any rate, any number of channels."
+
+
+class MicrophoneUnavailable(KinflowError):
+    number = 80
+    cause = "No sound comes from {source}: {detail}."
+    advice = (
+        "Install ALSA's tools (`sudo apt install alsa-utils`), choose a device that `arecord -L` lists, and let this "
+        "user use it (`sudo usermod -aG audio USER`); or take the camera's sound setting away."
+    )

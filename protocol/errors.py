@@ -1,9 +1,9 @@
 """The base of Kinflow's error catalogue, and the errors of the wire itself.
 
 An error is a class: its number is its code (`KF12`), its exit status and the name of its page in `docs/errors/`.
-Numbers: 10-29 protocol and site, 30-54 and 160-199 node, 55-74 agent, 75-94 and 200-229 edge server, 95-101
-simulation, 102-104 evaluation, 105-119 models, 120-125 cloud, 230-249 firmware, 250-252 releases, 253 agent, 254-255
-unused. 126 to 159 mean other things to a shell.
+Numbers: 10-29 protocol and site, 30-54 and 160-199 node, 55-74, 79 and 80 agent, 75-78, 81-94 and 200-229 edge
+server, 95-101 simulation, 102-104 evaluation, 105-119 models, 120-125 cloud, 230-249 firmware, 250-252 releases, 253
+agent, 254-255 unused. 126 to 159 mean other things to a shell.
 """
 
 from __future__ import annotations

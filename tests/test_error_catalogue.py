@@ -17,8 +17,8 @@ from protocol.errors import KinflowError, catalogue
 RANGES = {
     "protocol": [range(10, 30)],
     "node": [range(30, 55), range(160, 200)],
-    "agent": [range(55, 75), range(253, 254)],
-    "edge_server": [range(75, 95), range(200, 230)],
+    "agent": [range(55, 75), range(79, 81), range(253, 254)],
+    "edge_server": [range(75, 79), range(81, 95), range(200, 230)],
     "sim_devices": [range(95, 102)],
     "benchmarks": [range(102, 105)],
     "models": [range(105, 120)],

@@ -68,6 +68,16 @@ export function stateWords(approach, now_ms) {
   else if (approach.status === "degraded") words.push("degraded");
   for (const problem of approach.problems) words.push(problem);
   if (!approach.calibrated && !approach.problems.includes("uncalibrated")) words.push("uncalibrated");
-  if (approach.emergency === "present" || approach.emergency === "requested") words.unshift("emergency vehicle");
+  if (approach.emergency === "present" || approach.emergency === "requested") words.unshift(emergencyWords(approach));
   return words.join(", ") || "ok";
+}
+
+const VEHICLE_WORDS = { ambulance: "ambulance", police_car: "police car", fire_engine: "fire engine" };
+
+/** The most urgent emergency vehicle, what it wants, and by which evidence. */
+export function emergencyWords(approach) {
+  const first = approach.emergencies?.[0];
+  const name = VEHICLE_WORDS[first?.vehicle] ?? "emergency vehicle";
+  const wish = approach.emergency === "requested" ? `${name} asks for way` : name;
+  return first?.evidence.length ? `${wish} (${first.evidence.join(" + ")})` : wish;
 }

@@ -31,6 +31,7 @@ from edge_server.gateway.views import (
     LeaseView,
     PhaseView,
     ServerView,
+    SightingView,
     SignalView,
     VehicleView,
 )
@@ -97,6 +98,17 @@ class Projection:
             quality=said.quality.score,
             problems=said.quality.problems,
             emergency=said.emergency,
+            emergencies=tuple(
+                SightingView(
+                    vehicle=one.kind,
+                    state=one.state,
+                    probability=one.probability,
+                    evidence=one.evidence,
+                    direction=one.direction,
+                    since_ms=one.since_ms,
+                )
+                for one in said.emergencies
+            ),
             observation=said.id,
             captured_ms=said.captured_ms,
             received_ms=event.received_ms,

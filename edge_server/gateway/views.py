@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from edge_server.store.room import Stage
 from edge_server.store.rows import Mistake
 from protocol.messages.alarm import Severity
-from protocol.messages.observation import EmergencyState, Problem, Sensor, Status
+from protocol.messages.observation import EmergencyEvidence, EmergencyKind, EmergencyState, Problem, Sensor, Status
 from protocol.messages.presence import Role
 from protocol.units import Congestion
 
@@ -43,6 +43,17 @@ class LaneView(View):
     count: Figure | None = None
 
 
+class SightingView(View):
+    """One emergency vehicle: what the camera holds it for, and why. probability: that it asks for way."""
+
+    vehicle: EmergencyKind
+    state: Literal["present", "requested"]
+    probability: float
+    evidence: tuple[EmergencyEvidence, ...]
+    direction: Literal["towards", "away", "standing"] | None
+    since_ms: int | None
+
+
 class ApproachView(Shown):
     """status `none`: nothing has been heard yet. index is 0..1; while `learning` it has an interval and no value."""
 
@@ -65,6 +76,7 @@ class ApproachView(Shown):
     quality: float | None = None
     problems: tuple[Problem, ...] = ()
     emergency: EmergencyState = "unavailable"
+    emergencies: tuple[SightingView, ...] = ()
     observation: str | None = None
     captured_ms: int | None = None
     received_ms: int | None = None

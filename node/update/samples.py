@@ -25,6 +25,15 @@ SAMPLES: tuple[tuple[str, str], ...] = (
         '"count": null, "lanes": [], "emergency": "absent"}',
     ),
     (
+        "kinflow/1/agent-north/observation/cam-1",
+        f'{{"kind": "observation", {_ENVELOPE}, "camera": "cam-1", "approach": "north", "captured_ms": 1760000000900, '
+        '"captured_mono_ms": 84900, "frame": 5211, "sensor": "camera", "status": "ok", "calibrated": true, '
+        '"occupancy": {"value": 0.12, "low": 0.09, "high": 0.16}, "index": {"value": 0.34, "low": 0.26, "high": 0.46}, '
+        '"congestion": "slow", "quality": {"score": 0.93, "problems": []}, "emergency": "requested", "emergencies": '
+        '[{"kind": "ambulance", "state": "requested", "probability": 0.97, "evidence": ["class", "beacons"], '
+        '"direction": "towards", "since_ms": 1760000000100}], "emergency_senses": ["class", "beacons"]}',
+    ),
+    (
         "kinflow/1/agent-north/health",
         f'{{"kind": "health", {_ENVELOPE}, "uptime_s": 3600.5, "rss_mb": 88.2, "cpu_percent": 41.0, '
         '"disk_free_mb": 21340.0, "cameras": [{"camera": "cam-1", "state": "running", "frames_per_s": 24.8}]}',

@@ -7,7 +7,7 @@ from protocol.messages.config_command import ConfigCommand
 from protocol.messages.gap import Gap
 from protocol.messages.health import CameraHealth, Health, UpdateOutcome, UpdateState
 from protocol.messages.heartbeat import CommandOutcome, Heartbeat, Lease, PhaseState
-from protocol.messages.observation import LaneObservation, Observation, Quality
+from protocol.messages.observation import EmergencySighting, LaneObservation, Observation, Quality
 from protocol.messages.presence import Birth, CameraInfo, Death
 from protocol.messages.signal_command import SignalCommand
 from protocol.messages.vehicle import VehiclePosition
@@ -21,6 +21,7 @@ __all__ = [
     "CommandOutcome",
     "ConfigCommand",
     "Death",
+    "EmergencySighting",
     "Estimate",
     "Gap",
     "Health",

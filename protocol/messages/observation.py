@@ -15,6 +15,8 @@ Status = Literal["learning", "ok", "degraded", "blind"]
 Problem = Literal["moved", "dark", "blurred", "frozen", "stalled", "bright", "uncalibrated"]
 Weather = Literal["clear", "haze", "fog", "rain", "night", "glare"]
 EmergencyState = Literal["unavailable", "absent", "present", "requested"]
+EmergencyKind = Literal["ambulance", "police_car", "fire_engine", "emergency_other", "unknown"]
+EmergencyEvidence = Literal["class", "beacons", "siren", "declared"]
 
 
 class Quality(Struct, frozen=True):
@@ -34,12 +36,28 @@ class LaneObservation(Struct, frozen=True):
     count: Estimate | None = None
 
 
+class EmergencySighting(Struct, frozen=True):
+    """One emergency vehicle on the approach, or the sound of one. kind: `emergency_other` where the class is known from
+    drawings alone, `unknown` where only lamps or sound tell. state: `requested` asks for way; `present` is parked,
+    drives without beacons, leaves, or is heard somewhere. probability: that it asks for way on this approach. evidence:
+    what fired. direction: by the ground, seen from the stop line; none where that is not known. since_ms: the agent's
+    wall clock when this state began. Nothing in it follows a vehicle from one camera to another."""
+
+    kind: EmergencyKind
+    state: Literal["present", "requested"]
+    probability: Fraction
+    evidence: tuple[EmergencyEvidence, ...] = ()
+    direction: Literal["towards", "away", "standing"] | None = None
+    since_ms: Millis | None = None
+
+
 class Observation(Message, frozen=True, kw_only=True, tag="observation"):
     """One camera's view of one approach. Units: occupancy and index 0..1 (protocol.units), metres, metres a second.
 
     captured_ms and captured_mono_ms: wall and monotonic clock of the agent when the newest frame behind it was taken.
     While status is `learning` the index has no value, only the interval that covers the prior. emergency is
-    `unavailable` where no detector runs: absence is then not claimed.
+    `unavailable` where no detector runs: absence is then not claimed. emergencies: what is behind it, the most urgent
+    first. emergency_senses: which kinds of evidence could have spoken; beacons can't where pictures come too slowly.
     """
 
     camera: Annotated[CameraId, Meta(pattern=SLUG_PATTERN)]
@@ -59,3 +77,5 @@ class Observation(Message, frozen=True, kw_only=True, tag="observation"):
     count: Estimate | None = None
     lanes: tuple[LaneObservation, ...] = ()
     emergency: EmergencyState = "unavailable"
+    emergencies: tuple[EmergencySighting, ...] = ()
+    emergency_senses: tuple[EmergencyEvidence, ...] = ()

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 
 from sim_devices.render.arrays import Array, Image
+from sim_devices.render.beacons import DARK, LIT, blinks
 from sim_devices.render.body import CORNERS, MATERIALS, bodies
 from sim_devices.render.camera import Camera
 from sim_devices.render.light import airlight, shade, sun, transmission
-from sim_devices.render.vehicle import EMERGENCY_KINDS, UNLIT_KINDS, Kind, RoadVehicle, beacon_lit, fate
+from sim_devices.render.vehicle import UNLIT_KINDS, Kind, RoadVehicle, beacon_levels, fate
 from sim_devices.render.weather import Weather
 
 NEAREST_M = 1.5
@@ -49,7 +50,6 @@ _STRIPES: dict[Kind, tuple[float, float, float]] = {
 }  # fmt: skip
 # Auto-rickshaws: body and canopy.
 _CABS = (((52, 130, 40), (40, 190, 230)), ((40, 190, 230), (40, 38, 36)), ((36, 36, 36), (40, 190, 230)))
-LIT_BEACON = (255.0, 170.0, 70.0)
 LIT_HEADLAMP = (248.0, 255.0, 255.0)
 LIT_TAIL = (70.0, 60.0, 255.0)
 DIM_TAIL = (40.0, 32.0, 205.0)
@@ -188,8 +188,13 @@ class Painter:
             palette[_NUMBER["tail"]] = (*DIM_TAIL, 1.0)
         if one.speed_mps < 1.0 and one.kind not in UNLIT_KINDS:
             palette[_NUMBER["tail"]] = (*LIT_TAIL, 1.0)
-        if one.beacons and one.kind in EMERGENCY_KINDS:
-            palette[_NUMBER["beacon-left" if beacon_lit(one.id, t_s) else "beacon-right"]] = (*LIT_BEACON, 1.0)
+        if one.lights.tail_hz and not blinks(one.lights.tail_hz, t_s):
+            palette[_NUMBER["tail"]] = (*_COLOURS["tail"], 0.0)
+        if one.flashing:
+            sides = zip(("beacon-left", "beacon-right"), one.lights.colours, beacon_levels(one, t_s), strict=True)
+            for material, colour, level in sides:
+                dark, lit = np.array(DARK[colour]), np.array(LIT[colour])
+                palette[_NUMBER[material]] = (*(dark + level * (lit - dark)), float(level > 0))
         return palette
 
 

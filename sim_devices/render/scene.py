@@ -10,14 +10,16 @@ import numpy as np
 
 from sim_devices.render.arrays import Array, Image
 from sim_devices.render.background import draw_background
+from sim_devices.render.beacons import RoadsideLamp
 from sim_devices.render.camera import Camera
 from sim_devices.render.glow import Glow
 from sim_devices.render.painter import Painted, Painter
 from sim_devices.render.rain import add_rain, rain_layers
 from sim_devices.render.road import Road
 from sim_devices.render.truth import Truth, VehicleBox, measure
-from sim_devices.render.vehicle import RoadVehicle, beacon_lit
+from sim_devices.render.vehicle import RoadVehicle, beacon_levels
 from sim_devices.render.weather import Weather
+from sim_devices.render.works import paint_lamps
 
 JPEG_QUALITY = 82
 NOISE_TILES = 3
@@ -55,15 +57,19 @@ class Scene:
         self._noise = self._noise_tiles()
         self._shaken = self._shaken_backgrounds()
 
-    def render(self, vehicles: Sequence[RoadVehicle], t_s: float, boxes: bool = True) -> Rendered:
-        """One frame and its truth. boxes: also find each vehicle's visible pixels (a millisecond or two)."""
+    def render(
+        self, vehicles: Sequence[RoadVehicle], t_s: float, boxes: bool = True, lamps: Sequence[RoadsideLamp] = ()
+    ) -> Rendered:
+        """One frame and its truth. boxes: also find each vehicle's visible pixels (a millisecond or two). lamps: what
+        flashes beside the road; vehicles are painted over their boards."""
         random = np.random.default_rng((self.seed, round(t_s * 1000) & 0xFFFFFFFFFFFF))
         offset, shaken = self._shaken[int(random.integers(len(self._shaken)))]
         frame = shaken.copy()
         shown = self._painter.in_view(vehicles)
+        paint_lamps(frame, self.camera, self.weather, lamps, t_s, offset)
         self._painter.shadows(frame, shown, offset)
         painted = self._painter.paint(frame, shown, t_s, offset)
-        self._glow.add(frame, painted, t_s, offset)
+        self._glow.add(frame, painted, t_s, offset, lamps)
         add_rain(frame, self._rain, random)
         frame = cv2.GaussianBlur(frame, (3, 3), 0.62)
         self._grain(frame, random)
@@ -115,7 +121,8 @@ class Scene:
                 continue
             x, y, w, h = cv2.boundingRect(own)
             vehicle = one.vehicle
-            side = ("left" if beacon_lit(vehicle.id, t_s) else "right") if vehicle.beacons else None
+            left_lit, right_lit = beacon_levels(vehicle, t_s)
+            side = ("left" if left_lit >= right_lit else "right") if vehicle.beacons else None
             box = (int(left + x), int(top + y), int(left + x + w), int(top + y + h))
             found.append(VehicleBox(vehicle.id, vehicle.kind, box, visible, vehicle.beacons, side))
         return tuple(found)

@@ -7,6 +7,8 @@ from math import cos, sin
 from typing import Literal, get_args
 from zlib import crc32
 
+from sim_devices.render.beacons import NO_LIGHTS, Lights, levels
+
 Kind = Literal[
     "car", "van", "bus", "truck", "motorcycle", "bicycle", "ambulance", "fire-engine", "police", "three-wheeler",
     "person",
@@ -35,7 +37,7 @@ UNLIT_KINDS: frozenset[Kind] = frozenset({"bicycle", "person"})
 @dataclass(frozen=True)
 class RoadVehicle:
     """x_m and y_m: middle of the front bumper, in the road frame of sim_devices.render.camera. heading_rad: 0 drives
-    towards the stop line (-y), positive turns to the driver's left, pi drives away. beacons: flashing."""
+    towards the stop line (-y), positive turns to the driver's left, pi drives away. beacons: flashing as lights say."""
 
     id: str
     kind: Kind
@@ -47,6 +49,12 @@ class RoadVehicle:
     width_m: float = 1.8
     height_m: float = 1.48
     beacons: bool = False
+    lights: Lights = NO_LIGHTS
+
+    @property
+    def flashing(self) -> bool:
+        """Whether beacons flash on it: `beacons`, on a vehicle that has some."""
+        return self.beacons and (self.kind in EMERGENCY_KINDS or self.lights.works)
 
     @property
     def direction(self) -> tuple[float, float]:
@@ -66,7 +74,7 @@ class RoadVehicle:
         ]
 
 
-def vehicle_of_kind(identity: str, kind: Kind, x_m: float, y_m: float, **more: float | bool) -> RoadVehicle:
+def vehicle_of_kind(identity: str, kind: Kind, x_m: float, y_m: float, **more: float | bool | Lights) -> RoadVehicle:
     """A vehicle of its kind's usual size; `more` are further fields."""
     length, width, height = SIZES[kind]
     return RoadVehicle(identity, kind, x_m, y_m, length_m=length, width_m=width, height_m=height, **more)  # type: ignore[arg-type]
@@ -85,3 +93,8 @@ def beacon_hz(identity: str) -> float:
 def beacon_lit(identity: str, t_s: float) -> bool:
     """Whether the left beacon is lit at t_s; the right one is lit when the left is not."""
     return (t_s * beacon_hz(identity)) % 1.0 < 0.5
+
+
+def beacon_levels(vehicle: RoadVehicle, t_s: float) -> tuple[float, float]:
+    """How bright its left and its right beacon are at t_s, 0..1."""
+    return levels(vehicle.lights, vehicle.lights.rate_hz or beacon_hz(vehicle.id), t_s)

@@ -1,0 +1,1 @@
+"""Is there an emergency vehicle that wants through? Beacons, siren, class and declaration, and what they add up to."""

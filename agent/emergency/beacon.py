@@ -1,0 +1,85 @@
+"""Do emergency beacons flash on a track? Its last seconds, and what their flicker says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.emergency.flicker import Box, Grid, flicker, grid_of
+from agent.emergency.flicker_llr import flicker_llr, quiet_llr
+
+Colour = Literal["blue", "red", "amber"]
+
+WINDOW_MS = 3_000
+# A sinusoid of 4 Hz needs more than eight pictures a second (Nyquist); below ten, with their jitter, nothing is said.
+LEAST_FPS = 10.0
+_SLACK = 0.95
+LEAST_PICTURES = 8
+_LARGEST_GAP_MS = 700
+
+
+@dataclass(frozen=True)
+class History:
+    """One track's pictures, the oldest first, of the last WINDOW_MS."""
+
+    times_ms: tuple[int, ...] = ()
+    grids: tuple[Grid, ...] = ()
+
+
+EMPTY = History()
+
+
+@dataclass(frozen=True)
+class BeaconReading:
+    """available: pictures came fast enough for a test. llr: natural logarithm of the likelihood ratio of what was seen
+    with blue or red beacons to without, 0 while too little was seen. amber_llr: the same with amber ones, which works
+    vehicles have too. colours: of what flashes, when either is above 0."""
+
+    available: bool
+    llr: float = 0.0
+    amber_llr: float = 0.0
+    colours: tuple[Colour, ...] = ()
+    rate_hz: float | None = None
+
+
+NOT_AVAILABLE = BeaconReading(available=False)
+
+
+def remember(history: History, image: NDArray[Any], box: Box, gain: float, mono_ms: int) -> History:
+    """gain: see grid_of. A box too small to hold a beacon of a pixel adds nothing."""
+    grid = grid_of(image, box, gain)
+    if history.times_ms and mono_ms - history.times_ms[-1] > _LARGEST_GAP_MS:
+        history = EMPTY
+    first = next((i for i, at in enumerate(history.times_ms) if mono_ms - at <= WINDOW_MS), len(history.times_ms))
+    times, grids = history.times_ms[first:], history.grids[first:]
+    if grid is None or (times and mono_ms <= times[-1]):
+        return History(times, grids)
+    return History((*times, mono_ms), (*grids, grid))
+
+
+def fast_enough(times_ms: tuple[int, ...]) -> bool:
+    """Whether these pictures came at LEAST_FPS or more, by their median pause."""
+    if len(times_ms) < 3:
+        return False
+    return float(np.median(np.diff(times_ms))) <= 1000 / (LEAST_FPS * _SLACK)
+
+
+def judge(history: History) -> BeaconReading:
+    if len(history.times_ms) < LEAST_PICTURES:
+        return BeaconReading(available=len(history.times_ms) < 3 or fast_enough(history.times_ms))
+    if not fast_enough(history.times_ms):
+        return NOT_AVAILABLE
+    times_s = np.array(history.times_ms) / 1000
+    found = flicker(np.stack(history.grids), times_s)
+    if found is None:
+        return BeaconReading(True, llr=quiet_llr(float(np.ptp(times_s))))
+    blue, red, amber, other = found.colours
+    llr, amber_llr = flicker_llr(found), flicker_llr(replace(found, colours=(blue, red + amber, 0.0, other)))
+    if amber_llr <= 0:
+        return BeaconReading(True, llr, amber_llr)
+    shares = zip(("blue", "red", "amber"), found.colours, strict=False)
+    colours: tuple[Colour, ...] = tuple(name for name, share in shares if share > 0.15)  # type: ignore[misc]
+    return BeaconReading(True, llr, amber_llr, colours, found.rate_hz)
