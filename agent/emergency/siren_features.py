@@ -10,59 +10,89 @@ from agent.emergency.pitch import HOP, RATE_HZ, PitchTrack
 PER_S = RATE_HZ / HOP
 TONAL_DB = 9.0
 NAMES = (
-    "tonal", "prominence", "share", "below", "rival", "longest_s", "extent", "moving", "smooth", "stepped", "levels",
-    "two_tone", "period_peak", "period_rate", "turns_per_s", "gaps_per_s", "drift", "pitch_middle", "level_range",
-    "sweep_share",
+    "tonal", "prominence", "share", "below", "rival", "longest_s", "extent", "stepped", "two_tone", "turns_per_s",
+    "gaps_per_s", "sharp", "sweep_s", "sweep_octaves", "sweeping", "sweeps_per_s", "flat", "rough",
 )  # fmt: skip
+# A sweep: the pitch, smoothed over 150 ms, goes one way for a quarter of a second or more, through an eighth of an
+# octave, at 0.1 to 8 octaves a second. Vibrato goes to and fro within it, a slide between two notes is over sooner.
+_SMOOTH, _SLOPE_OVER = 15, 10
+_SLOWEST, _STEEPEST, _FLAT = 0.1, 8.0, 0.06
+_LEAST_SWEEP_S, _LEAST_SWEEP_OCTAVES, _PAUSE = 0.25, 0.12, 6
 
 Array = NDArray[np.float64]
 
 
 def features(track: PitchTrack) -> Array:
-    """(len(NAMES),), each about 0..3."""
+    """(len(NAMES),), each about -2..3."""
     tonal = track.prominence_db > TONAL_DB
-    share = float(tonal.mean())
     if tonal.sum() < 10:
         return np.zeros(len(NAMES))
-    pitch = track.octaves
+    pitch, seconds = track.octaves, len(track.octaves) / PER_S
     step = np.diff(pitch)
     both = tonal[1:] & tonal[:-1]
-    smooth_pitch = _median3(pitch)
-    slope = _slope(smooth_pitch) * PER_S
-    moving = tonal & (np.abs(slope) > 0.12)
-    sweeping = tonal & (np.abs(slope) > 0.12) & (np.abs(slope) < 14.0) & (_residual(smooth_pitch) < 0.03)
-    low, high = np.percentile(pitch[tonal], (5, 95))
     leaps = both & (np.abs(step) > 0.085)
-    travelled = float(np.abs(step[both]).sum()) + 1e-3
-    peak, rate = _period(pitch, tonal)
-    gaps = float((np.diff(tonal.astype(int)) == -1).sum())
-    two, levels = _levels(pitch, tonal, slope)
-    seconds = len(pitch) / PER_S
-    level = track.level_db[tonal]
+    low, high = np.percentile(pitch[tonal], (5, 95))
+    middle = _median3(pitch)
+    slope = _slope(middle) * PER_S
+    sharp = tonal & (np.abs(slope) > 0.12) & (np.abs(slope) < 14.0) & (_residual(middle) < 0.03)
     return np.array(
         [
-            share,
+            float(tonal.mean()),
             float(track.prominence_db[tonal].mean()) / 20,
             float(track.share[tonal].mean()),
             float(np.clip(track.below_db[tonal], -30, 10).mean()) / 15,
             float(np.clip(track.rival_db[tonal], -30, 10).mean()) / 15,
             _longest(tonal, step) / PER_S,
             high - low,
-            float(moving.sum()) / len(pitch),
-            float(np.median(_residual(smooth_pitch)[tonal])) * 30,
-            float(np.abs(step[leaps]).sum()) / travelled,
-            levels,
-            two,
-            peak,
-            rate,
-            _turns(smooth_pitch, tonal) / seconds / 2,
-            gaps / seconds / 3,
-            abs(float(np.sum(step[both & ~leaps]))),
-            float(np.median(pitch[tonal])),
-            float(np.percentile(level, 90) - np.percentile(level, 10)) / 20,
-            float(sweeping.sum()) / len(pitch),
+            float(np.abs(step[leaps]).sum()) / (float(np.abs(step[both]).sum()) + 1e-3),
+            _two_tones(pitch, tonal, slope),
+            _turns(middle, tonal) / seconds / 2,
+            float((np.diff(tonal.astype(int)) == -1).sum()) / seconds / 3,
+            float(sharp.mean()),
+            *_sweeps(pitch, tonal),
         ]
     )
+
+
+def _sweeps(pitch: Array, tonal: NDArray[np.bool_]) -> tuple[float, ...]:
+    """sweep_s and sweep_octaves of the longest sweep, the share of time in sweeps, how many a second (thirds), the
+    share of time in which the tone is held, and how rough the pitch is around its smoothed course."""
+    five = np.lib.stride_tricks.sliding_window_view(np.pad(pitch, 2, mode="edge"), 5)
+    clean = np.median(five, axis=1)
+    smooth = _mean(clean, _SMOOTH)
+    half = _SLOPE_OVER // 2
+    slope = np.pad((smooth[_SLOPE_OVER:] - smooth[:-_SLOPE_OVER]) * (PER_S / _SLOPE_OVER), half, mode="edge")
+    steady = _mean(tonal.astype(float), 9) > 0.5
+    size = np.abs(slope)
+    sign = np.where(steady & (size > _SLOWEST) & (size < _STEEPEST), np.sign(slope), 0.0)
+    longest = octaves = total = count = 0.0
+    begin = 0
+    while begin < len(sign):
+        if sign[begin] == 0:
+            begin += 1
+            continue
+        last = at = begin
+        while at < len(sign) and at - last <= _PAUSE:
+            if sign[at] == sign[begin]:
+                last = at
+            at += 1
+        long_s, far = (last - begin) / PER_S, abs(float(smooth[last] - smooth[begin]))
+        if far > _LEAST_SWEEP_OCTAVES:
+            if long_s > longest:
+                longest, octaves = long_s, far
+            if long_s >= _LEAST_SWEEP_S:
+                total += long_s
+                count += 1
+        begin = last + 1
+    seconds = len(pitch) / PER_S
+    flat = float((steady & (size < _FLAT)).mean())
+    rough = float(np.median(np.abs(clean - smooth)[steady])) if steady.any() else 0.0
+    return longest, octaves, total / seconds, count / seconds, flat, rough * 50
+
+
+def _mean(values: Array, size: int) -> Array:
+    padded = np.pad(values, (size // 2, size - 1 - size // 2), mode="edge")
+    return np.convolve(padded, np.ones(size) / size, "valid")
 
 
 def _median3(values: Array) -> Array:
@@ -109,50 +139,34 @@ def _turns(pitch: Array, tonal: NDArray[np.bool_]) -> int:
     return count
 
 
-def _levels(pitch: Array, tonal: NDArray[np.bool_], slope: Array) -> tuple[float, float]:
-    """How well two held pitches explain all held ones (with turns between them), and how many pitches are held."""
+def _two_tones(pitch: Array, tonal: NDArray[np.bool_], slope: Array) -> float:
+    """The share of time that two held pitches explain, a minor second to a minor sixth apart, with turns between."""
     held = tonal & (np.abs(slope) < 0.35)
     if held.sum() < 20:
-        return 0.0, 0.0
+        return 0.0
     counts = np.bincount(np.round(pitch[held] * 24).astype(int), minlength=72).astype(float)
     counts = np.convolve(counts, np.ones(2), "same") / held.sum()
-    notes = []
-    spread = counts.copy()
-    for _ in range(6):
-        at = int(spread.argmax())
-        if spread[at] < 0.06:
-            break
-        notes.append((at, spread[at]))
-        spread[max(0, at - 2) : at + 3] = 0
-    if len(notes) < 2:
-        return 0.0, len(notes) / 3
-    (a, share_a), (b, share_b) = notes[:2]
-    ratio = abs(a - b) / 24
-    switches = _switches(pitch, held, a / 24, b / 24)
-    fits = 0.13 < ratio < 0.65 and min(share_a, share_b) > 0.12
-    explained = min(1.0, share_a + share_b) * float(held.sum()) / len(pitch)
-    return (explained if fits and switches >= 2 else 0.5 * explained if fits and switches else 0.0), len(notes) / 3
+    first = int(counts.argmax())
+    others = counts.copy()
+    others[max(0, first - 2) : first + 3] = 0
+    second = int(others.argmax())
+    if min(counts[first], others[second]) < 0.12 or not 0.13 < abs(first - second) / 24 < 0.65:
+        return 0.0
+    explained = min(1.0, float(counts[first] + others[second])) * float(held.sum()) / len(pitch)
+    return explained * _regular(pitch, held, first / 24, second / 24)
 
 
-def _switches(pitch: Array, held: NDArray[np.bool_], a: float, b: float) -> int:
-    side = np.where(np.abs(pitch - a) < 0.05, 1, np.where(np.abs(pitch - b) < 0.05, -1, 0))[held]
-    side = side[side != 0]
-    return int((np.diff(side) != 0).sum())
-
-
-def _period(pitch: Array, tonal: NDArray[np.bool_]) -> tuple[float, float]:
-    """The strongest repetition of the pitch within 50 ms to 2 s (autocorrelation), and how often it comes, in octaves
-    above 0.5 a second."""
-    centred = np.where(tonal, pitch - pitch[tonal].mean(), 0.0)
-    if centred.std() < 0.03:
-        return 0.0, 0.0
-    size = 1 << (2 * len(centred) - 1).bit_length()
-    spectrum = np.abs(np.fft.rfft(centred, size)) ** 2
-    correlation = np.fft.irfft(spectrum, size)[: len(centred)]
-    correlation /= correlation[0] * np.linspace(1, 1 / len(centred), len(centred)) + 1e-9
-    fall = int(np.argmax(correlation < 0.2))
-    first, last = max(5, fall), min(200, len(correlation) - 60)
-    if fall == 0 or last <= first:
-        return 0.0, 0.0
-    lag = first + int(correlation[first:last].argmax())
-    return float(np.clip(correlation[lag], 0, 1)), float(np.log2(PER_S / lag / 0.5)) / 3
+def _regular(pitch: Array, held: NDArray[np.bool_], a: float, b: float) -> float:
+    """0..1: how evenly two pitches take turns. A siren's tones last alike, at least 0.25 s; a tune's don't."""
+    side = np.where(np.abs(pitch - a) < 0.05, 1, np.where(np.abs(pitch - b) < 0.05, -1, 0))
+    at = np.flatnonzero(held & (side != 0))
+    turns = at[1:][np.diff(side[at]) != 0]
+    if len(turns) < 2:
+        return 0.0
+    stays = np.diff(turns) / PER_S
+    if len(stays) == 1:
+        return 0.4 if stays[0] >= 0.25 else 0.0
+    # Every other stay is of the same tone: those must be alike.
+    uneven = np.concatenate([stays[::2] - stays[::2].mean(), stays[1::2] - stays[1::2].mean()])
+    even = 1 / (1 + (float(np.sqrt((uneven**2).mean())) / (0.12 * float(stays.mean()))) ** 2)
+    return even * (1.0 if len(stays) > 2 else 0.7) * float(stays.min() >= 0.2)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sim_devices.sound import street, voices
-from sim_devices.sound.sirens import siren
+from sim_devices.sound.sirens import drawn_kind, siren
 from sim_devices.sound.tones import RATE_HZ, Sound, coloured, echo, envelope, levelled
 
 SECONDS = 3.0
@@ -36,6 +36,11 @@ def positive(seed: int, kind: str | None = None, snr_db: float | None = None) ->
     snr_db = random.uniform(-3, 30) if snr_db is None else snr_db
     noise = levelled(_background(random), 10 ** (-snr_db / 20))
     return _recorded(random, sound + noise)
+
+
+def kind_of(seed: int) -> str:
+    """What positive(seed) plays."""
+    return drawn_kind(np.random.default_rng((seed, 0x51)))
 
 
 def negative(seed: int, kind: str | None = None) -> Sound:

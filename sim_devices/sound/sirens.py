@@ -52,10 +52,13 @@ PITCHES: dict[str, Callable[[np.random.Generator, float], Sound]] = {
 }  # fmt: skip
 
 
+def drawn_kind(random: np.random.Generator) -> str:
+    return str(random.choice([*PITCHES], p=[0.42, 0.2, 0.06, 0.24, 0.08]))
+
+
 def siren(random: np.random.Generator, seconds: float = 3.0, kind: str | None = None) -> Sound:
     """A siren alone, as its vehicle passes: no street, no room. Some change their tune within the clip."""
-    names = [*PITCHES]
-    kind = kind or str(random.choice(names, p=[0.42, 0.2, 0.06, 0.24, 0.08]))
+    kind = kind or drawn_kind(random)
     pitch = PITCHES[kind](random, seconds)
     if kind in ("wail", "yelp") and random.uniform() < 0.12:
         other = PITCHES["yelp" if kind == "wail" else "wail"](random, seconds)
