@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.vision import suppression
 from models.vision.suppression import MOST, overlaps, suppress
 
 BOX = st.tuples(*[st.integers(0, 40)] * 2, *[st.integers(1, 30)] * 2).map(
@@ -36,9 +38,19 @@ def iou(a, b):
 
 
 @few
-@given(SEEN, st.sampled_from([0.2, 0.45, 0.65, 1.0]))
-def test_it_keeps_what_a_plain_loop_keeps(seen, overlap):
+@given(SEEN, st.sampled_from([0.25, 0.5, 0.75, 1.0]), st.sampled_from([1, 4, 128]))
+def test_it_keeps_what_a_plain_loop_keeps(seen, overlap, block):
     boxes, scores, classes = parts(seen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suppression, "BLOCK", block)
+        assert suppress(boxes, scores, classes, overlap).tolist() == one_by_one(boxes, scores, classes, overlap)
+
+
+def test_many_boxes_go_as_few_do():
+    random = np.random.default_rng(3)
+    middles, scores, classes = random.uniform(0, 300, (600, 2)), random.uniform(0, 1, 600), random.integers(0, 3, 600)
+    boxes = np.hstack([middles - 20, middles + 20])
+    overlap = 0.5
     assert suppress(boxes, scores, classes, overlap).tolist() == one_by_one(boxes, scores, classes, overlap)
 
 
