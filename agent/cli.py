@@ -77,6 +77,10 @@ def run(
     detect_every: Annotated[
         list[int] | None, typer.Option("--detect-every", min=1, max=100, help="Detect in each n-th picture at most.")
     ] = None,
+    sound: Annotated[
+        list[str] | None,
+        typer.Option("--sound", help="Listen for sirens: microphone[:DEVICE] or a WAV file; once for each camera."),
+    ] = None,
     broker: Annotated[str | None, typer.Option(help="mqtt(s)://user:password@host:port")] = None,
     prefix: Annotated[str | None, typer.Option(help="The first part of every topic.")] = None,
     device: Annotated[str | None, typer.Option("--id", help="This device's id on the wire.")] = None,
@@ -91,7 +95,9 @@ def run(
     # 0 is no port that a file may name: only here it means any free one.
     flags = {"broker.url": broker, "broker.prefix": prefix, "device.id": device, "agent.port": port or None}
     settings = load(folder, flags=flags, file=config).settings
-    given = CameraFlags(camera, camera_id, approach, road_width, road_length, road, lanes, detector, detect_every)
+    given = CameraFlags(
+        camera, camera_id, approach, road_width, road_length, road, lanes, detector, detect_every, sound
+    )
     cameras = cameras_from_flags(given) if camera else cameras_from_settings(settings)
     picture = picture_here(settings.hardware)
     cameras = tuple(replace(one, picture_px=picture) for one in cameras)

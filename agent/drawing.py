@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from agent.camera.port import Image
+from agent.emergency.model import Sighting
 from agent.traffic.birds_eye import ROW_M
 from agent.traffic.calibration import Calibration
 from agent.traffic.pipeline import Pipeline, View
@@ -66,8 +67,18 @@ def lines(view: View) -> list[str]:
         figures.append(f"vehicles {_told(reading.count, '.0f')}")
     if reading.speed_mps is not None:
         figures.append(f"speed {_told(reading.speed_mps, '.1f')} m/s")
+    if view.emergency is not None:
+        figures.append(f"emergency {view.emergency.state}")
+        figures += [_sighting(one) for one in view.emergency.sightings]
     problems = f" ({', '.join(view.quality.problems)})" if view.quality.problems else ""
     return [*figures, f"quality {view.quality.score:.2f}{problems}"]
+
+
+def _sighting(one: Sighting) -> str:
+    """Which vehicle, how sure that it asks for way, and what says so."""
+    where = "" if one.direction is None else f", {one.direction}"
+    fired = f" by {' and '.join(one.evidence)}" if one.evidence else ""
+    return f"  {one.kind.replace('_', ' ')} {one.probability:.2f}{fired}{where}"
 
 
 def _told(estimate: Estimate, form: str) -> str:

@@ -12,11 +12,14 @@ from agent.camera.port import Frame, Image
 from agent.camera.source import shown
 from agent.camera.watchdog import Watchdog
 from agent.detection.cadence import Cadence
-from agent.detection.detectors import Detectors
+from agent.detection.detectors import OFF, Detectors, emergency_model
 from agent.detection.sight import Sight
+from agent.emergency.model import EmergencyModel
 from agent.page.camera_view import CameraView
 from agent.road_file import RoadFile
 from agent.settings import CameraFile, CameraSettings
+from agent.sound.ear import SoundEar
+from agent.sound.opening import open_sound
 from agent.stopwatch import Stopwatch
 from agent.thumbnail import drawing, picture
 from agent.traffic.calibration import Calibration
@@ -55,6 +58,9 @@ class Lookout:
         self._detectors = detectors
         self._cadence = Cadence(settings.detect_every, None if fast else share)
         self._detector_fault: KinflowError | None = None
+        self.ear: SoundEar | None = None
+        if settings.sound != OFF:
+            self.ear = SoundEar(lambda: open_sound(settings.sound, clock), clock)
         self._home, self._clock = home, clock
         self.newest = NewestFrame(arrived, patient=fast)
         self.watchdog = Watchdog(
@@ -85,13 +91,24 @@ class Lookout:
         pipeline = self._calibrated((width, height), frame.captured_mono_ms)
         if pipeline is None:
             return None
-        self.view = pipeline.look(frame)
+        heard = None if self.ear is None else self.ear.latest(self._clock.monotonic_ms())
+        self.view = pipeline.look(frame, heard)
         self.looked += 1
         if self.view.seen is not None and self.view.seen.detections is not None:
             self._looked_at = self.view
         if self._clock.monotonic_ms() >= self._save_due_ms:
             self.save_road()
         return self.view
+
+    def start(self) -> None:
+        self.watchdog.start()
+        if self.ear is not None:
+            self.ear.start()
+
+    def stop(self) -> None:
+        self.watchdog.stop()
+        if self.ear is not None:
+            self.ear.stop()
 
     def quiet(self) -> View | None:
         """The view of a source that sends nothing; None before it ever sent anything."""
@@ -111,7 +128,7 @@ class Lookout:
 
     @property
     def detector_fault(self) -> KinflowError | None:
-        """Why the detector that was asked for is not used; None where it is, or none was asked for."""
+        """Why the detector that was asked for is not used, or not for all; None where it is, or none was asked for."""
         if self._detector_fault is None and self.pipeline is not None and self.pipeline.sight is not None:
             return self.pipeline.sight.fault
         return self._detector_fault
@@ -177,8 +194,19 @@ class Lookout:
         self.fault = self._looked_at = None
         stopwatch = Stopwatch()
         sight = self._sight(calibration, stopwatch)
-        self.pipeline = Pipeline(calibration, self._road_file.load(calibration), sight, stopwatch)
+        emergency = self._emergency(sight)
+        self.pipeline = Pipeline(calibration, self._road_file.load(calibration), sight, stopwatch, emergency)
         return self.pipeline
+
+    def _emergency(self, sight: Sight | None) -> EmergencyModel | None:
+        """None where neither a detector that knows emergency vehicles nor a microphone could tell."""
+        if sight is not None:
+            try:
+                return emergency_model(sight.detector)
+            except KinflowError as error:
+                log.error("camera %s: %s", self.settings.camera, error)
+                self._detector_fault = error
+        return None if self.ear is None else EmergencyModel({})
 
     def _sight(self, calibration: Calibration, stopwatch: Stopwatch) -> Sight | None:
         """None where nothing is to be detected, and where the detector can't be used: then detector_fault says why."""

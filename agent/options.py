@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.camera.opening import camera_id_from, check_source
-from agent.detection.detectors import AUTO
+from agent.detection.detectors import AUTO, OFF
 from agent.errors import CameraOptionsUneven, NoCamera
 from agent.settings import CameraSettings
 from agent.traffic.calibration import check_corners, check_size, parse_points
@@ -61,6 +61,7 @@ class CameraFlags:
     lanes: Sequence[int] | None = None
     detectors: Sequence[str] | None = None
     every: Sequence[int] | None = None
+    sounds: Sequence[str] | None = None
 
 
 def cameras_from_flags(flags: CameraFlags) -> tuple[CameraSettings, ...]:
@@ -73,6 +74,7 @@ def cameras_from_flags(flags: CameraFlags) -> tuple[CameraSettings, ...]:
     widths, lengths = _each("--road-width", flags.widths_m, count), _each("--road-length", flags.lengths_m, count)
     roads, lanes = _each("--road", flags.roads, count), _each("--lanes", flags.lanes, count)
     detectors, every = _each("--detector", flags.detectors, count), _each("--detect-every", flags.every, count)
+    sounds = _each("--sound", flags.sounds, count, shared=False)
     names = _distinct(
         [slug(one, "camera id") if one else camera_id_from(source) for one, source in zip(ids, sources, strict=True)]
     )
@@ -96,6 +98,7 @@ def cameras_from_flags(flags: CameraFlags) -> tuple[CameraSettings, ...]:
                 lanes[number] or 0,
                 detector=detectors[number] or AUTO,
                 detect_every=every[number] or 1,
+                sound=sounds[number] or OFF,
             )
         )
     return tuple(found)
@@ -120,6 +123,7 @@ def cameras_from_settings(settings: Settings) -> tuple[CameraSettings, ...]:
                 detector=one.detector,
                 detect_every=one.detect_every,
                 real_thumbnails=one.real_thumbnails,
+                sound=one.sound,
             )
         )
     return tuple(found)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from agent.camera.port import Frame
+from agent.emergency.model import Sighting
 from agent.traffic.pipeline import View
 from node.identity import Identity
 from node.link import Link
 from protocol.ids import ApproachId, CameraId, LaneId
-from protocol.messages import Alarm, LaneObservation, Observation
+from protocol.messages import Alarm, EmergencySighting, LaneObservation, Observation
 from protocol.messages.alarm import Severity
-from protocol.messages.observation import EmergencyState
 from protocol.topics import ALARM, OBSERVATION
 
 
@@ -19,9 +20,8 @@ def observation(
     view: View,
     *,
     calibrated: bool,
-    emergency: EmergencyState,
 ) -> Observation:
-    reading, frame = view.reading, view.frame
+    reading, frame, emergency = view.reading, view.frame, view.emergency
     return Observation(
         **identity.accounted(),
         camera=camera,
@@ -43,8 +43,15 @@ def observation(
             LaneObservation(LaneId(f"lane-{number}"), lane.occupancy, lane.queue_m, lane.speed_mps, lane.count)
             for number, lane in enumerate(reading.lanes, start=1)
         ),
-        emergency=emergency,
+        emergency="unavailable" if emergency is None else emergency.state,
+        emergencies=tuple(_sighting(one, frame) for one in (emergency.sightings if emergency is not None else ())),
+        emergency_senses=() if emergency is None else emergency.senses,
     )
+
+
+def _sighting(one: Sighting, frame: Frame) -> EmergencySighting:
+    since_ms = max(0, frame.captured_ms - (frame.captured_mono_ms - one.since_ms))
+    return EmergencySighting(one.kind, one.state, one.probability, one.evidence, one.direction, since_ms)
 
 
 # What each alarm's severity is, and what it says when it is raised and when it is cleared.
@@ -63,8 +70,13 @@ _WORDS: dict[str, tuple[Severity, str, str]] = {
     ),
     "camera-detector": (
         "warning",
-        "The camera's detector can't be used; its road is judged without it.",
+        "The camera's detector can't be used, or not for all: its road is judged without.",
         "The camera's detector can be used again.",
+    ),
+    "camera-sound": (
+        "warning",
+        "The camera's microphone sends no sound; sirens are not heard.",
+        "The camera's microphone sends sound again.",
     ),
 }
 

@@ -101,7 +101,7 @@ class AgentService:
         self._link, self._alarms = link, Alarms(self._identity, link)
         link.subscribe(CONFIG_COMMAND, self._identity.device, self._command)
         for lookout in self.lookouts:
-            lookout.watchdog.start()
+            lookout.start()
         try:
             while not self._stopping:
                 self._beat()
@@ -112,7 +112,7 @@ class AgentService:
                 self._routine()
         finally:
             for lookout in self.lookouts:
-                lookout.watchdog.stop()
+                lookout.stop()
                 lookout.save_road()
 
     def stop(self) -> None:
@@ -131,15 +131,14 @@ class AgentService:
         return [(one, frame) for one in self.lookouts if (frame := one.newest.take()) is not None]
 
     def _say(self, lookout: Lookout, view: View) -> None:
-        said = due(lookout.said, view, "unavailable", self._clock.monotonic_ms())
+        state = "unavailable" if view.emergency is None else view.emergency.state
+        said = due(lookout.said, view, state, self._clock.monotonic_ms())
         if said is None:
             return
         lookout.said = said
         settings, calibration = lookout.settings, lookout.calibration
         calibrated = calibration is not None and calibration.calibrated
-        message = observation(
-            self._identity, settings.camera, settings.approach, view, calibrated=calibrated, emergency="unavailable"
-        )
+        message = observation(self._identity, settings.camera, settings.approach, view, calibrated=calibrated)
         publish(self._link, message)
 
     def _routine(self) -> None:
@@ -168,6 +167,8 @@ class AgentService:
         self._alarms.set("camera-calibration", camera, fault is not None, fault.code if fault is not None else None)
         broken = lookout.detector_fault
         self._alarms.set("camera-detector", camera, broken is not None, broken.code if broken is not None else None)
+        deaf = None if lookout.ear is None else lookout.ear.error
+        self._alarms.set("camera-sound", camera, deaf is not None, deaf.code if deaf is not None else None)
         view = lookout.quiet() if quiet else lookout.view
         if view is None:
             return

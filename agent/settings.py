@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from agent.camera.opening import PICTURE_PX
-from agent.detection.detectors import AUTO
+from agent.detection.detectors import AUTO, OFF
 from agent.errors import CameraFileUnreadable
 from agent.traffic.calibration import Calibration, Points, calibrate, propose
 from protocol.ids import ApproachId, CameraId, slug
@@ -22,7 +22,8 @@ class CameraSettings:
     """points: None where nobody has said where the road lies; a saved calibration (see CameraFile) beats them all.
     picture_px: width and height to ask a camera of this machine for. detector: "auto" (what this device carries),
     "shipped", "off" or a model's path, which looks at each detect_every-th picture at most. real_thumbnails: the page
-    may show small pictures, not drawings alone."""
+    may show small pictures, not drawings alone. sound: "off", "microphone", "microphone:DEVICE" or a WAV file, which is
+    listened to for sirens."""
 
     camera: CameraId
     source: str
@@ -35,6 +36,7 @@ class CameraSettings:
     detector: str = AUTO
     detect_every: int = 1
     real_thumbnails: bool = False
+    sound: str = OFF
 
     def calibration(self, picture: tuple[int, int]) -> Calibration:
         """What the settings alone say. Raises KF64 to KF67."""

@@ -15,8 +15,10 @@ import cv2
 from agent.camera.file import FileCamera
 from agent.camera.port import Image
 from agent.detection.cadence import Cadence
+from agent.detection.detectors import emergency_model
 from agent.detection.sight import Sight
 from agent.drawing import annotate
+from agent.emergency.evidence import EMERGENCY_LABELS
 from agent.errors import VideoNotWritable, VideoTruncated
 from agent.traffic.calibration import Calibration, Points, calibrate, propose
 from agent.traffic.pipeline import Pipeline, View
@@ -40,10 +42,12 @@ class Summary:
     statuses: Counter[str] = field(default_factory=Counter)
     detector: str | None = None
     tracks: dict[int, Label] = field(default_factory=dict)
+    emergencies: Counter[str] = field(default_factory=Counter)
 
     def add(self, view: View) -> None:
         self.frames += 1
         self.statuses[view.status] += 1
+        self.emergencies["unavailable" if view.emergency is None else view.emergency.state] += 1
         for track in view.seen.tracks if view.seen is not None else ():
             self.tracks[track.id] = track.label
         if view.reading.index.value is not None and view.reading.congestion is not None:
@@ -61,6 +65,9 @@ class Summary:
         }
         if self.detector is not None:
             figures["detector"] = self.detector
+            figures["emergency"] = {
+                state: round(count / self.frames, 4) for state, count in sorted(self.emergencies.items())
+            }
             figures["tracks"] = dict(sorted(Counter(self.tracks.values()).items()))
         return figures
 
@@ -113,6 +120,7 @@ def watch(
         _check_target(series, path)
     learnt = _learn(path, clock, calibrated, lambda share: progress(share / 2))
     if detector is not None:
+        learnt.emergency = emergency_model(detector) if detector.labels.issuperset(EMERGENCY_LABELS) else None
         learnt.sight = Sight(detector, learnt.calibration, Cadence(every), learnt.stopwatch)
     summary, video, rows = Summary(detector=None if detector is None else detector.name), None, []
     camera = FileCamera(path, clock, live=False)
@@ -189,5 +197,6 @@ def _row(view: View, at_s: float) -> dict[str, object]:
         "lanes": [lane.occupancy.value for lane in reading.lanes],
         "quality": view.quality.score,
         "problems": list(view.quality.problems),
+        "emergency": "unavailable" if view.emergency is None else view.emergency.state,
         "tracks": None if view.seen is None else len(view.seen.tracks),
     }

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+from agent.emergency.evidence import EMERGENCY_LABELS
+from agent.emergency.model import EmergencyModel
 from agent.errors import DetectorUnusable
 from models.vision.detector import Detector
+from models.vision.requires import require
 from node.hardware.guard import ensure_loads
 from protocol.errors import KinflowError
 
@@ -51,6 +54,12 @@ class Detectors:
         return found
 
 
+def emergency_model(detector: Detector) -> EmergencyModel:
+    """What judges emergency vehicles by what this detector finds. Raises LabelsLacking (KF108) where it knows none."""
+    require(detector, "knowing emergency vehicles", EMERGENCY_LABELS)
+    return EmergencyModel(detector.thresholds, detector.synthetic_only)
+
+
 def ships_detector() -> bool:
     """Whether this version comes with a detector."""
     return (files("models.vision") / "weights" / "road.onnx").is_file()
@@ -61,7 +70,6 @@ def _open(path: Path | None, home: Path | None) -> Detector:
         raise DetectorUnusable(model=path or "shipped", detail="onnxruntime is not installed")
     # Loading the library costs 40 MB and half a second, which a device without a detector does not pay.
     from models.vision.opening import open_detector  # noqa: PLC0415
-    from models.vision.requires import require  # noqa: PLC0415
 
     detector = open_detector(path, least_score=LEAST_SCORE)
     require(detector, "following vehicles", ("car",))

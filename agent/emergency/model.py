@@ -105,8 +105,10 @@ class EmergencyModel:
         *,
         heard: tuple[SirenReading, int] | None = None,
         declared: Declared | None = None,
+        skipped: bool = False,
     ) -> tuple[State, EmergencyReading]:
-        """tracks: None where no detector runs. image: BGR uint8, the picture that they were found in. heard: the newest
+        """tracks: None where no detector runs. skipped: it skipped this picture, and boxes are where their things must
+        be by now. image: BGR uint8, the picture that they were found in. heard: the newest
         finding of the camera's sound source and when it was heard; None where there is none or it is too old. declared:
         what a vehicle has said for this approach, while it holds."""
         state = self._listened(state, heard, mono_ms)
@@ -120,7 +122,7 @@ class EmergencyModel:
             state = replace(state, usual=usual, times_ms=times)
             for track in tracks:
                 before = state.watched.get(track.id, UNSEEN)
-                watched[track.id] = self._watch(before, track, image, level / usual, mono_ms, given)
+                watched[track.id] = self._watch(before, track, image, level / usual, mono_ms, given, skipped)
             for key, one in state.watched.items():
                 if key not in watched and mono_ms - one.seen_ms <= max(_UNSEEN_MS, REQUEST.hold_ms):
                     watched[key] = self._missed(one, mono_ms)
@@ -135,10 +137,11 @@ class EmergencyModel:
         gain: float,
         mono_ms: int,
         given: Mapping[Evidence, float],
+        skipped: bool,
     ) -> Watched:
         history, beacons = one.history, BeaconReading(available=True)
         if track.label not in NO_BEACONS:
-            if track.seen_ms in (0, track.last_ms):  # a predicted box may show something else
+            if skipped or track.seen_ms in (0, track.last_ms):  # where it was looked for and missed is something else
                 history = remember(history, image, track.box, gain, mono_ms)
             beacons = judge(history)
         named = of_class(track.scores, self._thresholds, self._synthetic)

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 
 from agent.camera.port import Frame
 from agent.detection.sight import Seen, Sight
+from agent.emergency.model import EmergencyModel, EmergencyReading
+from agent.emergency.model import State as EmergencyState
+from agent.sound.ear import Heard
 from agent.stopwatch import Stopwatch
 from agent.traffic.calibration import Calibration
 from agent.traffic.empty_road import EmptyRoad
@@ -29,13 +32,14 @@ class PipelineState:
 @dataclass(frozen=True)
 class View:
     """What one frame says: an Observation but for its envelope. status tells how far reading can be used. seen: None
-    where no detector runs."""
+    where no detector runs. emergency: None where nothing could tell."""
 
     frame: Frame
     status: Status
     quality: Quality
     reading: Reading
     seen: Seen | None = None
+    emergency: EmergencyReading | None = None
 
 
 class Pipeline:
@@ -48,15 +52,19 @@ class Pipeline:
         road: EmptyRoad | None = None,
         sight: Sight | None = None,
         stopwatch: Stopwatch | None = None,
+        emergency: EmergencyModel | None = None,
     ) -> None:
         self.calibration = calibration
-        self.sight = sight
+        self.sight, self.emergency = sight, emergency
+        self._emergency_state = EmergencyState()
         self.stopwatch = stopwatch or Stopwatch()
         self.model = IndexModel(calibration)
         self.state = PipelineState(self.model.initial(road), QualityState())
 
-    def look(self, frame: Frame) -> View:
+    def look(self, frame: Frame, heard: Heard | None = None) -> View:
+        """heard: what the camera's microphone last told; None where there is none."""
         seen = self.sight.look(frame) if self.sight is not None else None
+        emergency = self._judge_emergency(frame, seen, heard)
         with self.stopwatch.stage("quality"):
             quality_state, quality = judge(
                 self.state.quality, frame.image, frame.captured_mono_ms, self.calibration.calibrated
@@ -69,7 +77,21 @@ class Pipeline:
             )
         self.state = PipelineState(index_state, quality_state)
         status = status_of(quality, reading)
-        return View(frame, status, quality, unseen(reading) if blind else reading, seen)
+        return View(frame, status, quality, unseen(reading) if blind else reading, seen, None if blind else emergency)
+
+    def _judge_emergency(self, frame: Frame, seen: Seen | None, heard: Heard | None) -> EmergencyReading | None:
+        if self.emergency is None or (seen is None and heard is None):
+            return None
+        with self.stopwatch.stage("evidence"):
+            self._emergency_state, reading = self.emergency.step(
+                self._emergency_state,
+                None if seen is None else seen.tracks,
+                frame.image,
+                frame.captured_mono_ms,
+                heard=None if heard is None else (heard.reading, heard.mono_ms),
+                skipped=seen is not None and seen.detections is None,
+            )
+        return reading
 
     def forget_road(self) -> None:
         """Learn the empty road, and where the camera looks, anew."""
@@ -102,4 +124,5 @@ def unseen(reading: Reading) -> Reading:
 
 def stalled(view: View) -> View:
     """The last view of a camera that sends no more pictures."""
-    return replace(view, status="blind", quality=quality_of(("stalled",)), reading=unseen(view.reading), seen=None)
+    gone = unseen(view.reading)
+    return replace(view, status="blind", quality=quality_of(("stalled",)), reading=gone, seen=None, emergency=None)

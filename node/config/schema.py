@@ -56,6 +56,7 @@ class Camera(Struct, frozen=True, kw_only=True):
     detector: Annotated[str, Meta(min_length=1, max_length=500)] = "auto"
     detect_every: Annotated[int, Meta(ge=1, le=100)] = 1
     real_thumbnails: bool = False
+    sound: Annotated[str, Meta(min_length=1, max_length=500)] = "off"
 
 
 class Agent(Struct, frozen=True, kw_only=True):

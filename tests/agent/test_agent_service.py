@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
 
+from agent.detection.detectors import SHIPPED, Detectors
 from agent.options import CameraFlags, cameras_from_flags
 from agent.service import AgentService
 from agent.settings import CameraFile
@@ -27,6 +29,7 @@ from protocol.codec import decode_addressed, encode
 from protocol.ids import new_message_id
 from protocol.messages import Alarm, Birth, ConfigCommand, Health, Observation
 from protocol.topics import CONFIG_COMMAND
+from tests.agent.test_detection import FakeDetector
 from tests.notify_socket import NotifySocket
 
 ROOT = Path(__file__).parent.parent.parent
@@ -55,7 +58,7 @@ def clip(tmp_path, drawn_road):
 class Running:
     """An agent on a broker in memory, and everything that it says."""
 
-    def __init__(self, home, cameras):
+    def __init__(self, home, cameras, detectors=None):
         self.broker = MemoryBroker()
         self.broker.start()
         self.heard = []
@@ -64,7 +67,7 @@ class Running:
         self.edge.start()
         clock = SystemClock()
         self.identity = Identity("pi-1", clock)
-        self.service = AgentService(cameras, home, clock, self.identity, software="test")
+        self.service = AgentService(cameras, home, clock, self.identity, software="test", detectors=detectors)
         client = self.broker.client("pi-1", death_will(self.identity))
         outbox = Outbox(self.identity.boot, clock, None)
         self.link = Link(self.identity, client, outbox, birth=self.service.birth)
@@ -125,6 +128,23 @@ def test_an_agent_registers_observes_and_tells_its_health(tmp_path, clip):
         assert (birth.cameras[0].camera, birth.cameras[0].width_px, birth.cameras[0].calibrated) == ("north", 640, True)
         numbers = [one.seq for one in agent.heard if not isinstance(one, (Birth, ConfigCommand))]
         assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_what_a_detector_finds_is_told_and_what_it_lacks_raises_an_alarm(tmp_path, clip):
+    path, road = clip
+    cameras = [replace(one, detector=SHIPPED) for one in camera(path, road)]
+    with Running(tmp_path, cameras, Detectors(None, opening=lambda _: FakeDetector(label="ambulance"))) as agent:
+        told = until(lambda: [one for one in agent.of(Observation) if one.emergency == "present"])[0]
+        assert told.emergencies[0].kind == "ambulance"
+        assert told.emergencies[0].since_ms <= told.captured_ms
+        assert "class" in told.emergency_senses
+        assert agent.of(Observation)[0].emergency in ("absent", "present")
+        assert agent.of(Alarm) == []
+    knows_cars = FakeDetector(labels=frozenset({"car"}))
+    with Running(tmp_path, cameras, Detectors(None, opening=lambda _: knows_cars)) as agent:
+        raised = until(lambda: agent.of(Alarm))[0]
+        assert (raised.alarm, raised.subject, raised.code) == ("camera-detector", "north", "KF108")
+        assert {one.emergency for one in until(lambda: agent.of(Observation))} == {"unavailable"}
 
 
 def test_a_camera_that_is_gone_raises_an_alarm_that_clears_itself(tmp_path, clip):

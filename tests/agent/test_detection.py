@@ -40,13 +40,14 @@ class FakeDetector:
     labels: frozenset = frozenset(LABELS)
     thresholds: dict = field(default_factory=lambda: dict.fromkeys(LABELS, 0.4))
     synthetic_only: frozenset = frozenset()
+    label: str = "car"
 
     def detect(self, image: np.ndarray) -> tuple[Detection, ...]:
         self.looks += 1
         if self.looks - 1 == self.breaks_at:
             raise RuntimeError("Non-zero status code returned")
         x = 200.0 + 5 * self.looks
-        return (Detection("car", 0.9, (x, 200.0, x + 40, 240.0)),)
+        return (Detection(self.label, 0.9, (x, 200.0, x + 40, 240.0)),)
 
 
 def frames(count: int, gap_ms: int = 100) -> list[Frame]:
@@ -182,3 +183,26 @@ def test_watch_draws_and_counts_what_is_followed(tmp_path: Path) -> None:
     plain = watch(path, 7.0, 40.0, ManualClock()).as_json()
     assert "detector" not in plain
     assert "tracks" not in plain
+
+
+def test_an_emergency_vehicle_is_present_and_its_absence_is_claimed_by_a_detector_alone(tmp_path: Path) -> None:
+    settings = CameraSettings("north", "x.mp4", "north", detector=SHIPPED)  # type: ignore[arg-type]
+    states = []
+    for label, labels in (("ambulance", LABELS), ("car", LABELS), ("car", ("car", "truck"))):
+        fake = FakeDetector(label=label, labels=frozenset(labels))
+        detectors = Detectors(tmp_path, opening=lambda _, fake=fake: fake)
+        lookout = Lookout(settings, tmp_path, ManualClock(), threading.Condition(), fast=True, detectors=detectors)
+        views = [lookout.look(frame) for frame in frames(12)]
+        states.append([None if one is None or one.emergency is None else one.emergency.state for one in views])
+        quiet = lookout.quiet()
+        assert quiet is not None
+        assert quiet.emergency is None
+        assert views[-1] is not None
+        assert views[-1].seen is not None
+    assert states[0][0] == "absent"
+    assert states[0][-1] == "present"
+    assert set(states[1]) == {"absent"}
+    assert set(states[2]) == {None}
+    assert lookout.detector_fault is not None
+    assert lookout.detector_fault.code == "KF108"
+    assert "ambulance" in str(lookout.detector_fault)

@@ -16,9 +16,11 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.options import CameraFlags, cameras_from_flags
 from node.broker.host import start_broker
 from node.broker.paho_client import PahoClient
 from node.broker.port import Received
+from node.config.schema import Camera
 from tests.agent.test_agent_service import agent_process, until
 
 # How files and streams of pictures and sound begin.
@@ -46,6 +48,12 @@ def traces(image: np.ndarray) -> Iterator[bytes]:
                 yield piece
                 yield piece.hex().encode()
                 yield from (base64.b64encode(piece[start:])[1:-4] for start in range(3))
+
+
+def test_sound_and_real_thumbnails_are_off_unless_set() -> None:
+    for settings in (Camera(id="north", source="x.mp4"), *cameras_from_flags(CameraFlags(["x.mp4"]))):
+        assert settings.sound == "off"
+        assert settings.real_thumbnails is False
 
 
 def found_in(data: bytes, searched: list[bytes]) -> list[bytes]:
