@@ -48,7 +48,10 @@ def detector(  # noqa: PLR0917 (its options)
         )
     judged = open_detector(model, least_score=LEAST_SCORE)
     other = open_detector(against, least_score=LEAST_SCORE) if against is not None else None
-    figures = measure(cases, Naming(listed, renamed, judged.labels), judged, other)
+    naming = Naming(listed, renamed, judged.labels)
+    figures = measure(cases, naming, judged, other)
+    for name in naming.unreachable(tuple(figures.classes)):
+        _warn(f"{judged.name} finds nothing that is called {name}: it can only be missed.")
     if figures.images_without_labels:
         _warn(
             f"{figures.images_without_labels} of {figures.images} pictures have no file of labels: they count as empty."
@@ -61,7 +64,7 @@ def detector(  # noqa: PLR0917 (its options)
 
 def _renamed(given: list[str]) -> dict[str, str]:
     renamed: dict[str, str] = {}
-    for one in given:
+    for one in ",".join(given).split(",") if given else ():
         old, equals, new = (part.strip() for part in one.partition("="))
         if not (old and equals and new):
             raise typer.BadParameter(f"{one!r} is not old=new", param_hint="--map")

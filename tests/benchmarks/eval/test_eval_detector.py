@@ -103,6 +103,15 @@ def test_a_map_renames_both_sides(squares: Set, capsys: pytest.CaptureFixture[st
     assert list(told["classes"]) == ["car"]
     assert told["classes"]["car"]["recall"] == 0.75
     assert told["classes"]["car"]["objects"] == 4
+    assert squares.call("van,rescue", "--map", "van=car,rescue=car, ambulance=car", "--json") == 0
+    assert figures(capsys)["classes"] == told["classes"]
+
+
+def test_a_map_to_what_is_never_found_is_told(squares: Set, capsys: pytest.CaptureFixture[str]) -> None:
+    assert squares.call("car,rescue", "--map", "rescue=lifeboat", "--json") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["classes"]["lifeboat"]["recall"] == 0
+    assert "nothing that is called lifeboat" in captured.err
 
 
 def test_a_name_that_nobody_knows_is_refused(squares: Set, capsys: pytest.CaptureFixture[str]) -> None:
