@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ WINDOW_MS = 3_000
 LEAST_FPS = 10.0
 _SLACK = 0.95
 LEAST_PICTURES = 8
+# Twenty pictures a second are enough for four flashes; more cost time on every track and tell no more.
+_LEAST_PAUSE_MS = 45
 _LARGEST_GAP_MS = 700
 
 
@@ -27,6 +30,10 @@ class History:
 
     times_ms: tuple[int, ...] = ()
     grids: tuple[Grid, ...] = ()
+
+    @cached_property
+    def reading(self) -> BeaconReading:
+        return _judge(self)
 
 
 EMPTY = History()
@@ -49,7 +56,10 @@ NOT_AVAILABLE = BeaconReading(available=False)
 
 
 def remember(history: History, image: NDArray[Any], box: Box, gain: float, mono_ms: int) -> History:
-    """gain: see grid_of. A box too small to hold a beacon of a pixel adds nothing."""
+    """The same history where this picture adds nothing: it came too soon after the last. gain: see grid_of. A box too
+    small to hold a beacon of a pixel adds nothing either."""
+    if history.times_ms and 0 <= mono_ms - history.times_ms[-1] < _LEAST_PAUSE_MS:
+        return history
     grid = grid_of(image, box, gain)
     if history.times_ms and mono_ms - history.times_ms[-1] > _LARGEST_GAP_MS:
         history = EMPTY
@@ -68,6 +78,11 @@ def fast_enough(times_ms: tuple[int, ...]) -> bool:
 
 
 def judge(history: History) -> BeaconReading:
+    """Worked out once for each history, however often it is asked for."""
+    return history.reading
+
+
+def _judge(history: History) -> BeaconReading:
     if len(history.times_ms) < LEAST_PICTURES:
         return BeaconReading(available=len(history.times_ms) < 3 or fast_enough(history.times_ms))
     if not fast_enough(history.times_ms):
