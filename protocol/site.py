@@ -99,13 +99,15 @@ PhasePair = tuple[PhaseId, PhaseId]
 
 class Intersection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One signalised intersection. Every pair of phases must stand in exactly one of `conflicts` and `compatible`: a
-    conflict that somebody forgot is then a fault in the file and not a green."""
+    conflict that somebody forgot is then a fault in the file and not a green. camera_preempts: whether what cameras and
+    microphones alone hold for an emergency vehicle may pre-empt; else it calls or extends a phase, no more."""
 
     id: Annotated[IntersectionId, Slug]
     name: str = ""
     position: LonLat
     controller: Annotated[DeviceId, Slug]
     control: Literal["fixed-time", "max-pressure"] = "max-pressure"
+    camera_preempts: bool = False
     approaches: Annotated[tuple[Approach, ...], Meta(min_length=1)]
     phases: Annotated[tuple[Phase, ...], Meta(min_length=1)]
     conflicts: tuple[PhasePair, ...] = ()

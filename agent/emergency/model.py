@@ -28,6 +28,7 @@ SIREN = Rule(k=3, n=4, hold_ms=5_000, longest_ms=600_000)
 REQUEST_FROM = 0.5
 _MOVING_MPS = 1.0
 _UNSEEN_MS = 1_500
+_PREDICTED_MS = 300
 _SENSE_AFTER_MS = 1_000
 _GAIN_SHARE = 0.03
 NO_BEACONS: frozenset[Label] = frozenset({"person", "bicycle"})
@@ -141,7 +142,8 @@ class EmergencyModel:
     ) -> Watched:
         history, beacons = one.history, BeaconReading(available=True)
         if track.label not in NO_BEACONS:
-            if skipped or track.seen_ms in (0, track.last_ms):  # where it was looked for and missed is something else
+            # Where it was looked for and missed for longer than a blink, there is something else.
+            if skipped or track.seen_ms == 0 or track.last_ms - track.seen_ms <= _PREDICTED_MS:
                 history = remember(history, image, track.box, gain, mono_ms)
             beacons = judge(history)
         named = of_class(track.scores, self._thresholds, self._synthetic)

@@ -166,6 +166,8 @@ def _regular(pitch: Array, held: NDArray[np.bool_], a: float, b: float) -> float
     stays = np.diff(turns) / PER_S
     if len(stays) == 1:
         return 0.4 if stays[0] >= 0.25 else 0.0
+    if not 0.45 < float(stays[::2].mean() / stays[1::2].mean()) < 2.2:
+        return 0.0
     # Every other stay is of the same tone: those must be alike.
     uneven = np.concatenate([stays[::2] - stays[::2].mean(), stays[1::2] - stays[1::2].mean()])
     even = 1 / (1 + (float(np.sqrt((uneven**2).mean())) / (0.12 * float(stays.mean()))) ** 2)

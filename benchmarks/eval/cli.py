@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Judge how good answers are.", add_completion=False, no_args_is_help=True)
 
+_CACHE = Path.home() / ".cache" / "kinflow"
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -60,6 +62,61 @@ def detector(  # noqa: PLR0917 (its options)
         typer.echo(msgspec.json.encode(figures).decode())
     else:
         _print(figures)
+
+
+@app.command()
+def siren(
+    wavs: Annotated[Path, typer.Option(help="WAV files with a siren.", exists=True, file_okay=False)],
+    negatives: Annotated[
+        Path | None,
+        typer.Option(help="WAV files without; default: street sounds made here.", exists=True, file_okay=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=1, help="Of the sounds that are made.")] = 1,
+    made: Annotated[int, typer.Option(min=20, help="How many sounds are made, where no --negatives are given.")] = 600,
+    as_json: AsJson = False,
+) -> None:
+    """The siren detector against clips: recall, and false alarms on sounds without a siren."""
+    from benchmarks.eval.siren import measure  # noqa: PLC0415
+
+    figures = measure(wavs, negatives, seed, made)
+    if figures.negatives_are_made:
+        _warn(f"no --negatives: {figures.negatives} street sounds were made, by seed {seed}.")
+    if figures.unreadable:
+        _warn(f"{figures.unreadable} files could not be read and are left out.")
+    _show(figures, as_json)
+
+
+@app.command()
+def emergency(  # noqa: PLR0917 (its options)
+    hours: Annotated[float, typer.Option(min=0.1, help="Of one camera's time; 96 give 60 events and 2,000 passes.")],
+    seed: Annotated[int, typer.Option(help="Of roads, cameras, weather, vehicles and lamps.")] = 1,
+    model: Annotated[Path | None, typer.Option(help="An ONNX file; default: the one that comes with Kinflow.")] = None,
+    stand_in: Annotated[
+        bool, typer.Option("--stand-in", help="The renderer's own boxes, made unsteady, in the detector's place.")
+    ] = False,
+    passes_per_day: Annotated[int, typer.Option(min=1, help="Distractors that pass the site's camera in a day.")] = 500,
+    quick: Annotated[int | None, typer.Option(min=4, help="So many windows in all, a quarter of them events.")] = None,
+    cache: Annotated[Path, typer.Option(help="Where results are kept, so that a run goes on.")] = _CACHE,
+    as_json: AsJson = False,
+) -> None:
+    """Requests for way on rendered roads: found, how soon, and falsely raised. About 3 s a window and core."""
+    from benchmarks.eval.emergency import measure  # noqa: PLC0415
+    from benchmarks.eval.eyes import detector_eyes, stand_in_eyes  # noqa: PLC0415
+
+    def told(done: int, of: int) -> None:
+        if done % 50 == 0:
+            _warn(f"{done} of {of} windows")
+
+    eyes = stand_in_eyes() if stand_in else detector_eyes(model)
+    _show(measure(eyes, hours, seed, passes_per_day, quick, cache, told), as_json)
+
+
+def _show(figures: msgspec.Struct, as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.encode(figures).decode())
+        return
+    for name, value in msgspec.to_builtins(figures).items():
+        typer.echo(f"{name:<32}{value}")
 
 
 def _renamed(given: list[str]) -> dict[str, str]:
