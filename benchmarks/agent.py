@@ -77,8 +77,8 @@ class Figures(Struct, kw_only=True):
 
 
 class DetectorFigures(Figures, kw_only=True):
-    """With a detector on every picture. stages_ms: of a picture, from decoding to what is told, in one process on one
-    core; what the agent needs beyond them is its link. skipping: a detector on fewer pictures."""
+    """With a detector on every picture. stages_ms: processor time for a picture, from decoding to what is told, in one
+    process on one core; what the agent needs beyond them is its link. skipping: a detector on fewer pictures."""
 
     detector: str
     stages_ms: dict[str, float]

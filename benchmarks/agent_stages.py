@@ -7,6 +7,7 @@ that the tracker can be given every second, third or fifth of them and be compar
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from msgspec import Struct
 
 from agent.camera.file import FileCamera
 from agent.detection.cadence import Cadence
+from agent.detection.detectors import emergency_model
 from agent.detection.sight import Sight
+from agent.emergency.evidence import EMERGENCY_LABELS
 from agent.stopwatch import Stopwatch
 from agent.traffic.boxes import overlap
 from agent.traffic.calibration import Calibration
@@ -43,7 +46,8 @@ class Skipped(Struct, kw_only=True):
 
 @dataclass(frozen=True)
 class Stages:
-    """milliseconds: of each stage, mean per picture. found: the detector's answers with their times."""
+    """milliseconds: of each stage, mean per picture, of this thread's processor time: what another process takes of the
+    core counts for nothing. found: the detector's answers with their times."""
 
     milliseconds: dict[str, float]
     found: Sequence[tuple[int, tuple[Detection, ...]]]
@@ -51,8 +55,10 @@ class Stages:
 
 def stages(clip: Path, calibration: Calibration, detector: Detector) -> Stages:
     """Look at all of a clip once, a detector on every picture."""
-    stopwatch = Stopwatch()
-    pipeline = Pipeline(calibration, None, Sight(detector, calibration, Cadence(), stopwatch), stopwatch)
+    stopwatch = Stopwatch(time.thread_time)
+    sight = Sight(detector, calibration, Cadence(), stopwatch)
+    emergency = emergency_model(detector) if detector.labels.issuperset(EMERGENCY_LABELS) else None
+    pipeline = Pipeline(calibration, None, sight, stopwatch, emergency)
     camera = FileCamera(clip, SystemClock(), live=False)
     found = []
     with _one_core():
