@@ -17,6 +17,7 @@ import typer
 
 from models.vision.detector import LABELS, Label
 from sim_devices.render.camera import Camera, mount
+from sim_devices.render.draw import CONDITIONS, draw
 from sim_devices.render.road import Road
 from sim_devices.render.scene import Rendered, Scene
 from sim_devices.render.vehicle import EMERGENCY_KINDS, KINDS, SIZES, Kind, RoadVehicle, vehicle_of_kind
@@ -38,13 +39,17 @@ WIDTH_PX = 640
 
 
 def draw_pictures(count: int, seed: int) -> Iterator[Rendered]:
-    """`count` pictures of 640 pixels width, with their truth."""
-    for scene_number in range(-(-count // FRAMES_PER_SCENE)):
-        random = np.random.default_rng((seed, scene_number, 0xDA7A))
-        road = _road(random)
-        scene = Scene(_camera(road, random), road, _weather(random), int(random.integers(1 << 30)))
-        for frame in range(min(FRAMES_PER_SCENE, count - scene_number * FRAMES_PER_SCENE)):
-            yield scene.render(_traffic(road, random, frame), float(random.uniform(0, 1000)))
+    """`count` pictures of 640 pixels width, with their truth. Every other road is drawn as the index is judged on them
+    (sim_devices.render.draw), the rest from wider ranges."""
+    for number in range(-(-count // FRAMES_PER_SCENE)):
+        random = np.random.default_rng((seed, number, 0xDA7A))
+        if number % 2:
+            scene = draw(CONDITIONS[int(random.integers(len(CONDITIONS)))], int(random.integers(1 << 30))).scene()
+        else:
+            road = _road(random)
+            scene = Scene(_camera(road, random), road, _weather(random), int(random.integers(1 << 30)))
+        for frame in range(min(FRAMES_PER_SCENE, count - number * FRAMES_PER_SCENE)):
+            yield scene.render(_traffic(scene.road, random, frame), float(random.uniform(0, 1000)))
 
 
 def _road(random: np.random.Generator) -> Road:

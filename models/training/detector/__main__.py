@@ -16,7 +16,7 @@ from models.training.detector.train import Plan, train
 def main(  # noqa: PLR0917 (its options)
     data: Annotated[Path, typer.Option(help="The folder with emergency/, traffic/ and weights/yolox_nano.onnx.")],
     out: Annotated[Path, typer.Option(help="Where everything that is made goes; a second call goes on from there.")],
-    steps: Annotated[int, typer.Option(min=1, help="How long to train.")] = 2400,
+    steps: Annotated[int, typer.Option(min=1, help="How long to train.")] = 5000,
     minutes: Annotated[float, typer.Option(min=0, help="End sooner, after so many minutes of training.")] = 0.0,
     processes: Annotated[int, typer.Option(min=1, help="One for each core.")] = 2,
     seed: Annotated[int, typer.Option(help="Everything follows from it.")] = 1,

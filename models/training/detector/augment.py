@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -21,6 +22,17 @@ def letterbox(image: Image, targets: Targets, side: int) -> Pair:
     """As the detector does it: scaled to fit, at the top left, the rest grey."""
     scale = side / max(image.shape[:2])
     return place(image, targets, np.array([[scale, 0, 0], [0, scale, 0]]), side)
+
+
+def shrunk(image: Image, targets: Targets, most_px: int) -> Pair:
+    """No side longer than most_px."""
+    scale = most_px / max(image.shape[:2])
+    if scale >= 1:
+        return image, targets
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    ratio = np.array([size[0] / image.shape[1], size[1] / image.shape[0]] * 2, np.float32)
+    moved = Targets((targets.boxes * ratio).astype(np.float32), targets.classes, targets.known, targets.solid)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), moved
 
 
 def place(image: Image, targets: Targets, affine: np.ndarray, side: int) -> Pair:
@@ -54,18 +66,26 @@ def random_view(image: Image, targets: Targets, side: int, random: Random, zoom:
     return place(image, targets, affine, side)
 
 
-def mosaic(draw: Callable[[], Pair], side: int, random: Random) -> Pair:
-    """Four pictures round a point (Bochkovskiy et al. 2020, arXiv 2004.10934): many small objects at once."""
+def mosaic(draw: Callable[[], Pair], side: int, random: Random, across: int = 2) -> Pair:
+    """across x across pictures round points drawn at random (Bochkovskiy et al. 2020, arXiv 2004.10934): many small
+    objects at once, the smaller the more there are."""
     canvas = np.full((side, side, 3), PAD, np.uint8)
-    cx, cy = (int(side * random.uniform(0.35, 0.65)) for _ in range(2))
+    columns, rows = (_cuts(side, across, random) for _ in range(2))
     parts = []
-    for left, top, right, bottom in ((0, 0, cx, cy), (cx, 0, side, cy), (0, cy, cx, side), (cx, cy, side, side)):
-        w, h = right - left, bottom - top
-        tile, targets = random_view(*draw(), max(w, h), random, (0.7, 1.5))
-        canvas[top:bottom, left:right] = tile[:h, :w]
-        inside = targets.moved(np.array([[1.0, 0, 0], [0, 1.0, 0]]), w, h)
-        parts.append(inside.moved(np.array([[1.0, 0, left], [0, 1.0, top]]), side, side))
+    for left, right in pairwise(columns):
+        for top, bottom in pairwise(rows):
+            w, h = right - left, bottom - top
+            tile, targets = random_view(*draw(), max(w, h), random, (0.7, 1.5))
+            canvas[top:bottom, left:right] = tile[:h, :w]
+            inside = targets.moved(np.array([[1.0, 0, 0], [0, 1.0, 0]]), w, h)
+            parts.append(inside.moved(np.array([[1.0, 0, left], [0, 1.0, top]]), side, side))
     return canvas, joined(parts)
+
+
+def _cuts(side: int, across: int, random: Random) -> list[int]:
+    """Where the pictures of a mosaic meet, along one side."""
+    cuts = (np.arange(1, across) + random.uniform(-0.3, 0.3, across - 1)) * side / across
+    return [0, *np.round(cuts).astype(int).tolist(), side]
 
 
 # -- light and weather; none of them moves a box

@@ -24,8 +24,8 @@ NOT_SHOWN = frozenset({
 })  # fmt: skip
 HEIGHT_PX = (14.0, 330.0)
 HIDDEN = 0.6
-# How often each label is pasted: many more cars than police cars, or every large car would soon be one.
-SHARES: dict[Label, float] = {"police_car": 0.20, "ambulance": 0.18, "car": 0.44, "bus": 0.07, "truck": 0.11}
+# How often each label is pasted: a car for each police car, or every large car would soon be one.
+SHARES: dict[Label, float] = {"police_car": 0.34, "ambulance": 0.14, "car": 0.34, "bus": 0.06, "truck": 0.12}
 
 
 @dataclass(frozen=True)

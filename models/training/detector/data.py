@@ -86,14 +86,14 @@ def sources(data: Path, work: Path) -> tuple[Source, ...]:
     picture is drawn from each."""
     emergency = data / "emergency"
     return (
-        Source("openimages", emergency / "openimages" / "images", ("ambulance", "car"), 0.40),
+        Source("openimages", emergency / "openimages" / "images", ("ambulance", "car"), 0.43),
         Source(
             "vehicles240",
             emergency / "vehicles240" / "images",
             ("ambulance", "car", "bus", "truck", "motorcycle"),
             0.16,
         ),
-        Source("rendered", work / "rendered" / "images", LABELS, 0.39),
+        Source("rendered", work / "rendered" / "images", LABELS, 0.36),
         Source("car-park", work / "car-park" / "images", None, 0.05),
     )
 

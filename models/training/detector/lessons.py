@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -16,10 +17,13 @@ from models.training.detector.targets import Targets
 
 # The detector runs at 416; now and then smaller, which is quicker.
 SIDES = (352, 416, 416)
-PASTE_SHARE = 0.3
-# One view of one picture as it comes, one view zoomed, or else a mosaic of four.
-PLAIN_SHARE, ZOOMED_SHARE = 0.3, 0.4
+PASTE_SHARE = 0.4
+# One view of one picture as it comes, one view zoomed, or else a mosaic of several.
+PLAIN_SHARE, ZOOMED_SHARE = 0.25, 0.35
 ZOOM = (0.3, 1.6)
+# Pictures along each side of a mosaic; those of many are kept at a smaller size.
+ACROSS = (2, 2, 3, 4, 5)
+SMALL_PX = 200
 # Rendered pictures have weather of their own.
 RENDERED_WEATHER = (0.12, 0.05, 0.03)
 
@@ -38,6 +42,8 @@ class Lessons:
         self._lessons = lessons
         self._cuts = cuts
         self._seed = seed
+        # Mosaics of many pictures take them from here: decoding each would take longer than learning from them.
+        self._small: dict[Path, Pair] = {}
 
     def batch(self, step: int, process: int, size: int) -> tuple[list[Image], list[Targets]]:
         """`size` pictures, all of one side, with their targets."""
@@ -54,7 +60,9 @@ class Lessons:
         elif lot < PLAIN_SHARE + ZOOMED_SHARE:
             image, targets = augment.random_view(*self._draw(source, random), side, random, ZOOM)
         else:
-            image, targets = augment.mosaic(lambda: self._draw(source, random), side, random)
+            across = int(random.choice(ACROSS))
+            most_px = SMALL_PX if side / across < SMALL_PX else None
+            image, targets = augment.mosaic(lambda: self._draw(source, random, most_px), side, random, across)
         if self._cuts and random.random() < PASTE_SHARE:
             image, targets = paste_some(image, targets, self._cuts, random)
         if random.random() < 0.7:
@@ -63,10 +71,14 @@ class Lessons:
         image, targets = augment.weather(image, targets, random, shares)
         return augment.camera_faults(image, random), targets
 
-    def _draw(self, source: Source, random: np.random.Generator) -> Pair:
+    def _draw(self, source: Source, random: np.random.Generator, most_px: int | None = None) -> Pair:
         own = self._lessons[source]
         lesson = own[int(random.integers(len(own)))]
-        return lesson.picture.load(), lesson.targets
+        if most_px is None:
+            return lesson.picture.load(), lesson.targets
+        if lesson.picture.path not in self._small:
+            self._small[lesson.picture.path] = augment.shrunk(lesson.picture.load(), lesson.targets, most_px)
+        return self._small[lesson.picture.path]
 
     @staticmethod
     def _mirrored(image: Image, targets: Targets, random: np.random.Generator) -> Pair:

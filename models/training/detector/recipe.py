@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -13,12 +14,13 @@ from models.training.detector import augment, composites, data, export, teacher,
 from models.training.detector.composites import CutOut
 from models.training.detector.data import Image, Source
 from models.training.detector.lessons import Lesson, Lessons
+from models.training.detector.liveries import police_car
 from models.training.detector.network import Network
 from models.training.detector.targets import Targets
 from models.vision.detector import LABELS, Label
 from models.vision.opening import open_detector
 
-RENDERED = 1600
+RENDERED = 2400
 # Of each source, to judge thresholds by.
 MOST_JUDGED = 200
 LEAST_SCORE = 0.05
@@ -48,20 +50,19 @@ def lessons(folder: Path, work: Path, weights: Path, seed: int) -> Lessons:
     return Lessons(taught, _cuts(folder, work, list(taught)), seed)
 
 
-def held_out(folder: Path, work: Path, weights: Path) -> list[list[tuple[Image, Targets]]]:
-    """The pictures that were kept for judging, a list for each source that has labels: as they are, and in fog."""
+def held_out(folder: Path, work: Path, weights: Path) -> Iterator[tuple[frozenset[Label], Image, Targets]]:
+    """The pictures that were kept for judging, with what their set labels: as they are, and photographs in fog too."""
     guide = teacher.Teacher(weights)
-    sets = []
     for source in data.sources(folder, work):
         if source.names is None:
             continue
         kept = [one for one in data.pictures(source) if one.held_out][:MOST_JUDGED]
-        clear = [(one.load(), teacher.teach(guide, one, work / "targets")) for one in kept]
-        sets.append(clear)
-        if not source.complete:
-            random = np.random.default_rng(0xF06)
-            sets.append([augment.fog(image, targets, random) for image, targets in clear])
-    return sets
+        random = np.random.default_rng(0xF06)
+        for one in kept:
+            image, targets = one.load(), teacher.teach(guide, one, work / "targets")
+            yield frozenset(source.names), image, targets
+            if not source.complete:
+                yield (frozenset(source.names), *augment.fog(image, targets, random))
 
 
 def ship(network: Network, folder: Path, work: Path, weights: Path) -> dict[Label, float]:
@@ -70,10 +71,9 @@ def ship(network: Network, folder: Path, work: Path, weights: Path) -> dict[Labe
     export.export(network, path)
     path.with_suffix(".toml").unlink(missing_ok=True)
     detector = open_detector(path, layout="yolox", names=LABELS, least_score=LEAST_SCORE)
-    found = [
-        [(detector.detect(image), targets) for image, targets in pictures]
-        for pictures in held_out(folder, work, weights)
-    ]
+    found: dict[frozenset[Label], list[thresholds.Case]] = {}
+    for labelled, image, targets in held_out(folder, work, weights):
+        found.setdefault(labelled, []).append((detector.detect(image), targets))
     chosen = thresholds.choose(found)
     path.with_suffix(".toml").write_text(export.manifest(path, chosen))
     return chosen
@@ -90,7 +90,10 @@ def _cuts(folder: Path, work: Path, sources: list[Source]) -> list[CutOut]:
         for number, cut in enumerate(cuts):
             cv2.imwrite(str(kept / f"{number:04d}-{cut.label}.png"), np.dstack([cut.image, cut.mask]))
         (kept / "done").touch()
-    return [_stored(path) for path in sorted(kept.glob("*.png"))]
+    stored = [_stored(path) for path in sorted(kept.glob("*.png"))]
+    random = np.random.default_rng(0x9011CE)
+    cars = [one for one in stored if one.label == "car"][::2]
+    return stored + [police_car(car, random) for car in cars]
 
 
 def _stored(path: Path) -> CutOut:

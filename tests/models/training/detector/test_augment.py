@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from models.training.detector import augment
 from models.training.detector.composites import CutOut, outline, paste, paste_some, without_bars
+from models.training.detector.liveries import police_car
 from models.training.detector.targets import Targets, hard, none
 
 Pair = tuple[np.ndarray, Targets]
@@ -24,7 +25,7 @@ def block_fits(image: np.ndarray, targets: Targets) -> None:
     for (left, top, right, bottom), solid in zip(targets.boxes.round().astype(int), targets.solid, strict=True):
         if solid and min(right - left, bottom - top) > 16:
             bright = image.max(axis=2) > 150
-            assert bright[top:bottom, left:right].mean() > 0.8
+            assert bright[top:bottom, left:right].mean() > 0.7
     outside = image.max(axis=2) > 150
     for left, top, right, bottom in targets.boxes:
         outside[max(0, int(top) - 2) : int(bottom) + 3, max(0, int(left) - 2) : int(right) + 3] = False
@@ -39,11 +40,12 @@ def test_a_view_moves_boxes_with_the_picture(seed: int) -> None:
 
 
 @settings(max_examples=30)
-@given(seed=st.integers(0, 1 << 30))
-def test_a_mosaic_moves_boxes_with_their_pictures(seed: int) -> None:
+@given(seed=st.integers(0, 1 << 30), across=st.integers(2, 5))
+def test_a_mosaic_moves_boxes_with_their_pictures(seed: int, across: int) -> None:
     random = np.random.default_rng(seed)
-    image, targets = augment.mosaic(block, 256, random)
+    image, targets = augment.mosaic(lambda: augment.shrunk(*block(), 200), 256, random, across)
     assert image.shape == (256, 256, 3)
+    assert len(targets) <= across**2
     block_fits(image, targets)
 
 
@@ -118,3 +120,21 @@ def test_bars_go_and_a_vehicle_stands_out_from_its_ground() -> None:
     tight[12:84, 12:138] = random.integers(200, 220, (72, 126, 3))
     mask = outline(tight) > 127
     assert mask[30:70, 40:110].mean() > 0.95
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 1 << 30))
+def test_a_car_in_a_livery_is_a_police_car_with_lamps_on_its_roof(seed: int) -> None:
+    car = CutOut("car", np.full((90, 160, 3), 120, np.uint8), np.zeros((90, 160), np.uint8))
+    car.mask[20:85, 5:155] = 255
+    made = police_car(car, np.random.default_rng(seed))
+    assert made.label == "police_car"
+    assert made.image.shape[:2] == made.mask.shape
+    assert made.image.shape[1] == 160
+    below = made.image.shape[0] - 90
+    assert not np.array_equal(made.image[below:], car.image)
+    # The lamps stand above the roof, and are part of what is pasted.
+    lamps = made.mask[: 20 + below]
+    assert (lamps > 0).any()
+    assert np.ptp(made.image[: 20 + below][lamps > 0].astype(int), axis=1).mean() > 60
+    assert np.array_equal(made.image, police_car(car, np.random.default_rng(seed)).image)
