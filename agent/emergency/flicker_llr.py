@@ -1,6 +1,6 @@
 """How much more likely a flicker is with blue or red beacons than without: a logistic model of nine figures.
 
-Its weights were fitted on rendered vehicles with and without beacons (docs/emergency.md), boxes made
+Its weights were fitted on rendered vehicles with and without beacons (benchmarks/eval/fit_beacons.py), boxes made
 unsteady. A fit of two groups that hardly touch leaves the scale of the answer open, so it is set by how fast the tail
 of the vehicles without beacons falls: docs/emergency.md says how far that was counted and from where it is assumed.
 """
