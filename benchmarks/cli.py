@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,6 +126,7 @@ def agent(
     as_json: AsJson = False,
 ) -> None:
     """How fast, how large and how kind to its disk one agent process is."""
+    importlib.import_module("agent")  # it says how many threads numpy may start, before numpy is loaded
     from benchmarks.agent import measure  # noqa: PLC0415
 
     chosen = "off" if not detector else "shipped" if model is None else str(model.resolve())
