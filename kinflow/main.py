@@ -20,6 +20,9 @@ from kinflow.mounts import MOUNTS, Mount
 from kinflow.outcome import UNEXPECTED, guarded
 
 USAGE_ERROR = 2
+# Before NumPy is imported. Our matrices are small: a second thread of its BLAS would spin rather than work, and take a
+# core from its neighbour.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,6 +14,9 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+# As kinflow.main does, before NumPy is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("KINFLOW_DATA", ROOT.parent / "shared" / "data"))
 KEPT_VARIABLES = ("KINFLOW_DATA", "KINFLOW_CHROMIUM")

@@ -35,7 +35,7 @@ _PRIOR = np.exp(-_CENTRES / _ASPHALT_SCALE).astype(np.float32)
 
 @dataclass(frozen=True)
 class EmptyRoad:
-    """seconds: lanes x rows x bins, how long each cell has shown each strength, older time fading.
+    """seconds: strips x rows x bins, how long each cell has shown each strength, older time fading.
 
     Values are never changed in place: `seen` returns the next one.
     """
@@ -43,8 +43,8 @@ class EmptyRoad:
     seconds: NDArray[np.float32]
 
     @classmethod
-    def unknown(cls, lanes: int, rows: int) -> EmptyRoad:
-        return cls(np.zeros((lanes, rows, BINS), np.float32))
+    def unknown(cls, strips: int, rows: int) -> EmptyRoad:
+        return cls(np.zeros((strips, rows, BINS), np.float32))
 
     def seen(self, profile: Profile, elapsed_s: float, covered: NDArray[np.bool_] | None = None) -> EmptyRoad:
         """After elapsed_s more with this profile in view. covered: cells that hold a vehicle by all that is known;
@@ -79,11 +79,6 @@ class EmptyRoad:
         """Which cells have shown the empty road: flat asphalt for a while, or a value that came back."""
         return self._mode()[1]
 
-    def known_share(self, in_picture: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Share of the cells in the picture that are known, for each lane."""
-        cells = self.known()[:, in_picture]
-        return cells.mean(axis=1) if cells.size else np.zeros(len(self.seconds))
-
     def _mode(self) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         mode = (self.seconds * _PRIOR).argmax(axis=2)
         total = self.seconds.sum(axis=2)
@@ -103,7 +98,7 @@ class EmptyRoad:
 
 
 def is_known(share: NDArray[np.float64]) -> bool:
-    """Enough of every lane has been seen empty."""
+    """Enough of every lane has been seen empty. share: of each lane's cells in the picture, how many are known."""
     return bool(len(share)) and bool((share >= _LANE_SHARE_KNOWN).all())
 
 

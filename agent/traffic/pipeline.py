@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import cv2
+from msgspec.structs import replace as with_fields
 
 from agent.camera.port import Frame
 from agent.detection.sight import Seen, Sight
@@ -12,8 +15,11 @@ from agent.sound.ear import Heard
 from agent.stopwatch import Stopwatch
 from agent.traffic.calibration import Calibration
 from agent.traffic.empty_road import EmptyRoad
+from agent.traffic.haze import SMALL, extinction, followed
 from agent.traffic.index import IndexModel, IndexState, Reading
-from agent.traffic.quality import QualityState, judge, quality_of
+from agent.traffic.quality import QualityState, judge, quality_of, trust
+from agent.traffic.steady import SteadyState, steady
+from agent.traffic.weather import WeatherState, look_up
 from protocol.messages import Estimate, Quality
 from protocol.messages.observation import Status
 
@@ -25,8 +31,14 @@ _UNSEEN = Estimate(None, 0.0, 1.0)
 
 @dataclass(frozen=True)
 class PipelineState:
+    """haze_per_m: the air's extinction over the last seconds."""
+
     index: IndexState
-    quality: QualityState
+    quality: QualityState = field(default_factory=QualityState)
+    steady: SteadyState = field(default_factory=SteadyState)
+    weather: WeatherState = field(default_factory=WeatherState)
+    haze_per_m: float | None = None
+    seen_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,23 +71,40 @@ class Pipeline:
         self._emergency_state = EmergencyState()
         self.stopwatch = stopwatch or Stopwatch()
         self.model = IndexModel(calibration)
-        self.state = PipelineState(self.model.initial(road), QualityState())
+        self._air = self.model.view.air_samples()
+        self.state = PipelineState(self.model.initial(road))
 
     def look(self, frame: Frame, heard: Heard | None = None) -> View:
         """heard: what the camera's microphone last told; None where there is none."""
+        before, image, mono_ms = self.state, frame.image, frame.captured_mono_ms
         seen = self.sight.look(frame) if self.sight is not None else None
         emergency = self._judge_emergency(frame, seen, heard)
+        small = cv2.resize(image, SMALL, interpolation=cv2.INTER_AREA)
         with self.stopwatch.stage("quality"):
-            quality_state, quality = judge(
-                self.state.quality, frame.image, frame.captured_mono_ms, self.calibration.calibrated
-            )
-        blind = quality.score < BLIND_BELOW
+            quality_state, quality = judge(before.quality, image, mono_ms, self.calibration.calibrated)
+            blind = quality.score < BLIND_BELOW
+        with self.stopwatch.stage("air"):
+            elapsed_s = 0.0 if before.seen_ms is None else max(0.0, (mono_ms - before.seen_ms) / 1000)
+            haze_per_m = followed(before.haze_per_m, extinction(small, self._air), elapsed_s)
+            weather = look_up(before.weather, image, small, haze_per_m, mono_ms)
+            quality = with_fields(quality, weather=weather.told())
+        with self.stopwatch.stage("steady"):
+            held, shift = before.steady, (0.0, 0.0)
+            if not blind:
+                held, shift = steady(held, cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), mono_ms, self.calibration.picture)
         with self.stopwatch.stage("index"):
-            profile, noise = self.model.view.profile(frame.image)
+            profile, noise = self.model.view.profile(image, shift, haze_per_m)
             index_state, reading = self.model.step(
-                self.state.index, profile, noise, frame.captured_mono_ms, score=quality.score, learn=not blind
+                before.index,
+                profile,
+                noise,
+                mono_ms,
+                haze_per_m=haze_per_m,
+                tracks=seen.tracks if seen is not None else None,
+                score=trust(quality),
+                learn=not blind,
             )
-        self.state = PipelineState(index_state, quality_state)
+        self.state = PipelineState(index_state, quality_state, held, weather, haze_per_m, mono_ms)
         status = status_of(quality, reading)
         return View(frame, status, quality, unseen(reading) if blind else reading, seen, None if blind else emergency)
 
@@ -95,7 +124,7 @@ class Pipeline:
 
     def forget_road(self) -> None:
         """Learn the empty road, and where the camera looks, anew."""
-        self.state = PipelineState(self.model.initial(), QualityState())
+        self.state = PipelineState(self.model.initial())
 
 
 def status_of(quality: Quality, reading: Reading) -> Status:

@@ -83,6 +83,11 @@ def quality_of(problems: tuple[Problem, ...], black: bool = False) -> Quality:
     return Quality(round(min(score, _BLACK_SCORE) if black else score, 3), problems)
 
 
+def trust(quality: Quality) -> float:
+    """0..1: how far this picture is as good as those on which the index knows its own error; by night they are dark."""
+    return min(1.0, quality.score / _SCORES["dark"]) if "dark" in quality.problems else quality.score
+
+
 def _check(state: QualityState, image: Image, mono_ms: int) -> QualityState:
     small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), _SMALL, interpolation=cv2.INTER_AREA)
     luma = float(small.mean())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,6 +118,51 @@ def _show(figures: msgspec.Struct, as_json: bool) -> None:
         return
     for name, value in msgspec.to_builtins(figures).items():
         typer.echo(f"{name:<32}{value}")
+
+
+class Scenario(StrEnum):
+    day = "day"
+    fog = "fog"
+    night = "night"
+    rain = "rain"
+    queue = "queue"
+
+
+@app.command()
+def index(  # noqa: PLR0917 (its options)
+    scenario: Annotated[Scenario, typer.Option(help="The weather, or a queue that stands for five minutes.")],
+    seed: Annotated[int, typer.Option(min=0, help="Draws road, camera, light, weather's strength and traffic.")] = 1,
+    seeds: Annotated[str | None, typer.Option(help="Several of them: 1-10 or 3,5,8.")] = None,
+    model: Annotated[Path | None, typer.Option(help="An ONNX file; default: the one that comes with Kinflow.")] = None,
+    no_detector: Annotated[bool, typer.Option("--no-detector", help="Edges alone.")] = False,
+    simulated: Annotated[bool, typer.Option("--simulated-detector", help="The truth, made worse.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The congestion index against rendered scenes, whose truth is known."""
+    from benchmarks.eval.index import evaluate  # noqa: PLC0415
+    from models.vision.opening import SHIPPED, open_detector  # noqa: PLC0415
+
+    if no_detector + simulated + (model is not None) > 1:
+        raise typer.BadParameter("choose one of --model, --no-detector and --simulated-detector")
+    if model is None and not SHIPPED.exists() and not (no_detector or simulated):
+        _warn("no detector comes with this Kinflow: edges alone")
+        no_detector = True
+    opened = None if no_detector or simulated else open_detector(model)
+    name = "simulated" if simulated else None if opened is None else model.name if model else "shipped"
+    numbers = _numbers(seeds) if seeds else [seed]
+    figures = evaluate(scenario.value, numbers, "simulated" if simulated else opened, name=name, note=_warn)
+    _show(figures, as_json)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        pairs = [part.partition("-") for part in text.split(",")]
+        found = [number for a, dash, b in pairs for number in range(int(a), int(b if dash else a) + 1)]
+    except ValueError:
+        found = []
+    if not found:
+        raise typer.BadParameter(f"{text!r} is neither 1-10 nor 3,5,8", param_hint="--seeds")
+    return found
 
 
 def _renamed(given: list[str]) -> dict[str, str]:

@@ -49,6 +49,15 @@ DEMAND: Range = (0.7, 1.2)
 
 
 @dataclass(frozen=True)
+class Ranges:
+    """Those of the road's and the camera's measures that another use may want wider."""
+
+    length_m: Range = LENGTH_M
+    height_m: Range = HEIGHT_M
+    setback_m: Range = SETBACK_M
+
+
+@dataclass(frozen=True)
 class Drawn:
     """What a seed gives. demand: a factor on a script's arrivals."""
 
@@ -63,7 +72,7 @@ class Drawn:
         return Scene(self.camera, self.road, self.weather, self.seed)
 
 
-def draw(condition: Condition, seed: int) -> Drawn:
+def draw(condition: Condition, seed: int, ranges: Ranges = Ranges()) -> Drawn:
     """The scene of this seed; the same seed in another condition is the same road under the same camera."""
     random = np.random.default_rng((seed, 0xD4A3))
     lanes = int(random.integers(LANES[0], LANES[1] + 1))
@@ -71,14 +80,14 @@ def draw(condition: Condition, seed: int) -> Drawn:
     lane_m = float(random.uniform(*LANE_WIDTH_M))
     road = Road(
         lane_widths_m=(lane_m,) * lanes,
-        visible_length_m=float(random.uniform(*LENGTH_M)),
+        visible_length_m=float(random.uniform(*ranges.length_m)),
         opposite_widths_m=(lane_m,) * opposite,
         lane_marks=bool(random.random() >= UNMARKED_SHARE),
         arrows=("s",) * lanes if random.random() < 0.5 else (),
         asphalt=float(random.uniform(*ASPHALT)),
         repairs=int(random.integers(REPAIRS[0], REPAIRS[1] + 1)),
     )
-    camera = mount(road, seed, height_m=HEIGHT_M, setback_m=SETBACK_M)
+    camera = mount(road, seed, height_m=ranges.height_m, setback_m=ranges.setback_m)
     mix, demand = _mix(random), float(random.uniform(*DEMAND))
     return Drawn(road, camera, _weather(condition, random), mix, demand, seed)
 

@@ -22,7 +22,7 @@ from agent.road_file import RoadFile
 from agent.settings import CameraFile
 from agent.traffic.calibration import calibrate
 from agent.traffic.empty_road import EmptyRoad
-from agent.traffic.footprint import CAR_LENGTH_M, fill, vehicles_in
+from agent.traffic.footprint import fill, queue_length
 from agent.traffic.pipeline import Pipeline, stalled
 from agent.traffic.publishing import due
 from agent.traffic.quality import QualityState, judge
@@ -95,11 +95,20 @@ def test_the_empty_road_is_what_was_seen_longest(strengths, seconds):
     assert abs(float(road.strength()[0, 0]) - 5.0) < 4.0
 
 
-@given(st.floats(0.1, 200), st.floats(2, 12))
-def test_longer_stretches_hold_more_vehicles_and_wider_gaps_fewer(length_m, gap_m):
-    assert vehicles_in(length_m, gap_m) <= vehicles_in(length_m + 1, gap_m)
-    assert vehicles_in(length_m, gap_m + 1) <= vehicles_in(length_m, gap_m) + 1e-9
-    assert vehicles_in(length_m, gap_m) * CAR_LENGTH_M <= length_m + 1e-9
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.9]), min_size=1, max_size=120), st.integers(0, 119))
+def test_a_queue_grows_with_what_stands_and_ends_where_it_ends(standing, place):
+    near_m = np.arange(len(standing)) * 0.5
+    length_m = queue_length(np.array(standing), near_m)
+    assert 0.0 <= length_m <= near_m[-1] + 0.5
+    more = list(standing)
+    more[place % len(standing)] = 0.9
+    assert queue_length(np.array(more), near_m) >= length_m
+
+
+def test_a_queue_ends_at_a_gap_that_a_driver_would_close():
+    near_m = np.arange(200) * 0.5
+    standing = np.where((near_m < 4.5) | ((near_m >= 7) & (near_m < 11.5)) | (near_m >= 40), 0.5, 0.0)
+    assert queue_length(standing, near_m) == 11.5
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 8))
