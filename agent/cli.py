@@ -164,6 +164,10 @@ def watch(
     ] = None,
     model: Annotated[Path | None, typer.Option(help="An ONNX model of yours instead of the shipped one.")] = None,
     detect_every: Annotated[int, typer.Option("--detect-every", min=1, max=100, help="In each n-th picture.")] = 1,
+    reference_model: Annotated[
+        Path | None,
+        typer.Option("--reference-model", help="Compare with this ONNX model's boxes, which enter no figure."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how full the road in a video file is."""
@@ -182,6 +186,7 @@ def watch(
             series=series,
             detector=_detector(detector, model),
             every=detect_every,
+            reference=None if reference_model is None else Detectors(find_home()).of(str(reference_model)),
             progress=_bar(sys.stderr.isatty()),
         )
     except KinflowError as raised:

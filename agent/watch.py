@@ -22,6 +22,7 @@ from agent.emergency.evidence import EMERGENCY_LABELS
 from agent.errors import VideoNotWritable, VideoTruncated
 from agent.traffic.calibration import Calibration, Points, calibrate, propose
 from agent.traffic.pipeline import Pipeline, View
+from agent.traffic.reference import Reference, ZoneFigures
 from models.vision.detector import Detector, Label
 from node.clock import Clock
 from protocol.units import CONGESTION_CLASSES
@@ -34,7 +35,7 @@ VIDEO_ENDINGS = (".mp4", ".avi")
 @dataclass
 class Summary:
     """What a whole file came to. Frames that tell no index (learning, blind) are counted and enter no mean. tracks: by
-    their last class; detector: its name, None where none ran."""
+    their last class; detector, reference: their names, None where none ran."""
 
     frames: int = 0
     indexes: list[float] = field(default_factory=list)
@@ -43,6 +44,8 @@ class Summary:
     detector: str | None = None
     tracks: dict[int, Label] = field(default_factory=dict)
     emergencies: Counter[str] = field(default_factory=Counter)
+    reference: str | None = None
+    zones: tuple[ZoneFigures, ...] = ()
 
     def add(self, view: View) -> None:
         self.frames += 1
@@ -69,6 +72,18 @@ class Summary:
                 state: round(count / self.frames, 4) for state, count in sorted(self.emergencies.items())
             }
             figures["tracks"] = dict(sorted(Counter(self.tracks.values()).items()))
+        if self.reference is not None:
+            zones = {
+                one.zone: {
+                    "r": one.r,
+                    "ours": one.ours,
+                    "theirs": one.theirs,
+                    "varies_by": one.varies_by,
+                    "counts": one.counts,
+                }
+                for one in self.zones
+            }
+            figures["reference"] = {"model": self.reference, "zones": zones}
         return figures
 
 
@@ -100,11 +115,13 @@ def watch(
     series: Path | None = None,
     detector: Detector | None = None,
     every: int = 1,
+    reference: Detector | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Summary:
     """Measure a whole file. It is read twice: first to learn the empty road, which may only show late in it.
 
-    detector: looks at each every-th frame; None detects nothing. progress: called with the share done, 0..1.
+    detector: looks at each every-th frame; None detects nothing. reference: a detector that has no part in what is
+    measured, with whose boxes the occupancy is compared, zone by zone. progress: called with the share done, 0..1.
     Raises KF55, KF56 (after all that could be read has been used and written; the error carries it), KF60, KF64 to
     KF67, KF70.
     """
@@ -123,12 +140,15 @@ def watch(
         learnt.emergency = emergency_model(detector) if detector.labels.issuperset(EMERGENCY_LABELS) else None
         learnt.sight = Sight(detector, learnt.calibration, Cadence(every), learnt.stopwatch)
     summary, video, rows = Summary(detector=None if detector is None else detector.name), None, []
+    compared = None if reference is None else Reference(learnt.model)
     camera = FileCamera(path, clock, live=False)
     began_ms: int | None = None
     try:
         while (frame := camera.read()) is not None:
             view = learnt.look(frame)
             summary.add(view)
+            if compared is not None and reference is not None:
+                compared.add(view.reading, reference.detect(frame.image), frame.captured_mono_ms)
             began_ms = frame.captured_mono_ms if began_ms is None else began_ms
             rows.append(_row(view, (frame.captured_mono_ms - began_ms) / 1000))
             if out is not None:
@@ -145,6 +165,8 @@ def watch(
             video.close()
         if series is not None:
             series.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        if compared is not None and reference is not None:
+            summary.reference, summary.zones = reference.name, compared.figures()
     progress(1.0)
     return summary
 

@@ -206,3 +206,18 @@ def test_an_emergency_vehicle_is_present_and_its_absence_is_claimed_by_a_detecto
     assert lookout.detector_fault is not None
     assert lookout.detector_fault.code == "KF108"
     assert "ambulance" in str(lookout.detector_fault)
+
+
+def test_watch_compares_with_a_reference_that_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, PICTURE)
+    for frame in frames(8):
+        writer.write(cv2.blur(frame.image, (15, 15)))
+    writer.release()
+    reference = FakeDetector(name="another")
+    compared = watch(path, 7.0, 40.0, ManualClock(), reference=reference).as_json()
+    assert reference.looks == 8
+    told = compared.pop("reference")
+    assert told["model"] == "another"  # type: ignore[index]
+    assert set(told["zones"]) == {"near", "middle", "far"}  # type: ignore[index]
+    assert compared == watch(path, 7.0, 40.0, ManualClock()).as_json()
