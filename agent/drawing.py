@@ -33,6 +33,7 @@ _KINDS: dict[Label, tuple[int, int, int]] = {
     "fire_engine": _RED,
 }
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_TINTED_FROM = 0.3
 _INK, _PAPER = (245, 245, 245), (20, 20, 20)
 
 
@@ -87,11 +88,11 @@ def _told(estimate: Estimate, form: str) -> str:
 
 
 def _tint(picture: Image, pipeline: Pipeline, view: View, colour: tuple[int, int, int]) -> None:
-    """Tint what counts as covered by vehicles."""
+    """Tint the cells whose share of vehicles is no trifle: these are what occupancy adds up."""
     calibration, rows = pipeline.calibration, pipeline.model.view.rows
     lane_m = calibration.road_width_m / calibration.lanes
     layer = picture.copy()
-    for lane, row in zip(*np.nonzero(view.reading.covered), strict=True):
+    for lane, row in zip(*np.nonzero(view.reading.rows > _TINTED_FROM), strict=True):
         x, y = lane * lane_m, rows.near_m[row]
         if not 0 <= y < calibration.visible_length_m:
             continue
