@@ -13,9 +13,10 @@ from models.vision.suppression import suppress
 
 PRECISION = 0.85
 # Of "there is a vehicle": a little more, since real roads are harder than what we hold out.
-VEHICLE_PRECISION = 0.88
+VEHICLE_PRECISION = 0.90
+EMERGENCY: frozenset[Label] = frozenset({"ambulance", "police_car", "fire_engine"})
 ORDINARY: frozenset[Label] = frozenset({"car", "bus", "truck", "motorcycle", "other_vehicle"})
-VEHICLES: frozenset[Label] = ORDINARY | {"ambulance", "police_car", "fire_engine"}
+VEHICLES: frozenset[Label] = ORDINARY | EMERGENCY
 MATCH_IOU = 0.5
 # What overlaps a doubt by so much is neither right nor wrong.
 DOUBT_IOU = 0.4
@@ -24,6 +25,8 @@ DOUBT_IOU = 0.4
 WITHIN, GROUP = 0.8, 3.0
 # A class that hardly ever fires helps nobody: above HIGHEST the card tells the precision instead.
 LOWEST, HIGHEST, USUAL = 0.15, 0.50, 0.40
+# Evidence over many frames decides about these (agent/emergency), and needs to see them first.
+EMERGENCY_HIGHEST = 0.35
 # Fewer found than this tell nothing about a threshold.
 LEAST_FOUND = 25
 
@@ -102,5 +105,6 @@ def choose(sets: Mapping[frozenset[Label], Sequence[Case]]) -> dict[Label, float
     for label in LABELS:
         own = judge(frozenset({label}), [case for labels, cases in sets.items() if label in labels for case in cases])
         told = everyday if label in ORDINARY else own.threshold()
-        chosen[label] = float(np.ceil(np.clip(USUAL if told is None else told, LOWEST, HIGHEST) * 100 - 1e-6) / 100)
+        highest = EMERGENCY_HIGHEST if label in EMERGENCY else HIGHEST
+        chosen[label] = float(np.ceil(np.clip(USUAL if told is None else told, LOWEST, highest) * 100 - 1e-6) / 100)
     return chosen

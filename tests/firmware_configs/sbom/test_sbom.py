@@ -99,7 +99,7 @@ def test_everything_on_it_is_reached_from_kinflow(read: dict[str, Any]) -> None:
 
 def test_every_package_has_its_installed_version_a_licence_and_a_digest(read: dict[str, Any]) -> None:
     pins = contents.project().pins
-    packages = [one for one in read["components"] if one["purl"].startswith("pkg:pypi/")]
+    packages = [one for one in read["components"] if one.get("purl", "").startswith("pkg:pypi/")]
     assert len(packages) > 15
     for one in packages:
         key = one["purl"].removeprefix("pkg:pypi/").partition("@")[0]
