@@ -114,7 +114,7 @@ def test_browser_libraries_are_on_it_with_the_hash_of_each_file(read: dict[str, 
     listed = {
         inner["name"]: inner["hashes"][0]["content"]
         for one in read["components"]
-        if one["purl"].startswith("pkg:npm/")
+        if one.get("purl", "").startswith("pkg:npm/")
         for inner in one["components"]
     }
     files = [one for one in (repository / contents.VENDOR).rglob("*") if one.is_file() and one.name != "HASHES"]
