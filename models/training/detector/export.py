@@ -14,8 +14,8 @@ from models.training.detector.network import Network
 from models.vision.detector import LABELS, Label
 
 OPSET = 17
-# Width and height. As many pixels as 405 x 405, in the shape of a camera's picture.
-INPUT = (512, 320)
+# Width and height. As many pixels as 417 x 417, in the shape of a camera's picture.
+INPUT = (544, 320)
 MOST_BYTES = 8 * 1024 * 1024
 # Fewer real, licensed pictures than this, and a class is synthetic only.
 REAL_PICTURES = 50
