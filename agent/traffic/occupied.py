@@ -18,7 +18,7 @@ THIRDS = 3
 # The 90 % interval of a normal distribution reaches 1.645 standard deviations to each side.
 _Z90 = 1.645
 # Standard deviation of what tracks say of a lane's third: what is not found, and what is found in the wrong place.
-# Fitted over drawn seeds of all weathers together (docs/index.md); more where vehicles are small in the picture.
+# Set by hand, not fitted: more where vehicles are small in the picture.
 _TRACKS_FLOOR, _TRACKS_PER_OCCUPANCY, _TRACKS_PER_SMALL = 0.02, 0.12, 0.25
 _SMALL_PX = 14.0
 
