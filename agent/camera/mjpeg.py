@@ -91,7 +91,7 @@ def read_part(stream: BinaryIO | http.client.HTTPResponse, boundary: bytes) -> t
         name, _, value = line.partition(b":")
         head[name.decode("latin-1").strip()] = value.decode("latin-1").strip()
     length = head.get("Content-Length", "")
-    if length.isdigit():
+    if length.isdecimal():
         if int(length) > LARGEST_BYTES:
             raise ValueError(f"a picture of {length} bytes")
         return head, _exactly(stream, int(length))
@@ -152,4 +152,4 @@ def _headers(url: str) -> dict[str, str]:
 
 def _stamp(head: Message, name: str, otherwise: int) -> int:
     text = head.get(name, "")
-    return int(text) if text.isdigit() and len(text) <= 15 else otherwise
+    return int(text) if text.isdecimal() and len(text) <= 15 else otherwise

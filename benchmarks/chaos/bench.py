@@ -151,7 +151,7 @@ def _drain(site: Site) -> None:
 
 
 def _lost(site: Site, mark: Mark) -> bool:
-    said = [one for one in site.said() if one.text.isdigit() and int(one.text) <= mark.ticks[one.source]]
+    said = [one for one in site.said() if one.text.isdecimal() and int(one.text) <= mark.ticks[one.source]]
     return bool(judge.alarms_lost(said, ((row[0], row[1], row[2]) for row in site.stored())))
 
 

@@ -230,7 +230,7 @@ def _is_page(scope: Scope) -> bool:
 
 def _check_length(headers: Headers) -> None:
     length = headers.one(b"content-length")
-    if length is not None and (not length.isdigit() or int(length) > LIMIT_BYTES):
+    if length is not None and (not length.isdecimal() or int(length) > LIMIT_BYTES):
         raise RequestTooLarge(limit_bytes=LIMIT_BYTES)
 
 

@@ -76,7 +76,7 @@ def bundle(
 
 def _is_python(text: str) -> bool:
     major, _, minor = text.partition(".")
-    return major == "3" and minor.isdigit() and 11 <= int(minor) < 100
+    return major == "3" and minor.isdecimal() and 11 <= int(minor) < 100
 
 
 def _if_there(folder: Path) -> Path | None:

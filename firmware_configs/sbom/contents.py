@@ -117,7 +117,7 @@ def time_of(tree: Path = TREE) -> str | None:
             given = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError):
             return None
-    return f"{datetime.fromtimestamp(int(given), UTC):%Y-%m-%dT%H:%M:%SZ}" if given.isdigit() else None
+    return f"{datetime.fromtimestamp(int(given), UTC):%Y-%m-%dT%H:%M:%SZ}" if given.isdecimal() else None
 
 
 def _file(path: Path, name: str, before: str) -> Component:

@@ -13,7 +13,7 @@ def find_memory(tree: Tree) -> Memory:
     for line in tree.text("proc/meminfo").splitlines():
         key, _, value = line.partition(":")
         number = value.split()[0] if value.split() else ""
-        if number.isdigit():
+        if number.isdecimal():
             fields[key] = int(number) * 1024 // _MB
     swaps = [line.split()[0] for line in tree.text("proc/swaps").splitlines()[1:] if line.split()]
     return Memory(
@@ -28,4 +28,4 @@ def find_memory(tree: Tree) -> Memory:
 def _limit_mb(tree: Tree) -> int | None:
     """Of the root group that a container sees as its own; "max" stands for none."""
     text = tree.text("sys/fs/cgroup/memory.max")
-    return int(text) // _MB if text.isdigit() else None
+    return int(text) // _MB if text.isdecimal() else None

@@ -63,7 +63,7 @@ def count_of_ranges(text: str) -> int:
     count = 0
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
+        if not first.isdecimal() or not (last or first).isdecimal():
             return 0
         count += int(last or first) - int(first) + 1
     return count

@@ -33,5 +33,5 @@ def find_manager(environment: MutableMapping[str, str] = os.environ) -> Manager 
     watchdog, pid = environment.pop(WATCHDOG_US, ""), environment.pop(WATCHDOG_PID, "")
     if not address.startswith(("/", "@")):
         return None
-    ours = watchdog.isdigit() and pid in ("", str(os.getpid()))
+    ours = watchdog.isdecimal() and pid in ("", str(os.getpid()))
     return Manager(address, int(watchdog) / 1e6 if ours and int(watchdog) > 0 else None)

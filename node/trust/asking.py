@@ -39,7 +39,7 @@ def split_address(text: str) -> tuple[str, int]:
         port = port.removeprefix(":")
     elif host.count(":") == 1:
         host, _, port = host.partition(":")
-    if not host or not (not port or (port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16)):
+    if not host or not (not port or (port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16)):
         raise EdgeNotReached(host=text[:80], detail="an address is HOST or HOST:PORT")
     return host, int(port or HTTP_PORT)
 

@@ -20,7 +20,7 @@ class EpochFile:
             return 0
         except (OSError, UnicodeDecodeError) as error:
             raise EpochFileUnreadable(path=self._path, detail=error) from error
-        if not text.isdigit():
+        if not text.isdecimal():
             raise EpochFileUnreadable(path=self._path, detail=f"{text[:40]!r} is no number")
         return int(text)
 

@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._allowed():
             return
         length = self.headers.get("Content-Length", "")
-        if not length.isascii() or not length.isdigit() or int(length) > LIMIT_BYTES:
+        if not length.isascii() or not length.isdecimal() or int(length) > LIMIT_BYTES:
             self._answer(413, {"error": f"say the length of the body, at most {LIMIT_BYTES} bytes"})
             return
         body = self.rfile.read(int(length))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from node.hardware.found import Hardware
@@ -123,5 +123,6 @@ def test_a_list_of_the_kernel_counts_what_it_lists(parts: list[tuple[int, int]])
 
 
 @given(st.text(max_size=20))
+@example("\u00b9")
 def test_a_list_that_is_none_counts_no_core(text: str) -> None:
     assert count_of_ranges(text) >= 0 or any(one in "-0123456789" for one in text)

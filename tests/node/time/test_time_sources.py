@@ -128,7 +128,7 @@ def test_a_receiver_that_has_rolled_over_is_refused(tmp_path: Path, receiver: Ca
 def test_a_receiver_that_tells_nothing_says_why(
     tmp_path: Path, receiver: Callable[..., SimulatedReceiver], what: dict[str, object], why: str
 ) -> None:
-    found = heard(tmp_path, receiver(**{"every_s": 0.2} | what).path, 1.0)
+    found = heard(tmp_path, receiver(**{"every_s": 0.2} | what).path, 3.0)
     assert found.readings == ()
     assert [(type(one), one.fields["detail"]) for one in found.faults] == [(GpsSilent, why)]
 
