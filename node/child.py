@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Sequence
+
+TERMINATE_WITHIN_S = 2.0
 
 
 def dying_with_parent(command: Sequence[str], signal: str = "KILL") -> list[str]:
@@ -14,3 +17,15 @@ def dying_with_parent(command: Sequence[str], signal: str = "KILL") -> list[str]
     """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", signal, "--", *command] if setpriv else list(command)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a child to end, make it end when it does not, and close its output."""
+    process.terminate()
+    try:
+        process.wait(timeout=TERMINATE_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

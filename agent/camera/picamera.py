@@ -11,6 +11,7 @@ from collections.abc import Callable
 from agent.camera.jpeg import JpegSplitter, decode
 from agent.camera.port import Frame
 from agent.errors import CameraMissing, CameraStalled, CameraUnreachable, PiCameraToolMissing, StreamMalformed
+from node.child import end
 from node.clock import Clock
 
 TOOLS = ("rpicam-vid", "libcamera-vid")
@@ -65,14 +66,7 @@ class PiCamera:
         return frame
 
     def close(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=2.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        end(self._process)
 
     def _receive(self, limit_s: float) -> bytes:
         assert self._process.stdout is not None

@@ -12,6 +12,7 @@ from agent.errors import MicrophoneUnavailable
 from agent.sound.file import BLOCK_MS
 from agent.sound.port import RATE_HZ, Block
 from agent.sound.wav import samples_of
+from node.child import end
 from node.clock import Clock
 
 TIMEOUT_S = 3.0
@@ -56,14 +57,7 @@ class Microphone:
         return Block(samples_of(data, 2), self._clock.monotonic_ms())
 
     def close(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=2.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        end(self._process)
         self._said.close()
 
     def _last_words(self) -> str:

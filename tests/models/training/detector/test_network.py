@@ -59,8 +59,6 @@ def test_a_masked_class_and_a_doubt_cost_nothing() -> None:
 @pytest.mark.data
 def test_the_start_gives_what_the_original_file_gives() -> None:
     path = DATA / "weights" / "yolox_nano.onnx"
-    if not path.is_file():
-        pytest.skip("the original is not here")
     onnxruntime = pytest.importorskip("onnxruntime")
     network = load_coco(path).eval()
     picture = cv2.resize(np.random.default_rng(1).integers(0, 255, (13, 13, 3)).astype(np.uint8), (416, 416))
