@@ -50,7 +50,7 @@ DETECTORS: dict[str, Make] = {
     "eager": lambda folder: squares(folder, "yolox", 0.0),
 }
 REAL: dict[str, Make] = {
-    name: lambda folder, name=name: open_detector(DATA / "weights" / f"{name}.onnx", least_score=0.01)
+    f"real-{name}": lambda folder, name=name: open_detector(DATA / "weights" / f"{name}.onnx", least_score=0.01)
     for name in ("yolox_nano", "fastestdet")
 }
 
