@@ -27,7 +27,7 @@ def guarded(command: Callable[[], object], debug: bool = False) -> int:
         _tell(f"{error.code}: {error.cause_text}", f"What to do: {error.advice_text}")
         if _wants_traceback(debug):
             traceback.print_exc()
-        return error.number
+        return error.exit_status
     except BrokenPipeError:
         # The reader went away (`kinflow ... | head`): nothing to tell, and nothing left to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -39,7 +39,7 @@ def guarded(command: Callable[[], object], debug: bool = False) -> int:
         _tell(f"{known.code}: {known.cause_text}", f"What to do: {known.advice_text}")
         if _wants_traceback(debug):
             traceback.print_exc()
-        return known.number
+        return known.exit_status
     return returned if isinstance(returned, int) and not isinstance(returned, bool) else 0
 
 

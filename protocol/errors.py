@@ -1,14 +1,18 @@
 """The base of Kinflow's error catalogue, and the errors of the wire itself.
 
-An error is a class: its number is its code (`KF12`), its exit status and the name of its page in `docs/errors/`.
+An error is a class: its number is its code (`KF12`), its exit status and the name of its page in `docs/errors/`. An
+exit status has eight bits, so errors from 300 on share 254, and their code stands in what is printed.
 Numbers: 10-29 protocol and site, 30-54 and 160-199 node, 55-74, 79 and 80 agent, 75-78, 81-94 and 200-229 edge
 server, 95-101 simulation, 102-104 evaluation, 105-119 models, 120-125 cloud, 230-249 firmware, 250-252 releases, 253
-agent, 254-255 unused. 126 to 159 mean other things to a shell.
+agent, 300-339 edge server, 340-359 simulation, 360-459 models, 460-469 evaluation. 126 to 159 mean other things to a
+shell.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
+
+_SHARED_STATUS = 254
 
 
 class KinflowError(Exception):
@@ -29,6 +33,10 @@ class KinflowError(Exception):
     @property
     def code(self) -> str:
         return f"KF{self.number}"
+
+    @property
+    def exit_status(self) -> int:
+        return self.number if self.number < _SHARED_STATUS else _SHARED_STATUS
 
     @property
     def cause_text(self) -> str:

@@ -18,10 +18,10 @@ RANGES = {
     "protocol": [range(10, 30)],
     "node": [range(30, 55), range(160, 200)],
     "agent": [range(55, 75), range(79, 81), range(253, 254)],
-    "edge_server": [range(75, 79), range(81, 95), range(200, 230)],
-    "sim_devices": [range(95, 102)],
-    "benchmarks": [range(102, 105)],
-    "models": [range(105, 120)],
+    "edge_server": [range(75, 79), range(81, 95), range(200, 230), range(300, 340)],
+    "sim_devices": [range(95, 102), range(340, 360)],
+    "benchmarks": [range(102, 105), range(460, 470)],
+    "models": [range(105, 120), range(360, 460)],
     "cloud": [range(120, 126)],
     "firmware_configs": [range(230, 253)],
 }
@@ -81,3 +81,12 @@ def test_one_number_for_two_errors_is_refused() -> None:
     )
     assert done.returncode != 0
     assert "share the number 10" in done.stderr
+
+
+def test_a_number_too_large_for_an_exit_status_has_one_that_tells_of_it() -> None:
+    class Late(KinflowError):
+        number = 9_300
+
+    assert Late().code == "KF9300"
+    assert Late().exit_status == 254
+    assert all(one.number != 254 for one in ERRORS.values())
