@@ -25,6 +25,7 @@ from protocol.ids import (
     SiteId,
     StageId,
 )
+from protocol.preemption import PreemptionRules
 
 Slug = Meta(pattern=SLUG_PATTERN)
 Seconds = Annotated[float, Meta(ge=0.0, le=600.0)]
@@ -127,7 +128,8 @@ class Intersection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Site(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole site file. `watched`: roads that a camera looks at and that no signal here serves."""
+    """A whole site file. `watched`: roads that a camera looks at and that no signal here serves. preemption: who may
+    have the signals, and for how long."""
 
     version: Literal[1] = 1
     id: Annotated[SiteId, Slug]
@@ -135,6 +137,7 @@ class Site(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     simulated: bool = False
     intersections: tuple[Intersection, ...] = ()
     watched: tuple[Approach, ...] = ()
+    preemption: PreemptionRules = PreemptionRules()
 
     def intersection(self, intersection: IntersectionId) -> Intersection:
         return next(one for one in self.intersections if one.id == intersection)
