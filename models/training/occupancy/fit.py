@@ -1,4 +1,4 @@
-"""Fit the lane network to rendered roads: `python -m models.training.occupancy.fit DATA OUT --minutes M`.
+"""Fit the lane network to rendered roads: `python -m models.training.occupancy.fit DATA OUT --steps N`.
 
 DATA: a folder of one .npz a scene, as benchmarks.eval.index_scenes writes them; more may come while this runs. OUT gets
 the weights (.npz) and what a later run starts from (.pt). Needs torch, which the product does not.
@@ -25,8 +25,9 @@ BATCH = 12
 THIRDS = 3
 # Share of the samples that are made empty.
 EMPTIED = 0.06
-# The last three of each twenty seeds are held out: for judging, and for the interval's scale.
-_PERIOD, _LEARNT = 20, 17
+# Conditions come by turns, seed by seed. Of each one's the last three of twenty are held out: for judging, for the
+# interval's scale, and for fitting what is told how sure the network is (benchmarks.eval.index_fusion).
+_TURNS, _PERIOD, _LEARNT = 4, 20, 17
 _RATE, _SPREAD_RATE, _LAST_RATE = 4e-3, 3e-3, 2e-5
 # The interval is learnt once the value is roughly there.
 _SPREAD_FROM = 0.4
@@ -115,9 +116,13 @@ def load(folder: Path, known: dict[str, Scene]) -> dict[str, Scene]:
             continue
         with np.load(path) as stored:
             x, *truth = (torch.from_numpy(stored[name]) for name in ("x", "footprint", "standing", "vehicles"))
-            held_out = int(stored["seed"]) % _PERIOD >= _LEARNT
+            held_out = is_held_out(int(stored["seed"]))
             scenes[path.name] = Scene(x, truth[0], truth[1], truth[2], str(stored["condition"]), held_out)
     return scenes
+
+
+def is_held_out(seed: int) -> bool:
+    return seed // _TURNS % _PERIOD >= _LEARNT
 
 
 def augmented(x: Tensor, targets: list[Tensor], random: np.random.Generator) -> tuple[Tensor, list[Tensor]]:
@@ -238,7 +243,7 @@ def save(net: LaneNetwork, out: Path, scales: dict[str, float]) -> None:
         np.savez_compressed(file, **arrays)
 
 
-def fit(data: Path, out: Path, minutes: float, start: Path | None) -> dict[str, dict[str, float]]:
+def fit(data: Path, out: Path, total: int, start: Path | None) -> dict[str, dict[str, float]]:
     torch.set_num_threads(1)
     torch.manual_seed(1)
     random, net = np.random.default_rng(1), LaneNetwork()
@@ -247,13 +252,13 @@ def fit(data: Path, out: Path, minutes: float, start: Path | None) -> dict[str, 
     main_part = [one for name, one in net.named_parameters() if not name.startswith("spread")]
     optimizer = torch.optim.AdamW(main_part, lr=_RATE, weight_decay=1e-3)
     side = torch.optim.AdamW(net.spread.parameters(), lr=_SPREAD_RATE)
-    began_s, told_s, steps, done = time.monotonic(), 0.0, 0, 0.0
+    told_s, steps, done = time.monotonic(), 0, 0.0
     scenes: dict[str, Scene] = {}
     while done < 1.0:
         scenes = load(data, scenes)
         learnt = [one for one in scenes.values() if not one.held_out]
         for number in random.permutation(len(learnt)):
-            done = min(1.0, (time.monotonic() - began_s) / 60 / minutes)
+            done = min(1.0, steps / total)
             for group in optimizer.param_groups:
                 group["lr"] = _RATE * min(1.0, steps / 50 + 0.02) * (1 - done) + _LAST_RATE
             for group in side.param_groups:
@@ -284,10 +289,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--steps", type=int, default=20_000, help="Of 12 moments of one scene each.")
     parser.add_argument("--start", type=Path, help="The .pt of an earlier run.")
     given = parser.parse_args()
-    print(json.dumps(fit(given.data, given.out, given.minutes, given.start), indent=1))
+    print(json.dumps(fit(given.data, given.out, given.steps, given.start), indent=1))
 
 
 if __name__ == "__main__":
