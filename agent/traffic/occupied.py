@@ -105,6 +105,9 @@ class Occupancy:
         most = np.maximum(by_edges, by_tracks)
         small = np.clip(_SMALL_PX / np.maximum(self._car_px, 1.0), 0.0, 3.0)
         theirs = _TRACKS_FLOOR + (_TRACKS_PER_OCCUPANCY + _TRACKS_PER_SMALL * small**2) * most
+        # What a detector finds is there; what it doesn't find may be there all the same. So where tracks show less than
+        # edges do, the whole difference may be what was missed.
+        theirs = np.hypot(theirs, np.maximum(0.0, by_edges - by_tracks))
         share = deviation**2 / (deviation**2 + theirs**2)
         thirds = by_edges + share * (by_tracks - by_edges)
         variance = deviation**2 * (1 - share)

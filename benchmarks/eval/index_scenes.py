@@ -58,6 +58,11 @@ class Cells:
     vehicles: NDArray[np.uint8]
 
 
+def condition_of_seed(seed: int) -> Condition:
+    """Conditions come by turns."""
+    return CONDITIONS[seed % len(CONDITIONS)]
+
+
 def cells(road: Road, vehicles: list[RoadVehicle], near_m: NDArray[np.floating]) -> Cells:
     lanes, shape = road.lane_bounds(), (len(road.lane_widths_m), len(near_m))
     found = Cells(np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.uint8))
@@ -209,7 +214,7 @@ def main() -> None:
     background.SUPERSAMPLING = _SUPERSAMPLING
     given.folder.mkdir(parents=True, exist_ok=True)
     for seed in range(given.first, given.last + 1):
-        condition = CONDITIONS[seed % len(CONDITIONS)]
+        condition = condition_of_seed(seed)
         _write(given.folder / f"{condition}-{seed}.npz", lambda: scene(condition, seed))  # noqa: B023 (called at once)
         if seed % _PLAIN_EVERY == 0:
             _write(given.folder / f"plain-{seed}.npz", lambda: plain(seed))  # noqa: B023

@@ -103,6 +103,12 @@ def test_both_together_lie_between_the_two(seed, strength, places):
     assert min(fused.whole[1:]) >= 0.0
 
 
+def test_what_a_detector_does_not_find_may_be_there_all_the_same():
+    edges, spread = MODEL.occupancy.from_edges(planes_of(1, 2.0))
+    assert edges.whole[0] > 0.3
+    assert MODEL.occupancy.fused(edges, spread, []).whole[0] > 0.8 * edges.whole[0]
+
+
 def test_agreement_narrows_the_interval_and_disagreement_widens_it():
     edges, spread = MODEL.occupancy.from_edges(blank())
     agreeing = MODEL.occupancy.fused(edges, spread, [])

@@ -19,15 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.occupancy.network import DILATIONS, PLANES, SPREADS
+from models.training.occupancy.hold_out import is_held_out
 
 HIDDEN, SPREAD_HIDDEN = 16, 12
 BATCH = 12
 THIRDS = 3
 # Share of the samples that are made empty.
 EMPTIED = 0.06
-# Conditions come by turns, seed by seed. Of each one's the last three of twenty are held out: for judging, for the
-# interval's scale, and for fitting what is told how sure the network is (benchmarks.eval.index_fusion).
-_TURNS, _PERIOD, _LEARNT = 4, 20, 17
 _RATE, _SPREAD_RATE, _LAST_RATE = 4e-3, 3e-3, 2e-5
 # The interval is learnt once the value is roughly there.
 _SPREAD_FROM = 0.4
@@ -119,10 +117,6 @@ def load(folder: Path, known: dict[str, Scene]) -> dict[str, Scene]:
             held_out = is_held_out(int(stored["seed"]))
             scenes[path.name] = Scene(x, truth[0], truth[1], truth[2], str(stored["condition"]), held_out)
     return scenes
-
-
-def is_held_out(seed: int) -> bool:
-    return seed // _TURNS % _PERIOD >= _LEARNT
 
 
 def augmented(x: Tensor, targets: list[Tensor], random: np.random.Generator) -> tuple[Tensor, list[Tensor]]:
