@@ -91,7 +91,7 @@ start_city() {
 }
 
 run_tests() {
-    set_up test 'agent,edge,sim,dev'
+    set_up test 'agent,edge,sim,tuning,dev'
     if [[ $CHROMIUM ]]; then export KINFLOW_CHROMIUM=$CHROMIUM; fi
     cd "$ROOT"
     local bin=$VENV/bin

@@ -245,7 +245,7 @@ def test_test_runs_each_check_and_then_pytest(machine: Machine) -> None:
     done = machine.run("test", "-k", "a b")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "1 passed"
-    assert ".[agent,edge,sim,dev]" in machine.calls("pip")[0]
+    assert ".[agent,edge,sim,tuning,dev]" in machine.calls("pip")[0]
     names = [line.split()[0] for line in machine.log.read_text().splitlines()]
     wanted = ["ruff", "ruff", "mypy", "lint-imports", "pytest"]
     assert [name for name in names if name in wanted] == wanted

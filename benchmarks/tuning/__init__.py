@@ -1,0 +1,1 @@
+"""`kinflow bench tuning`: training steps of our compiled graphs beside torch's, in one run."""

@@ -1,0 +1,76 @@
+"""A compiled training program as a folder that a device runs with numpy and onnxruntime alone:
+
+step.onnx, forward.onnx, apply.onnx (with accumulation), weights.data, start.safetensors, manifest.json
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from models.errors import ProgramUnreadable
+from models.tuning.optimizers import Optimizer
+from models.tuning.state import Place
+
+FORMAT = 1
+STEP, FORWARD, APPLY, MANIFEST, WEIGHTS, START = (
+    "step.onnx", "forward.onnx", "apply.onnx", "manifest.json", "weights.data", "start.safetensors",
+)  # fmt: skip
+
+
+class Tensor(Struct, frozen=True):
+    shape: tuple[int, ...]
+    kind: str
+
+    def zeros(self) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+        return np.zeros(self.shape, self.kind)
+
+
+class Merge(Struct, frozen=True):
+    """weight + scale * down @ up: a low-rank adapter (Hu and others 2021, arXiv 2106.09685)."""
+
+    weight: str
+    down: str
+    up: str
+    scale: float
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """base_sha256: of the ONNX file that it was compiled from. merges: for adapters, which weights they change."""
+
+    format: Literal[1] = 1
+    base: str
+    base_sha256: str
+    scheme: str
+    loss: str
+    batch: int
+    optimizer: Optimizer
+    clip: float
+    accumulate: int
+    inputs: dict[str, Tensor]
+    targets: dict[str, Tensor]
+    outputs: tuple[str, ...]
+    places: tuple[Place, ...]
+    merges: tuple[Merge, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+def hash_of(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Raises ProgramUnreadable (KF368)."""
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ProgramUnreadable(path=folder, detail=str(error)) from error
+
+
+def save_manifest(folder: Path, manifest: Manifest) -> None:
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))

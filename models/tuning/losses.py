@@ -1,0 +1,75 @@
+"""What training makes smaller, as nodes after the network's output, with the gradient where the way back begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.errors import LossUnfit
+from models.tuning.graph import Builder, Node, Shape, Spec
+
+LABELS = "labels"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """loss: name of the scalar. seeds: gradients of it by tensors. targets: inputs that the loss adds."""
+
+    loss: str
+    seeds: dict[str, str]
+    targets: dict[str, Spec] = field(default_factory=dict)
+
+
+def attach(build: Builder, kind: str) -> Losses:
+    """kind: classification (logits batch x classes) or language (logits batch x places x vocabulary). Raises LossUnfit
+    (KF365) when the network's first output is not of that form."""
+    output = build.graph.outputs[0]
+    logits = _before_softmax(build, output)
+    shape = build.shape(logits)
+    rank = {"classification": 2, "language": 3}.get(kind)
+    batch = next(iter(build.graph.inputs.values()))[0][0]
+    if rank is None:
+        raise LossUnfit(loss=kind, detail="it is not known")
+    if kind == "classification" and len(shape) > rank and all(one == 1 for one in shape[rank:]):
+        logits = build.reshape(logits, shape[:rank])
+        shape = shape[:rank]
+    if len(shape) != rank or shape[0] != batch or shape[-1] < 2:
+        raise LossUnfit(loss=kind, detail=f"the output {output!r} is {'x'.join(map(str, shape))}, for {batch} examples")
+    return cross_entropy(build, logits, shape)
+
+
+def _before_softmax(build: Builder, output: str) -> str:
+    """A network that ends with probabilities is trained on what stands before them: it is the same, and exact."""
+    made = build.graph.producers().get(output)
+    if made is not None and made.op in ("Softmax", "LogSoftmax") and _last(made, len(build.shape(output))):
+        return made.inputs[0]
+    return output
+
+
+def _last(node: Node, rank: int) -> bool:
+    return int(node.attributes.get("axis", -1)) % rank == rank - 1
+
+
+def cross_entropy(build: Builder, logits: str, shape: Shape) -> Losses:
+    """Mean of -log softmax over all places whose label is not negative: those do not count."""
+    rows, classes = int(np.prod(shape[:-1])), shape[-1]
+    integer = np.dtype(np.int64)
+    build.graph.inputs[LABELS] = (shape[:-1], integer)
+    build.graph.specs[LABELS] = Spec(shape[:-1], integer)
+    flat = build.reshape(logits, (rows, classes))
+    labels = build.reshape(LABELS, (rows,))
+    zero = build.constant(np.asarray(0, np.int64))
+    counts = build.cast(build.add("GreaterOrEqual", labels, zero), logits)
+    safe = build.add("Unsqueeze", build.add("Max", labels, zero), build.ints((1,)))
+    total = build.add("Max", build.add("ReduceSum", counts, keepdims=0), build.number(1.0, logits))
+    share = build.add("Unsqueeze", build.add("Div", counts, total), build.ints((1,)))
+    sure = build.add("LogSoftmax", flat, axis=-1)
+    chosen = build.add("GatherElements", sure, safe, axis=1)
+    summed = build.add("ReduceSum", build.add("Mul", chosen, share), keepdims=0)
+    loss = build.add("Neg", summed, out=build.fresh("loss"))
+    # softmax - one at the label, each row by its share.
+    probability = build.add("Mul", build.add("Exp", sure), share)
+    slope = build.add("ScatterElements", probability, safe, build.add("Neg", share), axis=1, reduction="add")
+    build.note(slope, (rows, classes), logits)
+    return Losses(loss, {logits: build.reshape(slope, build.shape(logits))}, {LABELS: Spec(shape[:-1], integer)})
