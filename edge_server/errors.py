@@ -1,4 +1,4 @@
-"""What can go wrong in the edge server, for a person to read. Numbers 75 to 94 and 200 to 229.
+"""What can go wrong in the edge server, for a person to read. Numbers 75 to 94, 200 to 229 and 300 to 339.
 
 status: what the API answers with, 503 where it is not said.
 """
@@ -310,3 +310,98 @@ class ClockAhead(KinflowError):
         "This server's clock is {hours} hours ahead of where it should be: it jumped, or the server was off so long."
     )
     advice = "Put the clock right if it is wrong. For a day nothing is forgotten by the new time; then it is believed."
+
+
+class PriorityUnbelieved(KinflowError):
+    number = 310
+    status = 403
+    cause = "A request in the name of {vehicle} was not believed: {detail}."
+    advice = "Compare the vehicle's key with its line in vehicles.toml; `kinflow edge vehicle list` shows who is known."
+
+
+class PriorityReplayed(KinflowError):
+    number = 311
+    status = 409
+    cause = "A message of {vehicle} came that is older than one before it, or repeats its number."
+    advice = "Its sequence has to rise with each message, over restarts too; nothing was changed."
+
+
+class PriorityClockOff(KinflowError):
+    number = 312
+    status = 409
+    cause = "A request of {vehicle} was made {off_s} s {side} our time; {skew_s} s are allowed."
+    advice = "Set the vehicle's clock, or this machine's (`kinflow doctor`): the answer tells our time."
+
+
+class PriorityRoleRefused(KinflowError):
+    number = 313
+    status = 403
+    cause = "{vehicle} may not ask as {role}."
+    advice = "The role must be the one in vehicles.toml, and stand in `preemption.roles` of the site file."
+
+
+class PriorityOffShift(KinflowError):
+    number = 314
+    status = 403
+    cause = "{vehicle} is not on shift."
+    advice = "Its shifts stand in vehicles.toml, in the time zone `preemption.timezone` of the site file."
+
+
+class PriorityTooOften(KinflowError):
+    number = 315
+    status = 429
+    cause = "{vehicle} has made more new requests within an hour than the {limit} that are allowed."
+    advice = "Renew a request instead of making a new one, or raise `preemption.requests_per_hour` in the site file."
+
+
+class PriorityWithoutEvidence(KinflowError):
+    number = 316
+    status = 403
+    cause = "{vehicle} claims none of what the site asks for: {evidence}."
+    advice = "`preemption.evidence` of the site file says what a vehicle has to claim."
+
+
+class PriorityRouteUnknown(KinflowError):
+    number = 317
+    status = 404
+    cause = "There is no way from {approach} to {egress} through {intersection}."
+    advice = "Name the approach and the egress as the site file does, or leave the egress out."
+
+
+class PriorityLockedOut(KinflowError):
+    number = 318
+    status = 409
+    cause = "{vehicle} has had its lease at {intersection}, and is locked out for some seconds."
+    advice = "Others have their turn now; ask again after `preemption.lockout_s`."
+
+
+class PriorityQueueFull(KinflowError):
+    number = 319
+    status = 409
+    cause = "Too many vehicles wait at {intersection}, all of them before {vehicle}."
+    advice = "Ask again when some have passed; `preemption.queue` of the site file says how many may wait."
+
+
+class VehicleKeysUnusable(KinflowError):
+    number = 320
+    cause = "The vehicles' key file {path} can't be used: {detail}."
+    advice = "Correct it; until then no vehicle is believed. `kinflow edge vehicle` writes it without mistakes."
+
+
+class PreemptionLogBroken(KinflowError):
+    number = 321
+    cause = "Line {line} of the log of pre-emption {path} is not as it was written: {detail}."
+    advice = "Somebody changed the file, or the disk did. Keep it as it is; a new one has been begun."
+
+
+class PreemptionLogUnwritable(KinflowError):
+    number = 322
+    cause = "The log of pre-emption {path} can't be written: {detail}."
+    advice = "No new lease is granted while that lasts. Most often the disk is full: free some space."
+
+
+class NothingToEnd(KinflowError):
+    number = 323
+    status = 404
+    cause = "{vehicle} neither holds nor waits for anything at {intersection}."
+    advice = "GET /api/v1/preemption shows who does."

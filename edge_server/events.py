@@ -1,6 +1,6 @@
 """What happens inside the edge server, as its parts hear of it: after the commit, never before.
 
-Heartbeats are the exception: they are not stored and come straight from the link.
+Heartbeats and requests of vehicles are the exception: they are not stored and come straight from the link.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from edge_server.fleet.device import Device
 from edge_server.store.room import Stage
 from edge_server.store.rows import LogEntry
 from protocol.ids import DeviceId
-from protocol.messages import Alarm, Health, Heartbeat, Observation, VehiclePosition
+from protocol.messages import Alarm, Health, Heartbeat, Observation, PriorityRequest, VehiclePosition
 
 
 class Event(Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -50,6 +50,12 @@ class HeartbeatReceived(Event, frozen=True, kw_only=True, tag=True):
     heartbeat: Heartbeat
     received_ms: int
     received_mono_ms: int
+
+
+class PriorityRequested(Event, frozen=True, kw_only=True, tag=True):
+    """A vehicle's message came in; whether it is believed is for the pre-emption to find out."""
+
+    request: PriorityRequest
 
 
 class DeviceChanged(Event, frozen=True, kw_only=True, tag=True):

@@ -19,7 +19,7 @@ from edge_server.closet import Closet
 from edge_server.cloud_link.reporter import CloudReporter
 from edge_server.cloud_link.sender import load_sender
 from edge_server.context import EdgeContext
-from edge_server.events import BrokerLink, HeartbeatReceived, ObservationReceived
+from edge_server.events import BrokerLink, HeartbeatReceived, ObservationReceived, PriorityRequested
 from edge_server.gateway.app import Gateway
 from edge_server.gateway.auth import load_or_make_token
 from edge_server.gateway.config_desk import ConfigDesk
@@ -42,6 +42,9 @@ from edge_server.presence import Presence
 from edge_server.signals.events import SignalCommanded
 from edge_server.signals.fault import SignalFault
 from edge_server.signals.junction import Record
+from edge_server.signals.preemption.desk import Listeners, PreemptionDesk
+from edge_server.signals.preemption.events import Effect, Happening
+from edge_server.signals.preemption.words import lines
 from edge_server.signals.service import SignalService
 from edge_server.store.retention import Limits
 from edge_server.store.room import Marks
@@ -76,10 +79,10 @@ from node.trust.keeper import CHECK_TRUST
 from node.update.health import HealthFile, running_version
 from protocol.codec import encode
 from protocol.errors import KinflowError
-from protocol.ids import DeviceId, new_message_id
-from protocol.messages import Death, SignalCommand
+from protocol.ids import DeviceId, IntersectionId, new_message_id
+from protocol.messages import Death, PriorityStatus, SignalCommand
 from protocol.site import Site
-from protocol.topics import DEFAULT_PREFIX, PRESENCE, SIGNAL_COMMAND
+from protocol.topics import DEFAULT_PREFIX, PRESENCE, PRIORITY_STATUS, SIGNAL_COMMAND
 
 OPEN_FILES = 65_536
 BROKER_LOOK_S = 1.0
@@ -223,6 +226,7 @@ class EdgeServer:
         )
         self._trust = TrustParts(trust, watch, routes)
         self._pair_keepers = self._keep_pair(peer, trust, store, site_file, write) if peer is not None else ()
+        self._preemption = PreemptionDesk(options.site, self._identity, options.home)
         self.context = EdgeContext(
             version=options.version,
             device=options.device,
@@ -243,6 +247,7 @@ class EdgeServer:
             port=options.port,
             bundles=options.home / shelf.FOLDER,
             trust=self._trust,
+            preemption=self._preemption,
             device_of=lambda scope, body: device_of(trust, scope, body),
         )
         self._signals = SignalService(
@@ -256,6 +261,16 @@ class EdgeServer:
             peer=peer.edge if peer is not None else None,
             defers=self._pair.defers if self._pair is not None else lambda: False,
             beat=self._heart.of("signals"),
+            guide=self._preemption,
+        )
+        self._preemption.attach(
+            Listeners(
+                send=self._send_status,
+                told=self._tell_of_preemption,
+                changed=self._signals.nudge,
+                standing=self._signals.standing,
+                alarm=self._worker.alarm,
+            )
         )
         gateway = Gateway(self.context, options.hosts, self._heart.of("gateway"))
         # Beyond this machine the door speaks HTTPS, whether devices may join or not.
@@ -270,6 +285,8 @@ class EdgeServer:
         ready_structs()
         self._worker.start()
         self.bus.subscribe(self._signals.handle, ObservationReceived, HeartbeatReceived, name="signals")
+        self.bus.subscribe(self._preemption.handle, ObservationReceived, PriorityRequested, name="preemption")
+        self._preemption.start()
         self._signals.start()
         self._gateway.start()
         self._trust.watch.start()
@@ -302,6 +319,7 @@ class EdgeServer:
         self._trust.trust.close()
         self._accounts.close()
         self._signals.stop()
+        self._preemption.stop()
         self._worker.stop()
         self._presence.farewell()
         self._client.stop()
@@ -317,6 +335,7 @@ class EdgeServer:
         try:
             while not (stopping.wait(BROKER_LOOK_S) or self._closet.end.is_set()):
                 self._heart.beat("broker")
+                self._preemption.keep()
                 self._health_file.tell(self._client.connected)
                 failing = self._revive_broker(failing)
                 if self._pair is not None and (alarm := self._pair.look()) is not None:
@@ -406,6 +425,15 @@ class EdgeServer:
     def _send_command(self, device: DeviceId, command: SignalCommand) -> bool:
         topic = SIGNAL_COMMAND.of(device, prefix=self._options.prefix)
         return self._client.publish(topic, encode(command), SIGNAL_COMMAND.qos)
+
+    def _send_status(self, device: DeviceId, status: PriorityStatus) -> None:
+        self._client.publish(
+            PRIORITY_STATUS.of(device, prefix=self._options.prefix), encode(status), PRIORITY_STATUS.qos
+        )
+
+    def _tell_of_preemption(self, intersection: IntersectionId, event: Happening, effects: tuple[Effect, ...]) -> None:
+        for line in lines(intersection, event, effects, self._identity.clock.wall_ms()):
+            self.context.write.append_event(line)
 
     def _commanded(self, command: SignalCommand) -> None:
         self.bus.publish(SignalCommanded(command=command, sent_ms=self._identity.clock.wall_ms()))

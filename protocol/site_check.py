@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from protocol.geo import LonLat
+from protocol.preemption import PreemptionRules
 from protocol.site import Approach, Intersection, Phase, Site
 
 REACTION_S = 1.0
@@ -62,6 +63,7 @@ def _site(site: Site) -> Iterator[Finding]:
         "cameras",
         [str(one.camera) for one in site.approaches() if one.camera is not None],
     )
+    yield from _preemption(site.preemption)
     for approach in site.approaches():
         yield from _places(f"approaches[{approach.id}].line", approach.line)
     for intersection in site.intersections:
@@ -71,6 +73,17 @@ def _site(site: Site) -> Iterator[Finding]:
         yield from _matrix(intersection, where)
         yield from _stages(intersection, where)
         yield from _lanes(intersection, where)
+
+
+def _preemption(rules: PreemptionRules) -> Iterator[Finding]:
+    yield from _unique("preemption.roles", [rule.role for rule in rules.roles])
+    if rules.renew_s >= min(rules.cap_s, rules.priority_cap_s):
+        text = f"renew_s {rules.renew_s} has to be below both caps: a lease would end before it lapses"
+        yield Finding("fault", "preemption", text)
+    if rules.run_s < rules.cap_s:
+        yield Finding(
+            "fault", "preemption", f"run_s {rules.run_s} is below cap_s {rules.cap_s}: no lease could reach it"
+        )
 
 
 def _unique(where: str, ids: list[str]) -> Iterator[Finding]:

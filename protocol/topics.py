@@ -18,6 +18,8 @@ from protocol.messages import (
     Heartbeat,
     Message,
     Observation,
+    PriorityRequest,
+    PriorityStatus,
     SignalCommand,
     VehiclePosition,
 )
@@ -74,6 +76,10 @@ HEARTBEAT: Topic[Heartbeat] = Topic("heartbeat", (Heartbeat,), "live", roles=("c
 SIGNAL_COMMAND: Topic[SignalCommand] = Topic(
     "signal-command", (SignalCommand,), "live", writer="edge", roles=("controller",)
 )
+PRIORITY_REQUEST: Topic[PriorityRequest] = Topic("priority-request", (PriorityRequest,), "live", roles=("vehicle",))
+PRIORITY_STATUS: Topic[PriorityStatus] = Topic(
+    "priority-status", (PriorityStatus,), "live", writer="edge", roles=("vehicle",)
+)
 CONFIG_COMMAND: Topic[ConfigCommand] = Topic(
     "config-command/{item}", (ConfigCommand,), "live", writer="both", retained=True
 )
@@ -88,6 +94,8 @@ TOPICS: tuple[Topic[Any], ...] = (
     ACK,
     HEARTBEAT,
     SIGNAL_COMMAND,
+    PRIORITY_REQUEST,
+    PRIORITY_STATUS,
     CONFIG_COMMAND,
 )
 

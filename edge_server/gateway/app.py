@@ -30,6 +30,7 @@ from edge_server.gateway.login import login
 from edge_server.gateway.metrics import CONTENT_TYPE, exposition
 from edge_server.gateway.route_table import RouteTable
 from edge_server.gateway.routes import api
+from edge_server.signals.preemption.routes import preemption_api
 from edge_server.updates.routes import updates_api
 from edge_server.updates.serving import Throttle
 from protocol.errors import KinflowError
@@ -93,7 +94,8 @@ class Gateway:
         inner.include_router(bundles_api(Shelf(self._edge.bundles)))
         if self._edge.updates is not None:
             inner.include_router(updates_api(self._edge.updates, Throttle(self._edge.serve_bytes_s)))
-
+        if self._edge.preemption is not None:
+            inner.include_router(preemption_api(self._edge.preemption, self._edge.accounts))
         inner.include_router(me_api(self._edge.accounts))
         inner.include_router(accounts_api(self._edge.accounts))
         for router in self._edge.trust.routers() if self._edge.trust is not None else ():

@@ -13,6 +13,7 @@ from edge_server.gateway.app import Gateway
 from edge_server.ingest.figures import IngestFigures
 from edge_server.pair.routes import pair_routes
 from edge_server.pair.site_file import SiteFile
+from edge_server.signals.preemption.desk import PreemptionDesk
 from edge_server.store.reader import StoreReader
 from edge_server.store.writer import StoreWriter
 from edge_server.trust.parts import TrustParts
@@ -55,6 +56,7 @@ def bare_gateway(version: str = "0") -> Gateway:
                 _nowhere,
             ),
         ),
+        preemption=cast(PreemptionDesk, object()),
         updates=UpdateService(
             RolloutStore(Path(":memory:")),
             Mirror(Path("none"), _nowhere),

@@ -1,4 +1,4 @@
-"""From the broker's thread into the inbox: decode, count what is bad, let heartbeats straight through."""
+"""From the broker's thread into the inbox: decode, count what is bad, let heartbeats and requests straight through."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from edge_server.bus import Bus
-from edge_server.events import HeartbeatReceived
+from edge_server.events import HeartbeatReceived, PriorityRequested
 from edge_server.ingest.core import Arrival
 from edge_server.ingest.inbox import Cleared, Inbox, Reject
 from node.broker.port import BrokerClient, Received
@@ -18,11 +18,23 @@ from node.clock import Clock
 from protocol.codec import decode_addressed
 from protocol.errors import KinflowError
 from protocol.ids import DeviceId
-from protocol.messages import Alarm, Birth, Death, Gap, Heartbeat
-from protocol.topics import ALARM, DEFAULT_PREFIX, GAP, HEALTH, HEARTBEAT, OBSERVATION, PRESENCE, VEHICLE, Topic, parse
+from protocol.messages import Alarm, Birth, Death, Gap, Heartbeat, PriorityRequest
+from protocol.topics import (
+    ALARM,
+    DEFAULT_PREFIX,
+    GAP,
+    HEALTH,
+    HEARTBEAT,
+    OBSERVATION,
+    PRESENCE,
+    PRIORITY_REQUEST,
+    VEHICLE,
+    Topic,
+    parse,
+)
 
 # Presence first: a device's registration is known before anything that it says.
-HEARD: tuple[Topic[Any], ...] = (PRESENCE, HEARTBEAT, OBSERVATION, ALARM, HEALTH, VEHICLE, GAP)
+HEARD: tuple[Topic[Any], ...] = (PRESENCE, HEARTBEAT, PRIORITY_REQUEST, OBSERVATION, ALARM, HEALTH, VEHICLE, GAP)
 # What fills queues, and comes again or is soon replaced when it was lost.
 BULKY: tuple[Topic[Any], ...] = (OBSERVATION, HEALTH, VEHICLE)
 SAMPLE_BYTES = 1_000
@@ -94,6 +106,10 @@ class Receiver:
                 self._bus.publish(
                     HeartbeatReceived(heartbeat=message, received_ms=now_ms, received_mono_ms=now_mono_ms)
                 )
+            return
+        if isinstance(message, PriorityRequest):
+            if not received.retained:
+                self._bus.publish(PriorityRequested(request=message))
             return
         arrival = Arrival(message, now_ms, now_mono_ms, received.retained)
         self._inbox.put(arrival, precious=isinstance(message, Alarm | Birth | Death | Gap))

@@ -13,6 +13,7 @@ from edge_server.signals import lease as leases
 from edge_server.signals import safety, watch
 from edge_server.signals.controller import Decide
 from edge_server.signals.fault import SignalFault
+from edge_server.signals.guide import Guide, NoGuide
 from edge_server.signals.layout import Layout
 from edge_server.signals.safety import Memory, Proposal, Verdict, judge
 from edge_server.signals.sight import Sight, Sights
@@ -42,13 +43,20 @@ Effect = leases.Order | SignalFault | Record
 
 class Junction:
     """decide: the controller of this intersection. since_ms: the edge's monotonic clock when it began. peer: the other
-    edge server of a pair, which may steer without a word."""
+    edge server of a pair, which may steer without a word. guide: what may propose in the controller's place."""
 
-    def __init__(
-        self, layout: Layout, decide: Decide, edge: DeviceId, since_ms: int, peer: DeviceId | None = None
+    def __init__(  # noqa: PLR0917 (what one intersection is made of)
+        self,
+        layout: Layout,
+        decide: Decide,
+        edge: DeviceId,
+        since_ms: int,
+        peer: DeviceId | None = None,
+        guide: Guide | None = None,
     ) -> None:
         self.layout = layout
         self._decide = decide
+        self._guide = guide or NoGuide()
         self._lease = leases.LeaseState(edge)
         self._peer = peer
         self._watch = Watch(since_ms)
@@ -84,9 +92,14 @@ class Junction:
         effects = self._fault_changes(now_ms)
         view = self._view
         if view is None or now_ms - view.heard_ms > leases.HEARTBEAT_MAX_AGE_MS:
+            self._guide.look(self.layout, None, frozenset(), now_ms)
             return effects
-        proposal = self._propose(sights, view, now_ms)
         wanted = wanted_phases(self.layout, sights, now_ms)
+        guidance = self._guide.look(self.layout, view, wanted, now_ms)
+        if guidance.stands_back:
+            return effects
+        proposal = guidance.proposal or self._propose(sights, view, now_ms)
+        wanted |= guidance.calls
         self._memory, verdict = judge(self.layout, self._memory, view, proposal, wanted=wanted, now_ms=now_ms)
         if verdict.command is None:
             return effects

@@ -13,9 +13,10 @@ import structlog
 from edge_server.events import Event, HeartbeatReceived, ObservationReceived
 from edge_server.signals.controller import controller
 from edge_server.signals.fault import SignalFault
+from edge_server.signals.guide import Guide
 from edge_server.signals.junction import Effect, Junction, Record
 from edge_server.signals.layout import ApproachLayout, layouts
-from edge_server.signals.lease import Order
+from edge_server.signals.lease import Order, Standing
 from edge_server.signals.sight import Sight
 from node.identity import Identity
 from protocol.errors import SiteUnsafe
@@ -37,7 +38,7 @@ class SignalService:
     send: hand a command to the link, now or never. commanded: hear of each command that was sent. record: keep a line
     of the decision log. report: tell people of a fault, or that it is over. path: the site file, for messages. peer:
     the other edge server of a pair; defers: whether it is to be let go first.
-    beat: called with each tick.
+    beat: called with each tick. guide: what may propose in a controller's place.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class SignalService:
         peer: DeviceId | None = None,
         defers: Callable[[], bool] = lambda: False,
         beat: Callable[[], None] = lambda: None,
+        guide: Guide | None = None,
     ) -> None:
         self._identity = identity
+        self._guide = guide
         self._send = send
         self._record = record
         self._report = report
@@ -80,7 +83,9 @@ class SignalService:
         now_ms = self._identity.clock.monotonic_ms()
         for intersection, layout in layouts(site).items():
             decide = controller(layout.control)
-            self._junctions[intersection] = Junction(layout, decide, self._identity.device, now_ms, self._peer)
+            self._junctions[intersection] = Junction(
+                layout, decide, self._identity.device, now_ms, self._peer, self._guide
+            )
             self._approaches.update(layout.downstream)
             self._watching.update((approach.id, intersection) for approach in layout.approaches)
         self._sights = {approach: Sight(now_ms) for approach in self._approaches}
@@ -117,6 +122,18 @@ class SignalService:
         with self._lock:
             for junction in self._junctions.values():
                 self._carry_out(junction, junction.decide(self._sights, self._now_ms(), urgent=False))
+
+    def nudge(self, intersection: IntersectionId) -> None:
+        """Decide at one intersection now: something about it has changed."""
+        junction = self._junctions.get(intersection)
+        if junction is not None:
+            with self._lock:
+                self._carry_out(junction, junction.decide(self._sights, self._now_ms(), urgent=True))
+
+    def standing(self, intersection: IntersectionId) -> Standing:
+        """Whether this edge server steers an intersection; unheard where none of that name is steered here."""
+        junction = self._junctions.get(intersection)
+        return junction.lease.standing if junction is not None else "unheard"
 
     def take_over(self, intersection: IntersectionId) -> None:
         """Steer an intersection although another edge server does, because a person said so."""

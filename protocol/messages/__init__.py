@@ -9,6 +9,8 @@ from protocol.messages.health import CameraHealth, Health, UpdateOutcome, Update
 from protocol.messages.heartbeat import CommandOutcome, Heartbeat, Lease, PhaseState
 from protocol.messages.observation import EmergencySighting, LaneObservation, Observation, Quality
 from protocol.messages.presence import Birth, CameraInfo, Death
+from protocol.messages.priority_request import PriorityRequest
+from protocol.messages.priority_status import PriorityStatus
 from protocol.messages.signal_command import SignalCommand
 from protocol.messages.vehicle import VehiclePosition
 
@@ -31,6 +33,8 @@ __all__ = [
     "Message",
     "Observation",
     "PhaseState",
+    "PriorityRequest",
+    "PriorityStatus",
     "Quality",
     "SignalCommand",
     "UpdateOutcome",

@@ -37,7 +37,7 @@ def remember(state: State, event: Signed) -> State:
 def unallowed(state: State, event: Request) -> Refusal | None:
     """Why a believable request breaks a rule that holds for renewals too."""
     terms = state.terms
-    if event.role not in terms.roles:
+    if event.role not in terms.roles or not event.own_role:
         return "role-not-allowed"
     if not event.on_shift:
         return "off-shift"
@@ -69,7 +69,7 @@ def _within_hour(state: State, event: Request) -> tuple[int, ...]:
 
 
 def _mark(event: Signed) -> str:
-    parts = ["cancel", event.request] if isinstance(event, Cancel) else [event.request]
+    parts: list[object] = ["cancel", event.request] if isinstance(event, Cancel) else [event.request]
     if isinstance(event, Request):
         parts += [event.role, event.approach, event.egress, event.arrives_in_ms, event.importance, *event.evidence]
     return "/".join(map(str, parts))

@@ -12,23 +12,13 @@ from typing import Literal
 from msgspec import Struct
 
 from protocol.ids import ApproachId, PhaseId
+from protocol.messages.priority_status import PriorityAnswer
 from protocol.preemption import Evidence, VehicleRole
 
 # What the check of a signature found (edge_server.signals.preemption.signature).
 Proof = Literal["verified", "forged", "unsigned", "unknown-vehicle"]
 # What outranks us, and is never overridden: the controller's own inputs, or another system.
 HigherKind = Literal["railway", "bridge", "other-system"]
-# SAE J2735 PrioritizationResponseStatus, by its own names.
-Status = Literal[
-    "unknown",
-    "requested",
-    "processing",
-    "watchOtherTraffic",
-    "granted",
-    "rejected",
-    "maxPresence",
-    "reserviceLocked",
-]
 Refusal = Literal[
     "forged",
     "unsigned",
@@ -67,10 +57,11 @@ class Signed(Event, frozen=True, kw_only=True):
 
 
 class Request(Signed, frozen=True, kw_only=True, tag=True):
-    """The signals are asked for. egress: where it leaves, None when that is not told. arrives_in_ms: until it is at the
-    stop line, by its own estimate. importance: SRM RequestImportanceLevel."""
+    """The signals are asked for. own_role: it is the one of the key file. egress: where it leaves, None when not
+    told. arrives_in_ms: until it is at the stop line, by its own estimate. importance: SRM RequestImportanceLevel."""
 
     role: VehicleRole
+    own_role: bool = True
     approach: ApproachId
     egress: str | None = None
     arrives_in_ms: int = 0
@@ -126,7 +117,7 @@ class Answer(Struct, frozen=True):
 
     vehicle: str
     request: int
-    status: Status
+    status: PriorityAnswer
     reason: str = ""
 
 

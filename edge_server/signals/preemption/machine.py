@@ -30,10 +30,10 @@ from edge_server.signals.preemption.events import (
     Refused,
     Request,
     Signed,
-    Status,
     Tick,
 )
 from edge_server.signals.preemption.state import CAMERA, Claim, Recovery, Run, Sighting, Spent, State
+from protocol.messages.priority_status import PriorityAnswer
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -61,7 +61,7 @@ def answer(state: State, vehicle: str, request: int, at_ms: int, reason: str = "
     return Answer(vehicle, claim.request if claim is not None else request, _status(state, claim, at_ms), reason)
 
 
-def _status(state: State, claim: Claim | None, at_ms: int) -> Status:
+def _status(state: State, claim: Claim | None, at_ms: int) -> PriorityAnswer:
     if claim is None:
         return "unknown"
     if claim is state.holder:
@@ -105,7 +105,7 @@ def _refuse(state: State, event: Signed, refusal: Refusal) -> Step:
         return state, effects  # whoever it was, the vehicle of that name did not ask
     if state.claim_of(event.vehicle) is not None:
         return state, (*effects, answer(state, event.vehicle, event.request, event.at_ms, refusal))
-    status: Status = "reserviceLocked" if refusal == "locked-out" else "rejected"
+    status: PriorityAnswer = "reserviceLocked" if refusal == "locked-out" else "rejected"
     spent = state.spent.get(event.vehicle)
     if refusal == "locked-out" and spent is not None and spent.used_ms >= max(state.terms.cap_ms.values()):
         status = "maxPresence"
@@ -378,7 +378,7 @@ def _spend(state: State, claim: Claim, used_ms: int, at_ms: int, *, locked: bool
     return replace(state, spent={**state.spent, claim.vehicle: spent})
 
 
-_STATUS: dict[Ending, Status] = {"cap": "maxPresence", "by-hand": "rejected"}
+_STATUS: dict[Ending, PriorityAnswer] = {"cap": "maxPresence", "by-hand": "rejected"}
 
 
 def _told(state: State, claim: Claim, at_ms: int, ending: Ending) -> tuple[Effect, ...]:

@@ -45,8 +45,8 @@ def wanted(state: State, layout: Layout, view: View, now_ms: int) -> Wanted | No
 def calls(state: State) -> frozenset[PhaseId]:
     """Phases that a claim or a camera calls, as a detector would."""
     claims = state.queue if state.holder is None else (state.holder, *state.queue)
-    phases = (phase for one in (*claims, *state.sightings.values()) for phase in one.phases)
-    return frozenset(phases)
+    seen = (phase for one in state.sightings.values() for phase in one.phases)
+    return frozenset(seen) | {phase for one in claims for phase in one.phases}
 
 
 def waiting_ms(layout: Layout, view: View, called: Iterable[PhaseId], now_ms: int) -> dict[PhaseId, int]:

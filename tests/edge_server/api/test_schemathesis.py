@@ -117,7 +117,7 @@ def test_the_api_keeps_its_word(url: str) -> None:
 
 
 # What a demo without a broker has not.
-PARTS = ("/api/v1/trust", "/api/v1/updates", "/updates")
+PARTS = ("/api/v1/trust", "/api/v1/updates", "/updates", "/api/v1/preemption")
 
 
 @pytest.mark.timeout(120)

@@ -1,0 +1,43 @@
+"""What a vehicle signs: the whole request without `sig`, as JSON with sorted keys and no spaces, behind a fixed line.
+
+All its values are whole numbers and plain words, so any language writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec.structs import replace
+
+from edge_server.signals.preemption.events import Proof
+from protocol.messages import PriorityRequest
+
+_HEAD = b"kinflow-priority-1\n"
+
+
+def signed_bytes(request: PriorityRequest) -> bytes:
+    fields = msgspec.to_builtins(request)
+    del fields["sig"]
+    return _HEAD + msgspec.json.encode(fields, order="sorted")
+
+
+def sign(request: PriorityRequest, key: Ed25519PrivateKey) -> PriorityRequest:
+    """The same with its signature, base64."""
+    return replace(request, sig=base64.b64encode(key.sign(signed_bytes(request))).decode("ascii"))
+
+
+def proof(request: PriorityRequest, key: Ed25519PublicKey | None) -> Proof:
+    """key: the vehicle's by the key file, None when it has none."""
+    if not request.sig:
+        return "unsigned"
+    if key is None:
+        return "unknown-vehicle"
+    try:
+        key.verify(base64.b64decode(request.sig, validate=True), signed_bytes(request))
+    except (InvalidSignature, binascii.Error, ValueError):
+        return "forged"
+    return "verified"
