@@ -79,3 +79,47 @@ class ProgramUnreadable(KinflowError):
     number = 368
     cause = "The training program {path} can't be run: {detail}."
     advice = "Make it again from the network with `kinflow tune run`, or copy the whole folder again."
+
+
+class SchemeUnknown(KinflowError):
+    number = 369
+    cause = "There is no scheme {name!r}."
+    advice = "Take a scheme file (NAME.toml) or one of {known}."
+
+
+class SchemeUnreadable(KinflowError):
+    number = 370
+    cause = "The scheme {path} can't be used: {detail}."
+    advice = "Correct the file; `kinflow tune plan MODEL --tensors` lists the network's tensors (docs/tuning.md)."
+
+
+class DataUnusable(KinflowError):
+    number = 371
+    cause = "{path} can't be trained on: {detail}."
+    advice = "Give a folder with a folder for each class, or a file of JSON lines (docs/tuning.md)."
+
+
+class RunDiffers(KinflowError):
+    number = 372
+    cause = "{path} holds a training of something else: {detail}."
+    advice = "Give another --out, or --fresh to begin anew there."
+
+
+class LossDiverged(KinflowError):
+    number = 373
+    cause = "At step {step} the loss was no number any more."
+    advice = "Run again with a smaller --rate, or with --clip 1; {kept}."
+
+
+class DeltaUnfit(KinflowError):
+    number = 374
+    cause = "The delta {path} does not belong to {base}: {detail}."
+    advice = "Apply it to the file that it was made from; its manifest names that file's SHA-256."
+
+
+class WorkerLost(KinflowError):
+    number = 375
+    cause = "The process that trains ended by itself ({detail})."
+    advice = (
+        "Run the same command again: it goes on from the last saved state. Killed for memory: take a smaller --batch."
+    )

@@ -32,12 +32,13 @@ class Tensor(Struct, frozen=True):
 
 
 class Merge(Struct, frozen=True):
-    """weight + scale * down @ up: a low-rank adapter (Hu and others 2021, arXiv 2106.09685)."""
+    """weight + scale * down @ up, transposed where `turned`: an adapter (models.tuning.adapters)."""
 
     weight: str
     down: str
     up: str
     scale: float
+    turned: bool = False
 
 
 class Manifest(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from models.errors import CompilerMissing, ModelNewer, ModelUnreadable, ModelUntrainable
-from models.tuning.graph import CODES, KINDS, MICROSOFT, Graph, Node, Spec
+from models.tuning.graph import CODES, KINDS, MICROSOFT, Array, Graph, Node, Spec
 
 OLDEST, NEWEST = 17, 22
 # Smaller constants stand in the file itself: shapes and axes must be there when it is opened.
@@ -161,6 +161,32 @@ def write_with_weights(graphs: Mapping[str, Graph], folder: Path, data: str) -> 
                     tensor.external_data.add(key=field, value=str(given))
                 model.graph.initializer.append(tensor)
             onnx.save_model(model, str(folder / f"{name}.onnx"))
+
+
+def tensors(path: Path) -> dict[str, Array]:
+    """The constants of a file by name, without the rest."""
+    return read(path).constants
+
+
+def replace_tensors(path: Path, new: Mapping[str, Array], out: Path) -> None:
+    """A file that is as `path`, but for these constants. Where one has another shape, outputs get theirs anew."""
+    onnx = _onnx()
+    model = onnx.load(str(path))
+    reshaped = False
+    holders = {one.name: one for one in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
+            holders[node.output[0]] = node.attribute[0].t
+    for name, value in new.items():
+        old = holders[name]
+        reshaped = reshaped or list(old.dims) != list(value.shape)
+        old.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+    if reshaped:
+        del model.graph.value_info[:]
+        for one in model.graph.output:
+            one.type.tensor_type.ClearField("shape")
+        model = onnx.shape_inference.infer_shapes(model)
+    onnx.save_model(model, str(out))
 
 
 def inferred(graph: Graph) -> Graph:

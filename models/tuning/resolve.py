@@ -7,7 +7,7 @@ inference gives up, and the values of those that depend on shapes alone, which b
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def resolve(graph: Graph, batch: int, sizes: Mapping[str, int] | None = None) ->
     Raises BatchUnfit (KF363) when it can't run with them, and ModelUntrainable (KF362).
     """
     done = graph.copy()
-    done.inputs = {name: (_fixed(name, dims, batch, sizes or {}), kind) for name, (dims, kind) in graph.inputs.items()}
+    done.inputs = {name: (fixed(name, dims, batch, sizes or {}), kind) for name, (dims, kind) in graph.inputs.items()}
     values = measured(done, batch)
     for name, value in values.items():
         done.specs[name] = Spec(value.shape, value.dtype)
@@ -40,20 +40,19 @@ def resolve(graph: Graph, batch: int, sizes: Mapping[str, int] | None = None) ->
     return done
 
 
-def _fixed(
-    name: str, dims: tuple[int | str | None, ...], batch: int, sizes: Mapping[str, int]
-) -> tuple[int | str | None, ...]:
-    fixed: list[int] = []
+def fixed(name: str, dims: Sequence[int | str | None], batch: int, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """The shape of input `name`. Raises BatchUnfit (KF363)."""
+    lengths: list[int] = []
     for axis, one in enumerate(dims):
         if axis == 0:
-            fixed.append(batch)
+            lengths.append(batch)
         elif isinstance(one, int) and one > 0:
-            fixed.append(one)
+            lengths.append(one)
         elif str(one) in sizes:
-            fixed.append(sizes[str(one)])
+            lengths.append(sizes[str(one)])
         else:
             raise BatchUnfit(batch=batch, detail=f"axis {axis} ({one or 'unnamed'}) of input {name!r} has no length")
-    return tuple(fixed)
+    return tuple(lengths)
 
 
 def measured(graph: Graph, batch: int) -> dict[str, Array]:

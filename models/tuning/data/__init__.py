@@ -1,0 +1,1 @@
+"""What is trained on: folders of labelled pictures or sounds, and lines of text."""

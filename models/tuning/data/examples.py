@@ -1,0 +1,63 @@
+"""Examples by number, in batches of one size; a fifth of them are kept for judging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+
+from models.errors import DataUnusable
+from models.tuning.graph import Array
+
+JUDGED_SHARE = 0.2
+IGNORED = -1
+
+
+@dataclass(frozen=True)
+class Examples:
+    """load: (input, label) of one example. keys: a lasting name of each. labels: names of classes, or none. left_out:
+    files that could not be read, each with the reason."""
+
+    input_name: str
+    keys: tuple[str, ...]
+    load: Callable[[int], tuple[Array, Array]]
+    labels: tuple[str, ...] = ()
+    classes: tuple[int, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def parts(self) -> tuple[list[int], list[int]]:
+        """Numbers of what is trained on and of what is judged on. By each key's hash, so that an example stays on its
+        side when others come or go; of each class at least one is on either side where it has two."""
+        judged: list[int] = []
+        groups: dict[int, list[int]] = {}
+        for number in range(len(self.keys)):
+            groups.setdefault(self.classes[number] if self.classes else 0, []).append(number)
+        for members in groups.values():
+            ordered = sorted(members, key=lambda one: sha256(self.keys[one].encode()).digest())
+            judged += ordered[: max(round(len(ordered) * JUDGED_SHARE), int(len(ordered) > 1))]
+        taken = set(judged)
+        trained = [number for number in range(len(self.keys)) if number not in taken]
+        if not trained or not judged:
+            raise DataUnusable(
+                path="the data", detail=f"there are {len(self.keys)} examples, too few to train and judge"
+            )
+        return trained, sorted(judged)
+
+    def batches(self, numbers: Sequence[int], size: int, start: int = 0) -> Iterator[dict[str, Array]]:
+        """From the batch `start` on. The last one is filled up with examples that do not count (label -1)."""
+        for first in range(start * size, len(numbers), size):
+            loaded = [self.load(number) for number in numbers[first : first + size]]
+            values = np.stack([one for one, _ in loaded])
+            labels = np.stack([one for _, one in loaded])
+            lacking = size - len(loaded)
+            if lacking:
+                values = np.concatenate([values, np.zeros((lacking, *values.shape[1:]), values.dtype)])
+                labels = np.concatenate([labels, np.full((lacking, *labels.shape[1:]), IGNORED, labels.dtype)])
+            yield {self.input_name: values, "labels": labels}
+
+
+def shuffled(numbers: Sequence[int], seed: int, epoch: int) -> list[int]:
+    """The same order for the same seed and epoch, wherever training is resumed."""
+    return [numbers[one] for one in np.random.default_rng((seed, epoch)).permutation(len(numbers))]

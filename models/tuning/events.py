@@ -1,0 +1,23 @@
+"""What a worker tells whoever started it, a JSON line each."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What a worker tells. number and fields: of an error, to be raised again by whoever reads this."""
+
+    event: str
+    done: int = 0
+    total: int = 0
+    epoch: int = 0
+    loss: float = 0.0
+    judged_loss: float | None = None
+    accuracy: float | None = None
+    number: int = 0
+    fields: dict[str, str] = {}
+    labels: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    examples: int = 0
+    trained: int = 0

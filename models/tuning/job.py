@@ -1,0 +1,72 @@
+"""A training as it was asked for, and the folder that holds it:
+
+job.json, program/ (models.tuning.bundle), state.safetensors (the last good one), curve.jsonl, loss.png,
+trained.onnx, delta.safetensors
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from models.errors import RunDiffers
+from models.tuning.optimizers import Optimizer
+
+JOB, PROGRAM, STATE, CURVE, PICTURE, NETWORK, DELTA = (
+    "job.json", "program", "state.safetensors", "curve.jsonl", "loss.png", "trained.onnx", "delta.safetensors",
+)  # fmt: skip
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """base_sha256: of `model`. classes: of the data, 0 for a language model; a network with another number gets a fresh
+    last layer. made_anew: its tensors. settings of the compiler: models.tuning.compiler.Recipe."""
+
+    format: Literal[1] = 1
+    model: str
+    base_sha256: str
+    data: str
+    scheme: str
+    loss: str = "classification"
+    batch: int = 8
+    epochs: int = 5
+    optimizer: Optimizer = Optimizer()
+    clip: float = 0.0
+    accumulate: int = 1
+    sizes: dict[str, int] = {}
+    pixels: Literal["byte", "unit", "imagenet"] = "unit"
+    seed: int = 0
+    labels: tuple[str, ...] = ()
+    made_anew: tuple[str, ...] = ()
+
+
+def load(folder: Path) -> Job | None:
+    """None where no training was begun. Raises RunDiffers (KF372) for what can't be read."""
+    try:
+        return msgspec.json.decode((folder / JOB).read_bytes(), type=Job)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RunDiffers(path=folder, detail=str(error)) from error
+
+
+def save(folder: Path, job: Job) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f".{JOB}.new"
+    beside.write_bytes(msgspec.json.format(msgspec.json.encode(job), indent=1))
+    beside.replace(folder / JOB)
+
+
+def require_same(folder: Path, there: Job, wanted: Job) -> None:
+    """Only how long it goes on may differ."""
+    old, new = (_comparable(one) for one in (there, wanted))
+    other = [name for name, value in new.items() if old[name] != value]
+    if other:
+        raise RunDiffers(path=folder, detail=f"its {other[0]} is {old[other[0]]}, not {new[other[0]]}")
+
+
+def _comparable(job: Job) -> Mapping[str, object]:
+    return {name: value for name, value in msgspec.structs.asdict(job).items() if name not in ("epochs", "made_anew")}

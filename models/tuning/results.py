@@ -1,0 +1,47 @@
+"""What training learnt: a delta (numpy is enough for it), and from it an ONNX file for inference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from models.errors import DeltaUnfit
+from models.tuning import deltas, onnx_file, safetensors_file
+from models.tuning.bundle import START, Manifest, hash_of
+from models.tuning.deltas import Delta
+from models.tuning.graph import Array
+from models.tuning.state import taken
+
+
+def make_delta(
+    program: Path, manifest: Manifest, trained: Mapping[str, Array], samples: int, whole: Sequence[str]
+) -> Delta:
+    """trained: tensors as the trainer has them. Adapters become the change of what they adapt. samples: how many
+    examples were learnt from. whole: tensors that were made anew."""
+    start, _ = safetensors_file.read(program / START)
+    first = taken(manifest.places, start)
+    parts = {name for one in manifest.merges for name in (one.down, one.up)}
+    changes = {
+        name: value if name in whole else value - first[name] for name, value in trained.items() if name not in parts
+    }
+    for one in manifest.merges:
+        change = one.scale * trained[one.down] @ trained[one.up]
+        changes[one.weight] = (change.T if one.turned else change).astype(trained[one.down].dtype)
+    return Delta(manifest.base_sha256, manifest.scheme, samples, changes, tuple(whole), manifest.labels)
+
+
+def apply_delta(base: Path, delta_path: Path, out: Path) -> Delta:
+    """`out` becomes `base` with the delta; `base` stays, so that leaving the delta away again is exact. Raises
+    DeltaUnfit (KF374) unless it was made from this very file."""
+    delta = deltas.read(delta_path)
+    if hash_of(base) != delta.base_sha256:
+        said = f"it was made from a file with SHA-256 {delta.base_sha256[:16]}.."
+        raise DeltaUnfit(path=delta_path, base=base, detail=said)
+    new = deltas.applied(delta_path, delta, onnx_file.tensors(base))
+    beside = out.with_name(f".{out.name}.new")
+    try:
+        onnx_file.replace_tensors(base, new, beside)
+        beside.replace(out)
+    finally:
+        beside.unlink(missing_ok=True)
+    return delta

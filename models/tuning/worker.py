@@ -1,0 +1,153 @@
+"""`python -m models.tuning.worker VERB FOLDER`: the parts of a training that run in processes of their own.
+
+prepare: reads the data once, compiles. train: trains. finish: writes delta and network. Each tells what happens as JSON
+lines on standard output; a compiler's memory is gone before training begins, and a library that ends its process by
+force ends none but this.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from models.errors import DataUnusable
+from models.tuning import job as jobs
+from models.tuning.data.examples import Examples
+from models.tuning.data.opening import open_examples
+from models.tuning.events import Event
+from models.tuning.job import Job
+from protocol.errors import KinflowError
+
+_TOLD_EVERY_S = 0.2
+
+
+def tell(event: Event) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def prepare(folder: Path) -> None:
+    from models.tuning.compiling import compile_job, input_of, vocabulary_of  # noqa: PLC0415 (needs onnx)
+
+    job = _job(folder)
+    name, shape = input_of(job)
+    examples = open_examples(Path(job.data), (name, shape), job.loss, vocabulary_of(job), job.pixels)
+    examples.parts()
+    job = msgspec.structs.replace(job, labels=examples.labels)
+    job = compile_job(job, folder)
+    jobs.save(folder, job)
+    tell(_data("prepared", job, examples, folder))
+
+
+def _data(event: str, job: Job, examples: Examples, folder: Path) -> Event:
+    from models.tuning.bundle import load_manifest  # noqa: PLC0415
+
+    manifest = load_manifest(folder / jobs.PROGRAM)
+    trained = sum(one.count for one in manifest.places)
+    return Event(
+        event=event, labels=job.labels, left_out=examples.left_out, examples=len(examples.keys), trained=trained
+    )
+
+
+def train(folder: Path, threads: int) -> None:
+    from models.tuning.trainer import Trainer  # noqa: PLC0415 (nothing else here loads a session)
+    from models.tuning.training import train as steps  # noqa: PLC0415
+
+    job = _job(folder)
+    trainer = Trainer(folder / jobs.PROGRAM, threads)
+    ((name, tensor), *_) = trainer.manifest.inputs.items()
+    # Labels in the data were compared with the network when it was compiled; here its outputs are not asked again.
+    vocabulary = _vocabulary(trainer) if job.loss == "language" else 0
+    examples = open_examples(Path(job.data), (name, tensor.shape), job.loss, vocabulary, job.pixels)
+    if examples.labels != job.labels:
+        raise DataUnusable(path=job.data, detail="its classes are not those that training began with")
+    stopping = Stop()
+    told = 0.0
+    loop = steps(trainer, examples, job, folder)
+    for step in loop:
+        if step.judged is not None or time.monotonic() - told > _TOLD_EVERY_S or step.done == step.total:
+            told = time.monotonic()
+            judged = step.judged
+            tell(
+                Event(
+                    event="step", done=step.done, total=step.total, epoch=step.epoch, loss=step.loss,
+                    judged_loss=judged.loss if judged else None, accuracy=judged.accuracy if judged else None,
+                )
+            )  # fmt: skip
+        if stopping.asked:
+            loop.close()
+            tell(Event(event="stopped", done=step.done, total=step.total))
+            return
+    tell(Event(event="trained", done=trainer.steps_done))
+
+
+def _vocabulary(trainer: Any) -> int:
+    feeds = {name: one.zeros() for name, one in (trainer.manifest.inputs | trainer.manifest.targets).items()}
+    return int(trainer.evaluate(feeds)[trainer.manifest.outputs[1]].shape[-1])
+
+
+class Stop:
+    """Asked for by Ctrl-C or by a service that ends: the step that runs is finished, and what was learnt is saved."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+
+def finish(folder: Path) -> None:
+    from models.tuning import deltas, safetensors_file  # noqa: PLC0415
+    from models.tuning.bundle import load_manifest  # noqa: PLC0415
+    from models.tuning.results import apply_delta, make_delta  # noqa: PLC0415
+    from models.tuning.state import taken  # noqa: PLC0415
+
+    job, manifest = _job(folder), load_manifest(folder / jobs.PROGRAM)
+    state, metadata = safetensors_file.read(folder / jobs.STATE)
+    samples = int(metadata["steps_done"]) * job.batch
+    program, trained = folder / jobs.PROGRAM, taken(manifest.places, state)
+    deltas.write(folder / jobs.DELTA, make_delta(program, manifest, trained, samples, job.made_anew))
+    if importlib.util.find_spec("onnx") is not None:
+        apply_delta(Path(job.model), folder / jobs.DELTA, folder / jobs.NETWORK)
+    tell(Event(event="finished"))
+
+
+def _job(folder: Path) -> Job:
+    job = jobs.load(folder)
+    if job is None:
+        raise FileNotFoundError(folder / jobs.JOB)
+    return job
+
+
+def main(arguments: list[str]) -> int:
+    verb, folder, *rest = arguments
+    try:
+        if verb == "prepare":
+            prepare(Path(folder))
+        elif verb == "train":
+            train(Path(folder), int(rest[0]) if rest else 1)
+        else:
+            finish(Path(folder))
+    except KinflowError as error:
+        tell(Event(event="failed", number=error.number, fields={key: str(one) for key, one in error.fields.items()}))
+        return error.exit_status
+    except OSError as error:
+        tell(
+            Event(
+                event="failed", fields={"errno": str(error.errno or 0), "text": str(error), "file": str(error.filename)}
+            )
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
