@@ -16,6 +16,8 @@ CONGESTION_CLASSES: tuple[Congestion, ...] = get_args(Congestion)
 
 OCCUPANCY_AT_JAM = 0.35
 _UPPER_BOUNDS = (0.25, 0.5, 0.8)
+# In index. Enough that on rendered roads the class changes no oftener than the truth's; more holds it back for seconds.
+HYSTERESIS = 0.01
 
 
 def index_from_occupancy(occupancy: float) -> float:
@@ -23,7 +25,7 @@ def index_from_occupancy(occupancy: float) -> float:
     return min(1.0, max(0.0, occupancy / OCCUPANCY_AT_JAM))
 
 
-def classify(index: float, previous: Congestion | None = None, hysteresis: float = 0.03) -> Congestion:
+def classify(index: float, previous: Congestion | None = None, hysteresis: float = HYSTERESIS) -> Congestion:
     """The class of `index`; with `previous`, a boundary must be passed by `hysteresis` before the class changes."""
     rank = sum(index >= bound for bound in _UPPER_BOUNDS)
     if previous is None:

@@ -237,14 +237,14 @@ def save(net: LaneNetwork, out: Path, scales: dict[str, float]) -> None:
         np.savez_compressed(file, **arrays)
 
 
-def fit(data: Path, out: Path, total: int, start: Path | None) -> dict[str, dict[str, float]]:
+def fit(data: Path, out: Path, total: int, rate: float, start: Path | None) -> dict[str, dict[str, float]]:
     torch.set_num_threads(1)
     torch.manual_seed(1)
     random, net = np.random.default_rng(1), LaneNetwork()
     if start:
         net.load_state_dict(torch.load(start))
     main_part = [one for name, one in net.named_parameters() if not name.startswith("spread")]
-    optimizer = torch.optim.AdamW(main_part, lr=_RATE, weight_decay=1e-3)
+    optimizer = torch.optim.AdamW(main_part, lr=rate, weight_decay=1e-3)
     side = torch.optim.AdamW(net.spread.parameters(), lr=_SPREAD_RATE)
     told_s, steps, done = time.monotonic(), 0, 0.0
     scenes: dict[str, Scene] = {}
@@ -254,7 +254,7 @@ def fit(data: Path, out: Path, total: int, start: Path | None) -> dict[str, dict
         for number in random.permutation(len(learnt)):
             done = min(1.0, steps / total)
             for group in optimizer.param_groups:
-                group["lr"] = _RATE * min(1.0, steps / 50 + 0.02) * (1 - done) + _LAST_RATE
+                group["lr"] = rate * min(1.0, steps / 50 + 0.02) * (1 - done) + _LAST_RATE
             for group in side.param_groups:
                 group["lr"] = _SPREAD_RATE * (1 - done) + _LAST_RATE
             one = learnt[number]
@@ -284,9 +284,10 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=20_000, help="Of 12 moments of one scene each.")
+    parser.add_argument("--rate", type=float, default=_RATE, help="The first; it falls to nought.")
     parser.add_argument("--start", type=Path, help="The .pt of an earlier run.")
     given = parser.parse_args()
-    print(json.dumps(fit(given.data, given.out, given.steps, given.start), indent=1))
+    print(json.dumps(fit(given.data, given.out, given.steps, given.rate, given.start), indent=1))
 
 
 if __name__ == "__main__":
