@@ -169,6 +169,46 @@ def chaos(  # noqa: PLR0917 (its options)
     show(figures, as_json)
 
 
+class Sensed(StrEnum):
+    truth = "truth"
+    camera_like = "camera-like"
+
+
+@app.command()
+def signals(  # noqa: PLR0917 (its options)
+    scenario: Annotated[str, typer.Option(help="`grid`, or a SUMO configuration (.sumocfg) of any net.")] = "grid",
+    demand: Annotated[
+        str, typer.Option(help="light, heavy, saturated: of the grid, comma between. as-given: all it has.")
+    ] = "as-given",
+    controllers: Annotated[str, typer.Option(help="Which, comma between; empty for all.")] = "",
+    ev_per_hour: Annotated[float, typer.Option(min=0.0, help="Emergency vehicles an hour.")] = 0.0,
+    sensing: Annotated[Sensed, typer.Option(help="What our controllers see.")] = Sensed.truth,
+    loss: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of observations that are lost.")] = 0.0,
+    delay_ms: Annotated[
+        int,
+        typer.Option(min=0, max=750, help="Of observations, heartbeats and commands; a controller refuses later ones."),
+    ] = 0,
+    dead: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of intersections with one dead camera.")] = 0.0,
+    crossings: Annotated[bool, typer.Option("--crossings", help="The grid with crossings and 600 walkers/h.")] = False,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="How many, from 1 on.")] = 3,
+    minutes: Annotated[float | None, typer.Option(min=1.0, help="End after so many simulated minutes.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Kinflow's signal controllers beside SUMO's own, on the grid or on any net: travel times, seed by seed."""
+    from benchmarks.signals.bench import CONTROLLERS, Setting, measure  # noqa: PLC0415
+
+    def names(text: str) -> tuple[str, ...]:
+        return tuple(one.strip() for one in text.split(",") if one.strip())
+
+    setting = Setting(
+        scenario=scenario, demands=names(demand), controllers=names(controllers) or CONTROLLERS, seeds=seeds,
+        ev_per_hour=ev_per_hour, sensing=sensing.value, loss=loss, delay_ms=delay_ms, dead_share=dead,
+        crossings=crossings, minutes=minutes,
+    )  # fmt: skip
+    with told():
+        show(measure(setting, lambda line: typer.echo(line, err=True)), as_json)
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """What kept a bench from running is for a person to read."""

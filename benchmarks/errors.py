@@ -1,4 +1,4 @@
-"""Errors 102 to 104: what an evaluation is given."""
+"""Errors 102 to 104: what an evaluation is given. 465 to 469: simulations of signals."""
 
 from protocol.errors import KinflowError
 
@@ -21,3 +21,21 @@ class NameUnknown(KinflowError):
     number = 104
     cause = "The labels use {names}, which neither the model {model} nor --map knows."
     advice = "Rename with --map old=new. The model finds: {known}."
+
+
+class RunFailed(KinflowError):
+    number = 465
+    cause = "A simulation of {controller} (demand {demand}, seed {seed}) ended without figures: {detail}."
+    advice = "Run the same command with `--seeds 1 --controllers {controller}`; what it prints says what is wrong."
+
+
+class ControllerUnknown(KinflowError):
+    number = 466
+    cause = "{name!r} is no controller of this bench."
+    advice = "There are: {known}."
+
+
+class DemandUnknown(KinflowError):
+    number = 467
+    cause = "{name!r} is no demand for the scenario {scenario}."
+    advice = "The grid has light, heavy and saturated; a scenario file has its own, named as-given."

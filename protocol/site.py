@@ -76,8 +76,11 @@ class Phase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """yields: those of its phases whose vehicles give way to others of the stage (a permissive turn)."""
+
     id: Annotated[StageId, Slug]
     phases: Annotated[tuple[PhaseId, ...], Meta(min_length=1)]
+    yields: tuple[PhaseId, ...] = ()
 
 
 class PlanStep(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,7 +110,7 @@ class Intersection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: str = ""
     position: LonLat
     controller: Annotated[DeviceId, Slug]
-    control: Literal["fixed-time", "max-pressure"] = "max-pressure"
+    control: Literal["fixed-time", "kinflow", "kinflow-nema", "max-pressure", "max-pressure-textbook"] = "max-pressure"
     camera_preempts: bool = False
     approaches: Annotated[tuple[Approach, ...], Meta(min_length=1)]
     phases: Annotated[tuple[Phase, ...], Meta(min_length=1)]

@@ -1,4 +1,4 @@
-"""Errors of the simulated city: 95-99. Those of simulated controllers, 100-104, follow below."""
+"""Errors of the simulated city: 95-99. Those of simulated controllers, 100-104, and of nets, 340-349, follow."""
 
 from __future__ import annotations
 
@@ -45,3 +45,27 @@ class EpochNotKept(KinflowError):
     number = 101
     cause = "The simulated controller {device} could not write down epoch {epoch}: {detail}."
     advice = "Free some disk space; until then a restart of the controller would accept an older edge server."
+
+
+class ScenarioStopped(KinflowError):
+    number = 340
+    cause = "SUMO could not run the scenario: {detail}."
+    advice = "Run it with SUMO's own `sumo -c FILE` first; what that reports has to be put right in the scenario."
+
+
+class NetUnreadable(KinflowError):
+    number = 341
+    cause = "The street network {path} can't be read: {detail}."
+    advice = "Give a net that netconvert wrote (`.net.xml` or `.net.xml.gz`), whole and of SUMO 1.0 or newer."
+
+
+class NetWithoutSignals(KinflowError):
+    number = 342
+    cause = "The street network {path} has no traffic light that makes anybody wait for somebody else."
+    advice = "Choose a scenario with signals, or add some: `netconvert -s FILE --tls.guess -o NEW`."
+
+
+class ScenarioUnreadable(KinflowError):
+    number = 343
+    cause = "{path} can't be read as a SUMO configuration: {detail}."
+    advice = "Give a `.sumocfg` file that `sumo -c FILE` runs, or `grid`."

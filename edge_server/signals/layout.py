@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
+from edge_server.signals.rings import Rings, rings_of
 from edge_server.signals.timetable import Timetable, milliseconds, timetable
 from protocol.ids import ApproachId, DeviceId, IntersectionId, LaneId, PhaseId, StageId
-from protocol.site import Approach, Intersection, Phase, Site
+from protocol.site import Approach, Intersection, Phase, Site, Stage
+
+if TYPE_CHECKING:
+    from edge_server.signals.service_model import Change
 
 VEHICLE_SPACING_M = 7.5
 
@@ -43,11 +48,13 @@ class PhaseTimes:
 
 @dataclass(frozen=True)
 class LaneLayout:
-    """capacity: vehicles that stand on the visible length, bumper to bumper. to: downstream approaches of this site."""
+    """capacity: vehicles that stand on the visible length, bumper to bumper. travel_s: over that length at the speed
+    limit. to: downstream approaches of this site."""
 
     id: LaneId
     area_m2: float
     capacity: float
+    travel_s: float
     phases: frozenset[PhaseId]
     to: tuple[ApproachId, ...]
     exits: int
@@ -66,6 +73,7 @@ class ApproachLayout:
                 id=lane.id,
                 area_m2=lane.width_m * approach.visible_length_m,
                 capacity=approach.visible_length_m / VEHICLE_SPACING_M,
+                travel_s=approach.visible_length_m / approach.speed_limit_mps,
                 phases=frozenset(lane.phases),
                 to=tuple(ApproachId(one) for one in lane.to if one in approaches),
                 exits=len(lane.to),
@@ -77,12 +85,14 @@ class ApproachLayout:
 
 @dataclass(frozen=True)
 class StageLayout:
-    """service_ms: at most this long from the choice of the stage to the end of its minimum times."""
+    """service_ms: at most this long from the choice of the stage to the end of its minimum times. yields: phases whose
+    vehicles give way to others of the stage."""
 
     id: StageId
     phases: frozenset[PhaseId]
     pedestrians: frozenset[PhaseId]
     service_ms: int
+    yields: frozenset[PhaseId] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,34 @@ class Layout:
         running_ms = max(stage.service_ms for stage in self.stages.values())
         return len(homes) + 1, running_ms + sum(homes.values())
 
+    @cached_property
+    def flat(self) -> tuple[LaneLayout, ...]:
+        """All lanes, in the order of their approaches."""
+        return tuple(lane for approach in self.approaches for lane in approach.lanes)
+
+    @cached_property
+    def served(self) -> Mapping[StageId, tuple[tuple[int, float, bool], ...]]:
+        """Of each stage, the lanes that it serves: position among all lanes of the intersection, which share of its
+        phases is in the stage, and whether that share gives way."""
+        return {
+            stage.id: tuple(
+                (at, len(own) / len(lane.phases), own <= stage.yields)
+                for at, lane in enumerate(self.flat)
+                if (own := lane.phases & stage.phases)
+            )
+            for stage in self.stages.values()
+        }
+
+    @cached_property
+    def changes(self) -> dict[tuple[frozenset[PhaseId], StageId], Change]:
+        """A place to keep what a change from some phases to a stage takes, once it is known."""
+        return {}
+
+    @cached_property
+    def rings(self) -> Rings | None:
+        """The order of a NEMA controller; None where the phases make no dual ring."""
+        return rings_of(self)
+
     def compatible(self, phases: frozenset[PhaseId]) -> bool:
         """True when every phase exists and no two conflict."""
         return all(phase in self.phases and self.conflicts[phase].isdisjoint(phases) for phase in phases)
@@ -120,7 +158,7 @@ class Layout:
     def of(cls, intersection: Intersection, approaches: Mapping[ApproachId, ApproachLayout]) -> Layout:
         pairs = intersection.conflict_set()
         phases = {phase.id: PhaseTimes.of(phase) for phase in intersection.phases}
-        stages = {stage.id: _stage(stage.id, frozenset(stage.phases), phases) for stage in intersection.stages}
+        stages = {stage.id: _stage(stage, phases) for stage in intersection.stages}
         planned = [stages[step.stage] for step in intersection.plan.steps]
         return cls(
             intersection=intersection.id,
@@ -143,9 +181,10 @@ def layouts(site: Site) -> dict[IntersectionId, Layout]:
     return {one.id: Layout.of(one, approaches) for one in site.intersections}
 
 
-def _stage(stage: StageId, members: frozenset[PhaseId], phases: Mapping[PhaseId, PhaseTimes]) -> StageLayout:
+def _stage(stage: Stage, phases: Mapping[PhaseId, PhaseTimes]) -> StageLayout:
+    members = frozenset(stage.phases)
     times = [phases[one] for one in members]
     longest_ms = max(one.least_ms + one.clearance_ms for one in times)
     change_ms = max(one.change_ms - one.clearance_ms for one in times)
     walking = frozenset(one for one in members if phases[one].pedestrian)
-    return StageLayout(stage, members, walking, longest_ms + change_ms)
+    return StageLayout(stage.id, members, walking, longest_ms + change_ms, frozenset(stage.yields))

@@ -27,8 +27,9 @@ from protocol.ids import IntersectionId, PhaseId, StageId
 STARVATION_BOUND_MS = 120_000
 # From the controller's change to the command that answers it: a heartbeat on its way, a tick, a command on its way.
 REACTION_MS = 2_000
-# For how long a command that the controller's heartbeat does not show yet is taken as on its way.
-IN_FLIGHT_MS = 1_000
+# For how long a command that the controller's heartbeat does not show yet is taken as on its way: as long as the oldest
+# heartbeat that a controller lets a command quote, and so the longest way there and back.
+IN_FLIGHT_MS = 1_500
 
 _SEAL = object()
 

@@ -32,10 +32,12 @@ Sights = Mapping[ApproachId, "Sight"]
 
 @dataclass(frozen=True)
 class Vehicles:
-    """Vehicles on one lane: mean and standard deviation."""
+    """Vehicles on one lane: mean and standard deviation. standing: those of them that stand in a queue; None where
+    nothing told."""
 
     mean: float
     deviation: float
+    standing: float | None = None
 
 
 @dataclass(frozen=True)

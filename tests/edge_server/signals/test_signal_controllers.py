@@ -54,7 +54,7 @@ def test_every_controller_proposes_a_stage_of_its_intersection_and_the_same_one_
 
 
 def test_a_controller_is_found_by_the_name_of_its_file():
-    assert slugs() == ("fixed-time", "max-pressure")
+    assert slugs() == ("fixed-time", "kinflow", "kinflow-nema", "max-pressure", "max-pressure-textbook")
     assert controller("max-pressure") is max_pressure.decide
     with pytest.raises(SignalControlUnknown) as caught:
         controller("os")

@@ -1,0 +1,1 @@
+"""`kinflow bench signals`: Kinflow's signal controllers beside SUMO's own, on any net."""

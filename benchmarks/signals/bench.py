@@ -1,0 +1,233 @@
+"""Run every controller on every demand and seed, each in a process of its own, and compare them seed by seed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+
+import msgspec
+from msgspec import Struct
+
+from benchmarks.errors import ControllerUnknown, DemandUnknown, RunFailed
+from benchmarks.signals.pairs import Ratio, ratio
+from sim_devices.sumo import grid, scenario
+from sim_devices.sumo.run import OURS, RunFigures, RunSpec
+from sim_devices.sumo.sensing import Kind
+
+CONTROLLERS = ("fixed", "actuated", "delay_based", "nema", "max_pressure", "kinflow", "kinflow_nema")
+AS_GIVEN = "as-given"
+RUN_LIMIT_S = 3_600.0
+# How emergency vehicles drive here: they stop at red, at up to 1.2 times the speed limit.
+EMERGENCY_MODEL = "obeys-signals"
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """scenario: `grid` or a SUMO configuration. demands: empty for all that it has. minutes: end after so many, of
+    simulated time; None: as the scenario says."""
+
+    scenario: str = "grid"
+    demands: tuple[str, ...] = ()
+    controllers: tuple[str, ...] = CONTROLLERS
+    seeds: int = 3
+    ev_per_hour: float = 0.0
+    sensing: Kind = "truth"
+    loss: float = 0.0
+    delay_ms: int = 0
+    dead_share: float = 0.0
+    crossings: bool = False
+    minutes: float | None = None
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One controller on one demand: means over the seeds. Emergency vehicles stand apart from the others."""
+
+    controller: str
+    preemption: bool
+    demand: str
+    mean_travel_time_s: float
+    p95_travel_time_s: float
+    mean_time_loss_s: float
+    mean_waiting_s: float
+    arrived: float
+    vehicles: float
+    ev_time_loss_s: float | None
+    ev_travel_time_s: float | None
+    ev_stops: float | None
+    pedestrian_wait_p95_s: float | None
+    recovery_s: float | None
+    decision_ms_p99: float | None
+    run_wall_s: float
+    vs_actuated: Ratio | None
+    vs_max_pressure: Ratio | None
+
+
+class Figures(Struct, frozen=True, kw_only=True):
+    """decision_ms_p99: processor time of one tick over all `intersections`, the worst of our controllers."""
+
+    scenario: str
+    scenario_hash: str
+    sumo_version: str
+    emergency_model: str
+    sensing: str
+    seeds: int
+    wall_s: float
+    decision_ms_p99: float | None
+    intersections: int
+    traffic_lights: int
+    results: list[Row]
+
+
+def measure(setting: Setting, tell: Callable[[str], None] = lambda _: None) -> Figures:
+    """tell: hears of each run. Raises ControllerUnknown (KF466), DemandUnknown (KF467), RunFailed (KF465) and what a
+    scenario's reader raises."""
+    for name in setting.controllers:
+        if name not in CONTROLLERS:
+            raise ControllerUnknown(name=name, known=", ".join(CONTROLLERS))
+    begun = time.monotonic()
+    runs: dict[tuple[str, str, bool], list[RunFigures]] = {}
+    with TemporaryDirectory() as folder:
+        world = _Grid(Path(folder), setting) if setting.scenario == "grid" else _File(Path(setting.scenario), setting)
+        for demand in world.demands:
+            for seed in range(1, setting.seeds + 1):
+                for controller, preemption in _variants(setting):
+                    spec = RunSpec(
+                        arguments=world.arguments(demand, seed),
+                        controller=controller,
+                        seed=seed,
+                        sensing=setting.sensing,
+                        loss=setting.loss,
+                        delay_ms=setting.delay_ms,
+                        dead_share=setting.dead_share,
+                        end_s=world.end_s,
+                        minutes=setting.minutes,
+                        ev_per_hour=world.ev_per_hour,
+                        preemption=preemption,
+                    )
+                    figures = _run(spec, demand)
+                    runs.setdefault((demand, controller, preemption), []).append(figures)
+                    mean_s = figures.trips.mean_travel_time_s
+                    tell(f"{demand} seed {seed} {controller}: {mean_s:.1f} s, took {figures.wall_s:.0f} s")
+        every = [one for some in runs.values() for one in some]
+        ticks = [one.tick_p99_ms for one in every if one.tick_p99_ms is not None]
+        return Figures(
+            scenario=setting.scenario,
+            scenario_hash=world.fingerprint,
+            sumo_version=version("eclipse-sumo"),
+            emergency_model=EMERGENCY_MODEL,
+            sensing=setting.sensing,
+            seeds=setting.seeds,
+            wall_s=round(time.monotonic() - begun, 1),
+            decision_ms_p99=max(ticks, default=None),
+            intersections=every[0].steered,
+            traffic_lights=every[0].signals,
+            results=[_row(key, runs) for key in runs],
+        )
+
+
+def _variants(setting: Setting) -> Iterator[tuple[str, bool]]:
+    for name in setting.controllers:
+        yield name, False
+        if setting.ev_per_hour > 0 and name in OURS:
+            yield name, True
+
+
+class _Grid:
+    def __init__(self, folder: Path, setting: Setting) -> None:
+        self._folder = folder
+        self._setting = setting
+        self.demands = tuple(grid.DEMANDS_VEH_H) if setting.demands in ((), (AS_GIVEN,)) else setting.demands
+        for name in self.demands:
+            if name not in grid.DEMANDS_VEH_H:
+                raise DemandUnknown(name=name, scenario="grid")
+        self._net = grid.make_grid(folder, crossings=setting.crossings)
+        self.end_s: float | None = grid.END_S
+        # Its emergency vehicles are in the demand already.
+        self.ev_per_hour = 0.0
+        told = (grid.DEMANDS_VEH_H, grid.MIX, grid.PEAK, setting.crossings, setting.ev_per_hour)
+        self.fingerprint = sha256(repr(told).encode()).hexdigest()[:16]
+
+    def arguments(self, demand: str, seed: int) -> tuple[str, ...]:
+        path = self._folder / f"{demand}-{seed}.rou.xml"
+        if not path.is_file():
+            grid.write_demand(
+                self._net, path, rate_veh_h=grid.DEMANDS_VEH_H[demand], seed=seed,
+                ev_per_hour=self._setting.ev_per_hour, walkers=self._setting.crossings,
+            )  # fmt: skip
+        return ("--net-file", str(self._net), "--route-files", str(path))
+
+
+class _File:
+    def __init__(self, config: Path, setting: Setting) -> None:
+        self.demands = setting.demands or (AS_GIVEN,)
+        for name in self.demands:
+            if name != AS_GIVEN:
+                raise DemandUnknown(name=name, scenario=setting.scenario)
+        self._arguments = scenario.arguments(config)
+        self.fingerprint = scenario.fingerprint(config)
+        self.end_s: float | None = None
+        self.ev_per_hour = setting.ev_per_hour
+
+    def arguments(self, demand: str, seed: int) -> tuple[str, ...]:  # noqa: ARG002 (as the grid's)
+        return self._arguments
+
+
+def _run(spec: RunSpec, demand: str) -> RunFigures:
+    """In a process of its own: libsumo holds one simulation, and SUMO may crash on a net."""
+    command = [sys.executable, "-m", "sim_devices.sumo.run"]
+    try:
+        done = subprocess.run(
+            command, input=msgspec.json.encode(spec), capture_output=True, timeout=RUN_LIMIT_S, check=False
+        )
+        return msgspec.json.decode(done.stdout, type=RunFigures)
+    except subprocess.TimeoutExpired as error:
+        detail = f"it took more than {RUN_LIMIT_S:.0f} s"
+        raise RunFailed(controller=spec.controller, demand=demand, seed=spec.seed, detail=detail) from error
+    except msgspec.MsgspecError as error:
+        said = (done.stdout[:300] + b" " + done.stderr[-500:]).decode(errors="replace").strip()
+        detail = said or f"exit status {done.returncode}"
+        raise RunFailed(controller=spec.controller, demand=demand, seed=spec.seed, detail=detail) from error
+
+
+def _row(key: tuple[str, str, bool], runs: dict[tuple[str, str, bool], list[RunFigures]]) -> Row:
+    demand, controller, preemption = key
+    own = runs[key]
+
+    def mean(name: str) -> float | None:
+        found = [value for one in own if (value := getattr(one.trips, name)) is not None]
+        return round(fmean(found), 2) if found else None
+
+    def against(other: str) -> Ratio | None:
+        peers = runs.get((demand, other, False))
+        if peers is None:
+            return None
+        return ratio([one.trips.mean_travel_time_s for one in own], [one.trips.mean_travel_time_s for one in peers])
+
+    ticks = [one.tick_p99_ms for one in own if one.tick_p99_ms is not None]
+    recovered = [one.recovery_s for one in own if one.recovery_s is not None]
+    return Row(
+        controller=controller,
+        preemption=preemption,
+        demand=demand,
+        mean_travel_time_s=mean("mean_travel_time_s") or 0.0,
+        p95_travel_time_s=mean("p95_travel_time_s") or 0.0,
+        mean_time_loss_s=mean("mean_time_loss_s") or 0.0,
+        mean_waiting_s=mean("mean_waiting_s") or 0.0,
+        arrived=mean("arrived") or 0.0,
+        vehicles=mean("vehicles") or 0.0,
+        ev_time_loss_s=mean("ev_time_loss_s"),
+        ev_travel_time_s=mean("ev_travel_time_s"),
+        ev_stops=mean("ev_stops"),
+        pedestrian_wait_p95_s=mean("pedestrian_wait_p95_s"),
+        recovery_s=round(fmean(recovered), 2) if recovered else None,
+        decision_ms_p99=max(ticks, default=None),
+        run_wall_s=round(fmean(one.wall_s for one in own), 2),
+        vs_actuated=against("actuated"),
+        vs_max_pressure=against("max_pressure"),
+    )

@@ -1,0 +1,270 @@
+"""One simulation of one net under one controller: what a child process of `kinflow bench signals` does.
+
+python -m sim_devices.sumo.run < spec.json > figures.json
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from edge_server.signals.controller import controller
+from edge_server.signals.layout import layouts
+from edge_server.signals.sight import Sight
+from protocol.ids import ApproachId
+from sim_devices.city.net import sumo_home
+from sim_devices.errors import NetWithoutSignals, ScenarioStopped, SumoMissing
+from sim_devices.sumo import nema
+from sim_devices.sumo.net import Net, read_net
+from sim_devices.sumo.peers import ACTUATED, DELAY_BASED, NEMA, STATIC, TYPES, Guard, install
+from sim_devices.sumo.programme import Programme, Step
+from sim_devices.sumo.sensing import Kind, Sensing
+from sim_devices.sumo.signal_loop import SignalLoop
+from sim_devices.sumo.signals import Steered, clusters, derive
+from sim_devices.sumo.site import make_site, timetable_of
+from sim_devices.sumo.trips import TripFigures, read_trips
+from sim_devices.sumo.walkers import Walkers
+
+EMERGENCY = "kinflow-ev-"
+LOOK_MS = 1_000
+BETWEEN_MS = 250
+# Of a scenario that names no end.
+LONGEST_MS = 4 * 3_600_000
+OURS = {
+    "fixed": "fixed-time",
+    "max_pressure": "max-pressure-textbook",
+    "kinflow": "kinflow",
+    "kinflow_nema": "kinflow-nema",
+}
+
+
+class RunSpec(Struct, frozen=True, kw_only=True):
+    """arguments: SUMO's, that name the scenario. controller: one of OURS, a peer, or the name of a controller's file.
+    end_s: when it ends at the latest, in its own time; None: when its configuration says, or four hours after its
+    beginning. minutes: after its beginning, if that is earlier. dead_share: of intersections with one dead camera."""
+
+    arguments: tuple[str, ...]
+    controller: str
+    seed: int
+    sensing: Kind = "truth"
+    loss: float = 0.0
+    delay_ms: int = 0
+    dead_share: float = 0.0
+    end_s: float | None = None
+    minutes: float | None = None
+    ev_per_hour: float = 0.0
+    preemption: bool = False
+
+
+class RunFigures(Struct, frozen=True, kw_only=True):
+    trips: TripFigures
+    signals: int
+    steered: int
+    steps: int
+    wall_s: float
+    tick_p99_ms: float | None
+    tick_p50_ms: float | None
+    overruled: int
+    collisions: int
+    recovery_s: float | None = None
+
+
+def run(spec: RunSpec) -> RunFigures:
+    """Raises SumoMissing (KF95), NetUnreadable (KF341), NetWithoutSignals (KF342) or ScenarioStopped (KF340)."""
+    home = sumo_home()
+    try:
+        api: Any = importlib.import_module("libsumo")
+    except ImportError as error:
+        raise SumoMissing(detail=str(error)) from error
+    with TemporaryDirectory() as folder:
+        begun = time.monotonic()
+        trips = Path(folder) / "trips.xml"
+        command = [
+            str(home / "bin" / "sumo"), *spec.arguments, "--seed", str(spec.seed), "--time-to-teleport", "-1",
+            "--tripinfo-output", str(trips), "--tripinfo-output.write-unfinished", "true",
+            "--tripinfo-output.write-undeparted", "true", "--device.emissions.probability", "0",
+            "--no-step-log", "true", "--no-warnings", "true", "--duration-log.disable", "true",
+            "--collision.action", "warn", "--precision", "3",
+        ]  # fmt: skip
+        rings: set[str] = set()
+        if spec.controller == "nema":
+            _start(api, command)
+            try:
+                net, _, steered = _read_signals(api)
+                plans = layouts(make_site(net, steered))
+                added = Path(folder) / "nema.add.xml"
+                rings = nema.write(added, [(one, plans[one.intersection.id]) for one in steered])
+                given = api.simulation.getOption("additional-files")
+                command += ["--additional-files", f"{given},{added}" if given else str(added)]
+            finally:
+                api.close()
+        _start(api, command)
+        try:
+            figures = _drive(spec, api, rings)
+        except (api.TraCIException, api.FatalTraCIError) as error:
+            raise ScenarioStopped(time_s=0, detail=str(error)[:300]) from error
+        finally:
+            api.close()
+        return msgspec.structs.replace(
+            figures, trips=read_trips(trips, EMERGENCY), wall_s=round(time.monotonic() - begun, 2)
+        )
+
+
+def _start(api: Any, command: list[str]) -> None:
+    try:
+        api.start(command)
+    except (api.TraCIException, api.FatalTraCIError, RuntimeError) as error:
+        raise ScenarioStopped(time_s=0, detail=str(error)[:300]) from error
+
+
+def _read_signals(api: Any) -> tuple[Net, dict[str, Programme], list[Steered]]:
+    """Raises NetUnreadable (KF341) or NetWithoutSignals (KF342)."""
+    net = read_net(Path(api.simulation.getOption("net-file")))
+    programmes = {light: one for light in api.trafficlight.getIDList() if (one := _programme(api, light)) is not None}
+    steered = [
+        one
+        for number, lights in enumerate(clusters(net, programmes), 1)
+        if (one := derive(net, lights, [programmes[light] for light in lights], number)) is not None
+    ]
+    if not steered:
+        raise NetWithoutSignals(path=net.path)
+    return net, programmes, steered
+
+
+def _drive(spec: RunSpec, api: Any, rings: set[str]) -> RunFigures:
+    """rings: lights that run SUMO's NEMA controller already."""
+    net, programmes, steered = _read_signals(api)
+    now_ms = _now_ms(api)
+    loops: list[SignalLoop] = []
+    guards: list[Guard] = []
+    if spec.controller in TYPES:
+        own = {light: one for light, one in programmes.items() if light not in rings}
+        guards = _peers(api, own, TYPES[spec.controller])
+    else:
+        loops = _loops(spec, net, steered, now_ms)
+    sensing = Sensing(
+        net, tuple(steered), api, spec.sensing, seed=spec.seed, loss=spec.loss, delay_ms=spec.delay_ms,
+        dead=_dead(steered, spec),
+    )  # fmt: skip
+    approaches = [approach for one in steered for approach in one.stop_lanes]
+    sights: dict[ApproachId, Sight] = {approach: Sight(now_ms) for approach in approaches}
+    walkers = Walkers(api, loops)
+    end_s = spec.end_s or api.simulation.getEndTime()
+    end_ms = round(end_s * 1000) if end_s > 0 else now_ms + LONGEST_MS
+    if spec.minutes is not None:
+        end_ms = min(end_ms, now_ms + round(spec.minutes * 60_000))
+    shown: dict[str, str] = {}
+    ticks: list[float] = []
+    looked_ms = now_ms - LOOK_MS
+    # With delays, what happens between two looks matters.
+    between_ms = range(LOOK_MS - BETWEEN_MS, 0, -BETWEEN_MS) if spec.delay_ms else ()
+    steps = collisions = 0
+    while now_ms < end_ms and api.simulation.getMinExpectedNumber() > 0:
+        if loops and now_ms - looked_ms >= LOOK_MS:
+            looked_ms = now_ms
+            sights.update(sensing.look(now_ms))
+            walkers.call(now_ms)
+            begun_ns = time.thread_time_ns()
+            for loop in loops:
+                for before_ms in between_ms:
+                    loop.step(sights, now_ms - before_ms)
+                for (light, _), signs in zip(loop.one.lights, loop.step(sights, now_ms), strict=True):
+                    if shown.get(light) != signs:
+                        shown[light] = signs
+                        api.trafficlight.setRedYellowGreenState(light, signs)
+            ticks.append((time.thread_time_ns() - begun_ns) / 1e6)
+        for guard in guards:
+            guard.step(now_ms)
+        api.simulationStep()
+        steps += 1
+        collisions += api.simulation.getCollidingVehiclesNumber()
+        now_ms = _now_ms(api)
+    return RunFigures(
+        trips=None,  # type: ignore[arg-type]  # known once SUMO has closed its file
+        signals=len(programmes),
+        steered=len(steered),
+        steps=steps,
+        wall_s=0.0,
+        tick_p99_ms=float(np.percentile(ticks, 99)) if ticks else None,
+        tick_p50_ms=float(np.percentile(ticks, 50)) if ticks else None,
+        overruled=sum(loop.overruled for loop in loops),
+        collisions=collisions,
+    )
+
+
+def _now_ms(api: Any) -> int:
+    return round(api.simulation.getTime() * 1000)
+
+
+def _programme(api: Any, light: str) -> Programme | None:
+    """What a traffic light runs now; None for one that is no road signal (a railway's), or shows nothing."""
+    running = api.trafficlight.getProgram(light)
+    logic = next((one for one in api.trafficlight.getAllProgramLogics(light) if one.programID == running), None)
+    if logic is None or logic.type not in (STATIC, ACTUATED, NEMA, DELAY_BASED) or not logic.phases:
+        return None
+    steps = tuple(Step(max(1, round(phase.duration * 1000)), phase.state) for phase in logic.phases)
+    at = api.trafficlight.getPhase(light)
+    left_ms = round(api.trafficlight.getNextSwitch(light) * 1000) - _now_ms(api)
+    into_ms = sum(step.duration_ms for step in steps[:at]) + max(0, steps[at].duration_ms - left_ms)
+    return Programme(steps, _now_ms(api) - into_ms)
+
+
+def _peers(api: Any, programmes: dict[str, Programme], kind: int) -> list[Guard]:
+    guards = []
+    for light, programme in programmes.items():
+        if len({step.greens for step in programme.steps}) > 1:
+            install(api, light, programme, kind)
+            guards.append(Guard(api, light, programme))
+    return guards
+
+
+def _loops(spec: RunSpec, net: Net, steered: list[Steered], now_ms: int) -> list[SignalLoop]:
+    name = OURS.get(spec.controller, spec.controller)
+    decide = controller(name)
+    plans = layouts(make_site(net, steered))
+    return [
+        SignalLoop(
+            one,
+            replace(plans[one.intersection.id], plan=timetable_of(one)),
+            net,
+            decide,
+            name,
+            now_ms=now_ms,
+            delay_ms=spec.delay_ms,
+        )
+        for one in steered
+    ]
+
+
+def _dead(steered: list[Steered], spec: RunSpec) -> frozenset[ApproachId]:
+    """One camera of each intersection in this share of them."""
+    random = np.random.default_rng((spec.seed, 0xDD))
+    return frozenset(
+        tuple(one.stop_lanes)[int(random.integers(len(one.stop_lanes)))]
+        for one in steered
+        if one.stop_lanes and random.random() < spec.dead_share
+    )
+
+
+def main() -> None:
+    from protocol.errors import KinflowError  # noqa: PLC0415
+
+    spec = msgspec.json.decode(sys.stdin.buffer.read(), type=RunSpec)
+    try:
+        answer: object = run(spec)
+    except KinflowError as error:
+        answer = {"error": type(error).__name__, "fields": {key: str(value) for key, value in error.fields.items()}}
+    sys.stdout.buffer.write(msgspec.json.encode(answer))
+
+
+if __name__ == "__main__":
+    main()
