@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import log
 from typing import Any, Literal
 
 import numpy as np
@@ -22,14 +23,18 @@ LEAST_PICTURES = 8
 # Twenty pictures a second are enough for four flashes; more cost time on every track and tell no more.
 _LEAST_PAUSE_MS = 45
 _LARGEST_GAP_MS = 700
+_EDGE_PX = 2.0
+# A box whose height leaps by so much (natural logarithm) from one picture to the next is another vehicle's.
+_LEAP = 0.25
 
 
 @dataclass(frozen=True)
 class History:
-    """One track's pictures, the oldest first, of the last WINDOW_MS."""
+    """One track's pictures, the oldest first, of the last WINDOW_MS. height_px: of the box in the last of them."""
 
     times_ms: tuple[int, ...] = ()
     grids: tuple[Grid, ...] = ()
+    height_px: float = 0.0
 
     @cached_property
     def reading(self) -> BeaconReading:
@@ -57,17 +62,26 @@ NOT_AVAILABLE = BeaconReading(available=False)
 
 def remember(history: History, image: NDArray[Any], box: Box, gain: float, mono_ms: int) -> History:
     """The same history where this picture adds nothing: it came too soon after the last. gain: see grid_of. A box too
-    small to hold a beacon of a pixel adds nothing either."""
+    small to hold a beacon of a pixel adds nothing either; one that leaps begins anew."""
     if history.times_ms and 0 <= mono_ms - history.times_ms[-1] < _LEAST_PAUSE_MS:
         return history
-    grid = grid_of(image, box, gain)
-    if history.times_ms and mono_ms - history.times_ms[-1] > _LARGEST_GAP_MS:
-        history = EMPTY
+    grid, height = grid_of(image, box, gain), box[3] - box[1]
+    if history.times_ms:
+        late = mono_ms - history.times_ms[-1] > _LARGEST_GAP_MS
+        if late or (grid is not None and abs(log(height / history.height_px)) > _LEAP):
+            history = EMPTY
     first = next((i for i, at in enumerate(history.times_ms) if mono_ms - at <= WINDOW_MS), len(history.times_ms))
     times, grids = history.times_ms[first:], history.grids[first:]
     if grid is None or (times and mono_ms <= times[-1]):
-        return History(times, grids)
-    return History((*times, mono_ms), (*grids, grid))
+        return History(times, grids, history.height_px)
+    return History((*times, mono_ms), (*grids, grid), height)
+
+
+def whole(image: NDArray[Any], box: Box) -> bool:
+    """Whether the sides and the lower edge of the picture leave the box whole: where a vehicle drives out of it, all
+    that it is painted with moves through what is left of its box."""
+    height, width = image.shape[:2]
+    return box[0] > _EDGE_PX and box[2] < width - _EDGE_PX and box[3] < height - _EDGE_PX
 
 
 def fast_enough(times_ms: tuple[int, ...]) -> bool:

@@ -1,10 +1,10 @@
-"""What flickers in one track's picture, how often, how far up, and in which colour: a test in time, without training.
+"""What flickers in one track's picture, how often, and in which colour: a test in time, without training.
 
-Each picture of a track is shrunk to a grid over its box, so that a vehicle may move and grow. In each cell the colour
-differences blue - green and red - green, in which white light and moving edges of white and grey cancel, are fitted by
-a sinusoid over a parabola at each of some frequencies, at the times at which the pictures were really taken (Lomb 1976,
-Astrophys. Space Sci. 39, 447; with the trend in the fit, Zechmeister and Kürster 2009, A&A 496, 577). Cells are pooled
-by power, without regard to phase, so that lamps that flash in turn don't cancel.
+Each picture of a track is shrunk to a grid over its box and a margin around it, so that a vehicle may move and grow. In
+each cell the colour differences blue - green and red - green, in which white light and moving edges of white and grey
+cancel, are fitted by a sinusoid over a parabola at each of some frequencies, at the times at which the pictures were
+really taken (Lomb 1976, Astrophys. Space Sci. 39, 447; with the trend in the fit, Zechmeister and Kürster 2009, A&A
+496, 577). Cells are pooled by power, without regard to phase, so that lamps that flash in turn don't cancel.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from numpy.typing import NDArray
 GRID = 12
 # Rows that can hold a beacon: below them are lamps of every vehicle, indicators and their mirrors on a wet road.
 ROWS = 6
+# Cells around those, in which nothing is looked for: they tell a lamp that flashes from one that moves in and out.
+MARGIN = 2
 _ABOVE, _BESIDE = 0.14, 0.06
+# Flicker is that of the mean of so many cells across and down, in which a lamp stays while the box around it sways.
+_WIDE = 3
 LOW_HZ, HIGH_HZ = 0.9, 4.3
 # Slower rates are fitted too: what changes at those is no beacon, and must not pass for one of 1 Hz.
 _FREQUENCIES = np.arange(0.4, HIGH_HZ + 0.01, 0.1)
@@ -36,38 +40,45 @@ Box = tuple[float, float, float, float]
 class Flicker:
     """The strongest flicker in a stretch of pictures. rate_hz: of the whole rhythm. explained: 0..1, the share of what
     changes in the CELLS strongest cells that the sinusoid tells. levels: its size in grey levels, blue, green and red
-    lamps' own colour apart from it. colours: the shares of blue, red, amber and other light in it. height: 0 at the top
-    of the box, 1 at its bottom. compact: the share of all that flickers at this rate that lies in those cells. lead:
-    its power over the next best rate's, that is no overtone of it. steady: -1..1, how well the second half goes on from
-    the first, in each cell's size and phase. cycles: seen so far. brightness: of the brightest of the cells when it is
-    lit, 0..255."""
+    lamps' own colour apart from it. colours: the shares of blue, red, amber and other light in it. steady: -1..1, how
+    well the second half goes on from the first, in each cell's size and phase. cycles: seen so far. brightness: of the
+    brightest of the cells when it is lit, 0..255. added: 0..1, how far a cell changes with those around it; where light
+    moves, it leaves one as it comes to the next. outside: what flickers so in the margin over what does within. edge:
+    the share of it at the box's upper edge and its sides. once: 0..1, as explained, of a single step in place of the
+    sinusoid."""
 
     rate_hz: float
     explained: float
     levels: float
     colours: tuple[float, float, float, float]
-    height: float
-    compact: float
-    lead: float
     steady: float
     cycles: float
     brightness: float
+    added: float
+    outside: float
+    edge: float
+    once: float
 
 
 def grid_of(image: NDArray[Any], box: Box, gain: float) -> Grid | None:
-    """(GRID, GRID, 3) float32 of what a beacon on this box could light; None for a box of less than 6 pixels.
+    """(ROWS + 2 MARGIN, GRID + 2 MARGIN, 3) float32 of what a beacon on this box could light, and what is around it;
+    None for a box of less than 6 pixels.
 
     gain: the picture's own brightness over its usual one, which is divided out (exposure, mains flicker)."""
     left, top, right, bottom = box
     width, height = right - left, bottom - top
     if width < 6 or height < 6:
         return None
-    x0, x1 = int(max(0.0, left - _BESIDE * width)), int(min(image.shape[1], right + _BESIDE * width + 1))
-    y0, y1 = int(max(0.0, top - max(3.0, _ABOVE * height))), int(min(image.shape[0], bottom + 1))
+    above = max(3.0, _ABOVE * height)
+    across, down = ((1 + 2 * _BESIDE) * width + 1) / GRID, (height + above + 1) / GRID
+    x, y = left - _BESIDE * width - MARGIN * across, top - above - MARGIN * down
+    x0, x1 = int(max(0.0, x)), int(min(image.shape[1], x + (GRID + 2 * MARGIN) * across))
+    y0, y1 = int(max(0.0, y)), int(min(image.shape[0], y + (ROWS + 2 * MARGIN) * down))
     if x1 - x0 < 4 or y1 - y0 < 4:
         return None
-    small = cv2.resize(image[y0:y1, x0:x1], (GRID, GRID), interpolation=cv2.INTER_AREA)
-    found: Grid = small.astype(np.float32) / np.float32(max(0.2, gain))
+    size = (GRID + 2 * MARGIN, ROWS + 2 * MARGIN)
+    small = cv2.resize(image[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    found: Grid = small / np.float32(max(0.2, gain))
     return found
 
 
@@ -77,16 +88,20 @@ def brightness(image: NDArray[Any]) -> float:
 
 
 def flicker(grids: NDArray[Any], times_s: Array) -> Flicker | None:
-    """grids: (n, GRID, GRID, 3), n at least 8. None where nothing changes its colour."""
-    seen = grids[:, :ROWS].reshape(len(grids), -1, 3).astype(float)
+    """grids: (n, ...) of grid_of, n at least 8. None where nothing changes its colour."""
+    n, rows, columns = grids.shape[:3]
+    sharp = grids.transpose(1, 2, 0, 3).reshape(rows, columns, -1)
+    seen = cv2.blur(sharp, (_WIDE, _WIDE)).reshape(rows, columns, n, 3).transpose(2, 0, 1, 3).astype(float)
     pairs = np.stack([seen[..., 0] - seen[..., 1], seen[..., 2] - seen[..., 1]], axis=-1)
-    n, cells = pairs.shape[:2]
     at = times_s - times_s.mean()
     span = max(1e-6, float(np.ptp(times_s)))
     trend = np.stack([np.ones(n), at / span, (at / span) ** 2], axis=1)
     base, _ = np.linalg.qr(trend)
-    flat = pairs.reshape(n, -1)
-    flat = flat - base @ (base.T @ flat)
+    whole_flat = pairs.reshape(n, -1)
+    whole_flat = whole_flat - base @ (base.T @ whole_flat)
+    inner = (slice(MARGIN, MARGIN + ROWS), slice(MARGIN, MARGIN + GRID))
+    flat = whole_flat.reshape(n, rows, columns, 2)[:, *inner].reshape(n, -1)
+    cells = ROWS * GRID
     variance = (flat**2).sum(axis=0).reshape(cells, 2).sum(axis=1)
     if variance.max() < LEAST_LEVELS**2 * n:
         return None
@@ -101,24 +116,47 @@ def flicker(grids: NDArray[Any], times_s: Array) -> Flicker | None:
     score = pooled * pooled / np.maximum(whole, 1e-9)
     best = int(np.where(usable >= LOW_HZ - 0.01, score, 0.0).argmax())
     chosen, rate = strongest[best], float(usable[best])
-    apart = (np.abs(usable - rate) > max(0.5, 1.0 / span)) & (np.abs(usable - 2 * rate) > 0.4)
-    apart &= np.abs(usable - rate / 2) > 0.3
-    other = float(score[apart].max()) if apart.any() else float(score[best]) / 3
-    amplitudes = np.tensordot(waves[2 * best : 2 * best + 2], seen[:, chosen], axes=(1, 0)) * np.sqrt(2.0 / n)
-    rows = chosen // GRID
-    weight = powers[best, chosen] / max(1e-9, float(pooled[best]))
+    wave = waves[2 * best : 2 * best + 2]
+    lit = seen[:, *inner].reshape(n, cells, 3)[:, chosen]
+    flickering = flat.reshape(n, cells, 2)[:, chosen].reshape(n, -1)
+    down, across = chosen // GRID, chosen % GRID
+    at_edge = (down == 0) | (across == 0) | (across == GRID - 1)
+    waving = (wave @ whole_flat).reshape(2, rows, columns, 2)
+    power = (waving**2).sum(axis=(0, 3))
+    inside = float(power[inner].sum())
     return Flicker(
         rate_hz=rate,
         explained=float(pooled[best] / max(1e-9, float(whole[best]))),
         levels=float(np.sqrt(pooled[best] / CELLS * 2.0 / n)),
-        colours=_colours(amplitudes, seen[:, chosen].mean(axis=0)),
-        height=float((weight * (rows + 0.5)).sum() / GRID),
-        compact=float(pooled[best] / max(1e-9, float(powers[best].sum()))),
-        lead=float(score[best]) / max(1e-9, other),
-        steady=_steady(waves[2 * best : 2 * best + 2], flat.reshape(n, cells, 2)[:, chosen].reshape(n, -1)),
+        colours=_colours(np.tensordot(wave, lit, axes=(1, 0)) * np.sqrt(2.0 / n), lit.mean(axis=0)),
+        steady=_steady(wave, flickering),
         cycles=rate * span,
-        brightness=float(seen[:, chosen].max()),
+        brightness=float(lit.max()),
+        added=_added(waving, down + MARGIN, across + MARGIN),
+        outside=(float(power.sum()) - inside) / max(1e-9, inside),
+        edge=float(powers[best, chosen][at_edge].sum() / max(1e-9, float(pooled[best]))),
+        once=_once(flickering, base),
     )
+
+
+def _added(waving: Array, down: NDArray[np.intp], across: NDArray[np.intp]) -> float:
+    """waving: (2, rows, columns, 2), each cell's cosine and sine in both colour differences. Of each of the cells at
+    down and across: the sum over it and its eight neighbours, over the sum of their sizes."""
+    sizes = np.sqrt((waving**2).sum(axis=0))
+    total, most = np.zeros((2, len(down), 2)), np.zeros((len(down), 2))
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            total += waving[:, down + dy, across + dx]
+            most += sizes[down + dy, across + dx]
+    return float((total**2).sum()) / max(1e-9, float((most**2).sum()))
+
+
+def _once(flat: Array, base: Array) -> float:
+    """0..1: the share of what changes in flat, (n, figures) less the trend, that one step at the best time explains."""
+    steps = np.tri(len(flat), k=-1)[:, 1:-2].T
+    steps = steps - (steps @ base) @ base.T
+    power = ((steps @ flat) ** 2).sum(axis=1) / np.maximum(0.1, (steps**2).sum(axis=1))
+    return float(power.max()) / max(1e-9, float((flat**2).sum()))
 
 
 def _waves(rates_hz: Array, at: Array, base: Array) -> Array:
@@ -160,10 +198,11 @@ def _colours(amplitudes: Array, middle: Array) -> tuple[float, float, float, flo
 
 
 def _hue(blue: float, green: float, red: float) -> int:
-    """0 blue, 1 red, 2 amber, 3 other: of the light that is added. An overexposed blue lamp turns pale by its green."""
+    """0 blue, 1 red, 2 amber, 3 other: of the light that is added. Blue lamps that outshine the picture add green too,
+    up to cyan, which no other lamp on a road is."""
     if max(blue, green, red) - min(blue, green, red) < 0.15 * max(abs(blue), abs(green), abs(red)):
         return 3
     if blue > red:
-        return 0 if green - red < 1.7 * (blue - red) else 3
+        return 0 if green - red < 8.0 * (blue - red) else 3
     share = (green - blue) / max(1e-9, red - blue)
     return 1 if share < 0.36 else 2 if share < 1.3 else 3

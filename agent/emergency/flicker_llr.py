@@ -1,8 +1,9 @@
-"""How much more likely a flicker is with blue or red beacons than without: a logistic model of nine figures.
+"""How much more likely a flicker is with blue or red beacons than without: a logistic model of ten figures.
 
-Its weights were fitted on rendered vehicles with and without beacons (benchmarks/eval/fit_beacons.py), boxes made
-unsteady. A fit of two groups that hardly touch leaves the scale of the answer open, so it is set by how fast the tail
-of the vehicles without beacons falls: docs/emergency.md says how far that was counted and from where it is assumed.
+Its weights were fitted to the shipped detector's boxes on rendered vehicles with and without beacons, by
+benchmarks/eval/fit_beacons.py. A fit of two groups that hardly touch leaves the scale of the answer open, so it is set
+by how fast the tail of the vehicles without beacons falls: docs/emergency.md says how far that was counted and from
+where it is assumed.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from numpy.typing import NDArray
 
 from agent.emergency.flicker import Flicker
 
-NAMES = ("explained", "lead", "levels", "blue or red", "height", "cycles", "brightness", "steady")
-WEIGHTS = (0.049, 0.219, 3.084, 5.255, -2.0, 1.672, 6.313, 0.736)
-CONSTANT = -21.811
-SCALE, MIDDLE = 3.3, 1.3
-LEAST_CYCLES = 1.6
+NAMES = ("explained", "levels", "blue or red", "cycles", "brightness", "steady", "added", "outside", "edge", "once")
+WEIGHTS = (0.379, 1.086, 5.458, 0.222, 4.177, 1.007, 4.697, -0.457, -1.499, -1.105)
+CONSTANT = -15.176
+SCALE, MIDDLE = 3.3, -0.98
+LEAST_CYCLES = 1.8
 _QUIET_PER_S, _QUIET = -1.0, -3.0
 
 
@@ -28,13 +29,15 @@ def figures(found: Flicker) -> NDArray[np.float64]:
     return np.array(
         [
             log(explained / (1 - explained)),
-            log(min(40.0, max(0.7, found.lead))),
             log(min(45.0, max(4.0, found.levels))),
             found.colours[0] + found.colours[1],
-            max(0.0, found.height - 0.28),
-            log(min(6.0, max(1.5, found.cycles))),
+            log(min(6.0, max(1.2, found.cycles))),
             (min(240.0, max(140.0, found.brightness)) - 140) / 100,
             max(-0.2, found.steady),
+            found.added,
+            log(min(5.0, max(0.05, found.outside))),
+            found.edge,
+            min(1.5, found.once / explained),
         ]
     )
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from agent.emergency import latch as latches
-from agent.emergency.beacon import EMPTY, BeaconReading, Colour, History, fast_enough, judge, remember
+from agent.emergency.beacon import EMPTY, BeaconReading, Colour, History, fast_enough, judge, remember, whole
 from agent.emergency.evidence import Declared, Evidence, Kind, of_beacons, of_class, of_declaration, of_siren
 from agent.emergency.flicker import Box, brightness
 from agent.emergency.fusion import fired, probability
@@ -28,7 +28,7 @@ SIREN = Rule(k=3, n=4, hold_ms=5_000, longest_ms=600_000)
 REQUEST_FROM = 0.5
 _MOVING_MPS = 1.0
 _UNSEEN_MS = 1_500
-_PREDICTED_MS = 300
+PREDICTED_MS = 300
 _SENSE_AFTER_MS = 1_000
 _GAIN_SHARE = 0.03
 NO_BEACONS: frozenset[Label] = frozenset({"person", "bicycle"})
@@ -141,9 +141,9 @@ class EmergencyModel:
         skipped: bool,
     ) -> Watched:
         history, beacons = one.history, BeaconReading(available=True)
-        if track.label not in NO_BEACONS:
+        if track.label not in NO_BEACONS and whole(image, track.box):
             # Where it was looked for and missed for longer than a blink, there is something else.
-            if skipped or track.seen_ms == 0 or track.last_ms - track.seen_ms <= _PREDICTED_MS:
+            if skipped or track.seen_ms == 0 or track.last_ms - track.seen_ms <= PREDICTED_MS:
                 history = remember(history, image, track.box, gain, mono_ms)
             beacons = judge(history)
         named = of_class(track.scores, self._thresholds, self._synthetic)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.emergency.beacon import EMPTY, remember
 from agent.emergency.evidence import Declared
 from agent.emergency.model import EmergencyModel, EmergencyReading
 from agent.emergency.siren import SirenReading
@@ -36,6 +37,8 @@ class Road:
     growth_per_s: float = 0.1
     drift_px_s: float = 9.0
     paint: tuple[int, int, int] = (200, 205, 205)
+    lamp: float = 0.1
+    sway: float = 0.02
     gain: Callable[[float], float] = lambda t: 1.0
     label: Label = "car"
     scores: tuple[tuple[Label, float], ...] = (("car", 0.6),)
@@ -50,7 +53,7 @@ class Road:
             left, top = 90 + 0.3 * self.drift_px_s * t, 50 + self.drift_px_s * t
             box = (left, top, left + width, top + 0.9 * width)
             frame = self.paint_one(road.copy(), box, t).astype(float) * self.gain(t) + random.normal(0, 2.5, road.shape)
-            seen = np.array(box) + random.normal(0, 0.02 * width, 4)
+            seen = np.array(box) + random.normal(0, self.sway * width, 4)
             track = Track(
                 id=7, label=self.label, scores=dict(self.scores), box=tuple(float(one) for one in seen),  # type: ignore[arg-type]
                 first_ms=0, last_ms=round(t * 1000) + 1000, hits=number + 1, velocity_mps=self.velocity_mps,
@@ -75,7 +78,7 @@ class Road:
             if lit is not None:
                 across, down, colour = lit
                 x, y = left + across * (right - left), top + down * (bottom - top)
-                size = 0.05 * (right - left)
+                size = self.lamp / 2 * (right - left)
                 cv2.rectangle(frame, (round(x - size), round(y - size)), (round(x + size), round(y + size)), colour, -1)
         return frame
 
@@ -129,7 +132,7 @@ def test_lamps_that_flash_twice_and_in_turn_are_found() -> None:
     def twice(across: float, phase: float) -> Lamp:
         return lambda t: (across, 0.05, BLUE) if _twice((t * 1.6 + phase) % 1.0) else None
 
-    assert "requested" in states(Road((twice(0.3, 0.0), twice(0.7, 0.5))))
+    assert "requested" in states(Road((twice(0.3, 0.0), twice(0.7, 0.5)), lamp=0.16))
 
 
 def _twice(at: float) -> bool:
@@ -165,6 +168,43 @@ def test_a_street_lamp_that_is_passed_asks_for_nothing() -> None:
     assert states(Road(lamps)) == {"absent"}
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("colour", [RED, BLUE])
+def test_a_steady_lamp_that_the_swaying_box_lets_in_and_out_asks_for_nothing(
+    colour: tuple[int, int, int], seed: int
+) -> None:
+    """The tail lamp of a vehicle ahead, at the upper edge of the box of the one behind it."""
+
+    for up in (0.05, 0.15):
+        lamps: tuple[Lamp, ...] = (lambda t, up=up: (0.3, -up, colour),)
+        assert states(Road(lamps, width_px=20, lamp=0.3, growth_per_s=0.0, sway=0.08), seed) == {"absent"}
+
+
+def test_what_leaves_the_picture_by_its_lower_edge_asks_for_nothing() -> None:
+    """Blue stripes of a flank pass through what is left of the box."""
+    state, told = MODEL.initial(), set()
+    for number in range(50):
+        mono_ms, top = 1000 + 80 * number, 60 + 2 * number
+        image = np.full((180, 320, 3), 100, np.uint8)
+        for stripe in range(12):
+            y = top + 10 * (2 * stripe + number // 2 % 2)
+            image[max(0, y) : max(0, y + 10), 100:150] = BLUE
+        track = Track(3, "bus", {"bus": 0.8}, (100.0, float(top), 150.0, 180.0), 0, mono_ms, 9, seen_ms=mono_ms)
+        state, reading = MODEL.step(state, (track,), image, mono_ms)
+        told.add(reading.state)
+    assert told == {"absent"}
+
+
+def test_a_box_that_leaps_to_another_vehicle_begins_anew() -> None:
+    image = np.full((90, 120, 3), 90, np.uint8)
+    history = EMPTY
+    for number in range(10):
+        history = remember(history, image, (20.0, 20.0, 60.0, 60.0), 1.0, 80 * number)
+    assert len(history.times_ms) == 10
+    assert len(remember(history, image, (20.0, 20.0, 60.0, 58.0), 1.0, 800).times_ms) == 11
+    assert len(remember(history, image, (20.0, 32.0, 60.0, 60.0), 1.0, 800).times_ms) == 1
+
+
 def test_below_ten_pictures_a_second_beacons_say_nothing() -> None:
     found = readings(Road(alternating(BLUE, BLUE, 2.0), fps=6.0))
     assert {reading.state for _, reading in found} == {"absent"}
@@ -188,13 +228,20 @@ def test_an_ambulance_without_beacons_is_present() -> None:
     assert "requested" not in {reading.state for _, reading in found}
 
 
-def test_amber_asks_on_what_is_surely_an_ambulance_alone() -> None:
-    amber = alternating(AMBER, AMBER, 1.8)
-    sure = readings(Road(amber, label="ambulance", scores=(("ambulance", 0.75),)))[-1][1]
-    assert sure.state == "requested"
-    assert sure.sightings[0].colours == ("amber",)
-    for scores in ((("ambulance", 0.42),), (("fire_engine", 0.9),)):  # doubtful, and known from drawings alone
-        assert readings(Road(amber, label="ambulance", scores=scores))[-1][1].state == "present"  # type: ignore[arg-type]
+def test_amber_lamps_on_a_sure_ambulance_ask_with_a_siren_alone() -> None:
+    def told(scores: tuple[tuple[Label, float], ...], siren: bool) -> EmergencyReading:
+        state = MODEL.initial()
+        for mono_ms, image, track in Road(alternating(AMBER, AMBER, 1.8), label="ambulance", scores=scores).pictures():
+            heard = (SirenReading("siren", 6.0), mono_ms) if siren else None
+            state, reading = MODEL.step(state, (track,), image, mono_ms, heard=heard)
+        return reading
+
+    sure: tuple[tuple[Label, float], ...] = (("ambulance", 0.75),)
+    assert told(sure, siren=False).state == "present"
+    asks = told(sure, siren=True)
+    assert asks.state == "requested"
+    assert asks.sightings[0].colours == ("amber",)
+    assert told((("fire_engine", 0.9),), siren=True).state == "present"  # known from drawings alone
 
 
 def test_without_a_detector_absence_is_not_claimed() -> None:
