@@ -23,7 +23,7 @@ LEAST_PICTURES = 8
 # Twenty pictures a second are enough for four flashes; more cost time on every track and tell no more.
 _LEAST_PAUSE_MS = 45
 _LARGEST_GAP_MS = 700
-_EDGE_PX = 2.0
+_EDGE_PX = 4.0
 # A box whose height leaps by so much (natural logarithm) from one picture to the next is another vehicle's.
 _LEAP = 0.25
 

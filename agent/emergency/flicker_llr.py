@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from agent.emergency.flicker import Flicker
 
 NAMES = ("explained", "levels", "blue or red", "cycles", "brightness", "steady", "added", "outside", "edge", "once")
-WEIGHTS = (0.379, 1.086, 5.458, 0.222, 4.177, 1.007, 4.697, -0.457, -1.499, -1.105)
-CONSTANT = -15.176
-SCALE, MIDDLE = 3.3, -0.98
+WEIGHTS = (0.873, 0.701, 7.377, 1.097, 4.934, -0.335, 13.902, -0.434, -3.851, -2.262)
+CONSTANT = -25.0
+SCALE, MIDDLE = 3.3, -0.43
 LEAST_CYCLES = 1.8
 _QUIET_PER_S, _QUIET = -1.0, -3.0
 

@@ -3,7 +3,8 @@
 Windows from seed FIRST on, which are none of the evaluation's, are rendered: distractors, and to every third a vehicle
 with beacons. The shipped detector finds, Kinflow's tracker follows. At every second picture a track's flicker is
 described by the figures of flicker_llr.py, and a logistic model with a ridge is fitted to them by Newton's method; both
-groups weigh alike, and each window as the square root of its flickers.
+groups weigh alike, and each window as the square root of its flickers. Each window counts again with boxes that sway,
+and each distractor's with steady lamps on its vehicles (hard_cases.py).
 
 What a score is worth is read from the windows left out (a fifth at a time): of each track the highest score that three
 of five pictures in a row reach. Those of distractors fall off exponentially at their upper end, by the mean excess over
@@ -18,7 +19,7 @@ one standard error.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,7 +37,8 @@ from agent.traffic.track import Track
 from agent.traffic.tracker import Tracker
 from benchmarks.eval.emergency import Eyes
 from benchmarks.eval.eyes import detector_eyes
-from benchmarks.eval.windows import SEEN_PX, Shot, Window, distractor, event, seen_long_enough
+from benchmarks.eval.hard_cases import Picture, lamped, swayed
+from benchmarks.eval.windows import SEEN_PX, Window, distractor, event, seen_long_enough
 
 Array = NDArray[np.float64]
 FIRST, PASSES, EVERY = 5_000_000, 76, 3
@@ -66,48 +68,52 @@ class Seen:
     tracks: dict[int, list[Look]] = field(default_factory=dict)
 
 
-def seen(window: Window, eyes: Eyes) -> Seen:
+def recorded(window: Window, eyes: Eyes) -> list[Picture]:
     camera, road = window.camera, window.road
     corners = [(float(x), float(y)) for x, y in camera.corners(road)]
     picture = (camera.width_px, camera.height_px)
     points = (corners[0], corners[1], corners[2], corners[3])
     calibration = calibrate(points, road.width_m, road.visible_length_m, picture, lanes=len(road.lane_widths_m))
     tracker, find = Tracker(picture, OnRoad(calibration), eyes.thresholds), eyes.find(window.seed)
-
-    def looks() -> Iterator[tuple[Shot, tuple[Track, ...]]]:
-        state = tracker.initial()
-        for shot in window.shots():
-            state, tracks = tracker.step(state, find(shot.rendered), shot.mono_ms)
-            yield shot, tracks
-
-    return followed(window, looks())
+    state, found = tracker.initial(), []
+    for shot in window.shots():
+        state, tracks = tracker.step(state, find(shot.rendered), shot.mono_ms)
+        own = next((one.box for one in shot.rendered.truth.boxes if one.id == window.subject_id), None)
+        found.append(Picture(shot.mono_ms, shot.rendered.frame, tracks, own, shot.beacon_px))
+    return found
 
 
-def followed(window: Window, looks: Iterator[tuple[Shot, tuple[Track, ...]]]) -> Seen:
+def followed(window: Window, pictures: Iterable[Picture]) -> Seen:
     told = Seen(window.event, 1.0 + 2.0 / window.rate_hz)
     histories, usual = {}, 0.0
-    for shot, tracks in looks:
-        image, level = shot.rendered.frame, brightness(shot.rendered.frame)
+    for one in pictures:
+        level = brightness(one.image)
         usual = usual + 0.03 * (level - usual) if usual else level
-        shown = shot.beacon_px >= SEEN_PX
+        shown = one.beacon_px >= SEEN_PX
         if shown and told.visible_ms is None:
-            told.visible_ms = shot.mono_ms
-        own = next((one.box for one in shot.rendered.truth.boxes if one.id == window.subject_id), None)
-        for track in (one for one in tracks if one.label not in NO_BEACONS):
+            told.visible_ms = one.mono_ms
+        for track in (track for track in one.tracks if track.label not in NO_BEACONS):
             before = history = histories.get(track.id, EMPTY)
             line = told.tracks.setdefault(track.id, [])
             found = None
-            if whole(image, track.box):
+            if whole(one.image, track.box):
                 if track.last_ms - track.seen_ms <= PREDICTED_MS:
-                    history = histories[track.id] = remember(before, image, track.box, level / usual, shot.mono_ms)
+                    history = histories[track.id] = remember(before, one.image, track.box, level / usual, one.mono_ms)
                 if history is before and line:
                     found = line[-1].found
                 elif len(history.times_ms) >= LEAST_PICTURES and fast_enough(history.times_ms):
                     found = flicker(np.stack(history.grids), np.array(history.times_ms) / 1000)
-            mine = own is not None and overlap(track.box, own) > _OWN
+            mine = one.own is not None and overlap(track.box, one.own) > _OWN
             away = direction_of(track.velocity_mps) == "away"
-            line.append(Look(shot.mono_ms, mine, mine and shown, away, found, track))
+            line.append(Look(one.mono_ms, mine, mine and shown, away, found, track))
     return told
+
+
+def cases(window: Window, pictures: list[Picture]) -> list[Seen]:
+    """The window as it is, with boxes that sway, and, of a distractor, with steady lamps."""
+    random = np.random.default_rng((window.seed, window.event, 0xCA5E))
+    found = [followed(window, pictures), followed(window, swayed(pictures, random))]
+    return found if window.event else [*found, followed(window, lamped(pictures, random))]
 
 
 def planned(passes: int) -> Iterator[Window]:
@@ -163,23 +169,25 @@ def agreed(line: list[Look], score: Callable[[Flicker], float], until_ms: float 
     return max((group[-REQUEST.k] for group in groups), default=-np.inf)
 
 
-def left_out(windows: list[Seen]) -> tuple[list[float], list[float]]:
-    """Cross-validated: each distractor track's highest score, and each event's within its limit; falling."""
-    others, events = [], []
+def left_out(windows: list[list[Seen]]) -> tuple[list[float], list[float], list[float]]:
+    """Cross-validated, and falling: each distractor track's highest score, the same of those made harder, and each
+    event's within its limit."""
+    others, harder, events = [], [], []
     for fifth in range(FIFTHS):
-        kept = [one for number, one in enumerate(windows) if number % FIFTHS != fifth]
+        kept = [case for number, one in enumerate(windows) if number % FIFTHS != fifth for case in one]
         weights, constant = fit(*design(kept), RIDGE)
 
         def score(found: Flicker, weights: Array = weights, constant: float = constant) -> float:
             return float(weights @ figures(found)) + constant
 
-        for one in windows[fifth::FIFTHS]:
+        for one, *made in windows[fifth::FIFTHS]:
             if not one.event:
                 others += [agreed(line, score) for line in one.tracks.values()]
+                harder += [agreed(line, score) for case in made for line in case.tracks.values()]
             elif one.visible_ms is not None:
                 until_ms = one.visible_ms + 1000 * one.limit_s
                 events.append(max((agreed(line, score, until_ms) for line in one.tracks.values()), default=-np.inf))
-    return sorted(others, reverse=True), sorted(events, reverse=True)
+    return sorted(others, reverse=True), sorted(harder, reverse=True), sorted(events, reverse=True)
 
 
 def classes(windows: list[Seen], eyes: Eyes) -> tuple[float, float, float, int, int]:
@@ -203,18 +211,27 @@ def classes(windows: list[Seen], eyes: Eyes) -> tuple[float, float, float, int, 
 
 def main(passes: int) -> None:
     eyes = detector_eyes(None)
-    windows = [seen(one, eyes) for one in planned(passes)]
-    found, label, weight = design(windows)
+    windows = [cases(one, recorded(one, eyes)) for one in planned(passes)]
+    found, label, weight = design([case for one in windows for case in one])
     weights, constant = fit(found, label, weight, RIDGE)
     for name, value in zip(NAMES, weights, strict=True):
         print(f"{name:<14}{value:8.3f}")
     print(f"{'constant':<14}{constant:8.3f}   of {len(label)} flickers, {label.sum():.0f} of them beacons")
-    others, events = left_out(windows)
-    excess = float(np.mean(others[:TAIL])) - others[TAIL]
-    print(f"left out: distractors' tracks at most {others[0]:.2f}, mean excess {excess:.2f} of {len(others)}")
-    print(f"          of {len(events)} events the lowest {events[-1]:.2f} in time")
-    nothing, learnt, drawn, tracks, asking = classes(windows, eyes)
+    others, harder, events = left_out(windows)
+    print(f"left out: {len(others)} tracks without, the highest {_figures(others[:4])}, {_excess(others):.2f} apart")
+    print(f"          made harder {len(harder)}, the highest {_figures(harder[:4])}, {_excess(harder):.2f} apart")
+    print(f"          {len(events)} events, the lowest in time {_figures(events[-4:])}")
+    nothing, learnt, drawn, tracks, asking = classes([one[0] for one in windows], eyes)
     print(f"class: {nothing:.2f} to {learnt:.2f}, from drawings {drawn:.2f}; {tracks} tracks, {asking} of them ask")
+
+
+def _excess(falling: list[float]) -> float:
+    """Mean excess over the TAIL + 1st highest."""
+    return float(np.mean(falling[:TAIL])) - falling[TAIL]
+
+
+def _figures(scores: list[float]) -> str:
+    return " ".join(f"{score:.2f}" for score in scores)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import pytest
 
 from agent.emergency.beacon import EMPTY, remember
 from agent.emergency.evidence import Declared
+from agent.emergency.flicker import Flicker, flicker
+from agent.emergency.flicker_llr import flicker_llr
 from agent.emergency.model import EmergencyModel, EmergencyReading
 from agent.emergency.siren import SirenReading
 from agent.traffic.track import Track
@@ -24,6 +26,9 @@ MODEL = EmergencyModel({"ambulance": 0.4, "police_car": 0.4, "fire_engine": 0.4}
 Box = tuple[float, float, float, float]
 # Where (a share of the box across and down) and in which colour a lamp is lit at a time, or not.
 Lamp = Callable[[float], tuple[float, float, tuple[int, int, int]] | None]
+
+
+_SQUARE = ((-1, -1), (1, -1), (1, 1), (-1, 1))
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,8 @@ class Road:
                 across, down, colour = lit
                 x, y = left + across * (right - left), top + down * (bottom - top)
                 size = self.lamp / 2 * (right - left)
-                cv2.rectangle(frame, (round(x - size), round(y - size)), (round(x + size), round(y + size)), colour, -1)
+                corners = np.array([(x + dx * size, y + dy * size) for dx, dy in _SQUARE])
+                cv2.fillConvexPoly(frame, np.round(corners * 16).astype(np.int32), colour, cv2.LINE_AA, shift=4)
         return frame
 
 
@@ -170,14 +176,21 @@ def test_a_street_lamp_that_is_passed_asks_for_nothing() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("colour", [RED, BLUE])
-def test_a_steady_lamp_that_the_swaying_box_lets_in_and_out_asks_for_nothing(
+def test_a_lamp_that_flashes_adds_light_and_one_that_the_swaying_box_lets_in_less(
     colour: tuple[int, int, int], seed: int
 ) -> None:
-    """The tail lamp of a vehicle ahead, at the upper edge of the box of the one behind it."""
+    def seen(lamp: Lamp) -> Flicker:
+        history = EMPTY
+        for mono_ms, image, track in Road((lamp,), width_px=30, lamp=0.3, growth_per_s=0.0, seconds=3.0).pictures(seed):
+            history = remember(history, image, track.box, 1.0, mono_ms)
+        found = flicker(np.stack(history.grids), np.array(history.times_ms) / 1000)
+        assert found is not None
+        return found
 
-    for up in (0.05, 0.15):
-        lamps: tuple[Lamp, ...] = (lambda t, up=up: (0.3, -up, colour),)
-        assert states(Road(lamps, width_px=20, lamp=0.3, growth_per_s=0.0, sway=0.08), seed) == {"absent"}
+    flashes, stands = seen(flashing(colour, 2.0, 0.3)), seen(lambda t: (0.3, -0.15, colour))
+    assert flashes.added > max(0.95, stands.added)
+    assert flashes.outside < stands.outside
+    assert flicker_llr(flashes) > 8 > flicker_llr(stands)
 
 
 def test_what_leaves_the_picture_by_its_lower_edge_asks_for_nothing() -> None:
