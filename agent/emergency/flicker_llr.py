@@ -1,9 +1,8 @@
 """How much more likely a flicker is with blue or red beacons than without: a logistic model of ten figures.
 
 Its weights were fitted to the shipped detector's boxes on rendered vehicles with and without beacons, by
-benchmarks/eval/fit_beacons.py. A fit of two groups that hardly touch leaves the scale of the answer open, so it is set
-by how fast the tail of the vehicles without beacons falls: docs/emergency.md says how far that was counted and from
-where it is assumed.
+benchmarks/eval/fit_beacons.py. A fit of two groups that hardly touch leaves the scale of the answer open, so that is
+stated: docs/emergency.md says from how many it was chosen.
 """
 
 from __future__ import annotations

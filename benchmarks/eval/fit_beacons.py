@@ -6,11 +6,10 @@ described by the figures of flicker_llr.py, and a logistic model with a ridge is
 groups weigh alike, and each window as the square root of its flickers. Each window counts again with boxes that sway,
 and each distractor's with steady lamps on its vehicles (hard_cases.py).
 
-What a score is worth is read from the windows left out (a fifth at a time): of each track the highest score that three
-of five pictures in a row reach. Those of distractors fall off exponentially at their upper end, by the mean excess over
-the ninth highest (peaks over threshold: Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, 4.2);
-SCALE is its inverse, rounded down. MIDDLE puts a fused probability of one half between the highest of them and the
-lowest that a vehicle with beacons reaches in time.
+What the scale was chosen by are the scores of windows left out (a fifth at a time): of each track the highest that
+three of five pictures in a row reach. Printed with the highest of distractors is their mean excess over the ninth
+(peaks over threshold: Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, 4.2). SCALE is stated;
+MIDDLE puts a fused probability of one half between them and the lowest that vehicles with beacons reach in time.
 
 Classes: a logistic model over tracks, by their mean scores half way through, of which evidence.py takes less by about
 one standard error.
