@@ -91,7 +91,7 @@ start_city() {
 }
 
 run_tests() {
-    set_up test 'agent,edge,sim,tuning,dev'
+    set_up test 'agent,edge,sim,family,tuning,dev'
     if [[ $CHROMIUM ]]; then export KINFLOW_CHROMIUM=$CHROMIUM; fi
     cd "$ROOT"
     local bin=$VENV/bin
@@ -272,7 +272,9 @@ list_missing_packages() {
     # SUMO's wheels are built for machines that have it.
     if ! has_library libatomic.so.1; then APT_MISSING+=(libatomic1); fi
     if [[ $1 == test && -z $CHROMIUM ]] && apt_has_real_chromium; then APT_MISSING+=(chromium); fi
-    # Every package in constraints.txt has a wheel for 64-bit x86 and ARM; elsewhere pip compiles.
+    # llama.cpp is compiled for the processor that is here.
+    if [[ $1 == test ]] && ! has g++; then APT_MISSING+=(g++); fi
+    # Every other package in constraints.txt has a wheel for 64-bit x86 and ARM; elsewhere pip compiles.
     case $(uname -m) in
         x86_64 | aarch64) ;;
         *) if ! has cc; then APT_MISSING+=(build-essential python3-dev); fi ;;
@@ -335,7 +337,10 @@ install_python_packages() {
         # Without a home there is no place for pip's cache but the current folder.
         if [[ -z ${HOME:-} ]]; then export PIP_NO_CACHE_DIR=1; fi
         cd -- "$ROOT"
-        change "$VENV/bin/python" -m pip install --progress-bar off --editable ".[$extras]" --constraint constraints.txt
+        local places=()
+        if [[ ,$extras, == *,family,* ]]; then provide_llama; fi
+        change "$VENV/bin/python" -m pip install --progress-bar off "${places[@]}" --editable ".[$extras]" \
+            --constraint constraints.txt
     ) | count_progress ||
         fail 38 'The set-up stopped at: pip install.' \
             'Read the lines above, correct the cause and run the same command again.'
@@ -343,6 +348,17 @@ install_python_packages() {
     if [[ $kind == test ]]; then fingerprint 'agent,edge,sim' > "$VENV/kinflow-run.stamp"; fi
     fingerprint "$extras" > "$VENV/kinflow-$kind.stamp"
     rm -f -- "$UNFINISHED"
+}
+
+# llama.cpp for this processor, from the user's cache or built into it: some minutes, once for all clones.
+provide_llama() {
+    local build=("$VENV/bin/python" -m firmware_configs.bundle.llama here) folder
+    if [[ $DRY_RUN == yes ]]; then
+        change "${build[@]}"
+        return
+    fi
+    folder=$("${build[@]}") || exit
+    places=(--find-links "$folder")
 }
 
 # pip's output, a line a package; a terminal sees them, a log sees what matters.

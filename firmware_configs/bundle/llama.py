@@ -1,7 +1,8 @@
 """llama-cpp-python as wheels that a device need not compile: cross-compiled here, once for each kind of processor.
 
 Built without OpenMP: llama.cpp then uses threads of its own, and a bare system needs no libgomp1, which a bundle could
-not bring. Kept in the user's cache, under a name that changes with the recipe.
+not bring. Kept in the user's cache, under a name that changes with the recipe. `python -m firmware_configs.bundle.llama
+here` builds one for this very machine and prints its folder: what install.sh does in a clone.
 """
 
 from __future__ import annotations
@@ -29,6 +30,13 @@ COMMON = ("-DGGML_NATIVE=OFF", "-DGGML_OPENMP=OFF", "-DLLAVA_BUILD=OFF", "-DLLAM
 # What Debian 12's compiler asks of the C library: counted in the finished libraries, and checked on each build.
 GLIBC_MINOR = 34
 SOURCE_SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
+TOOL = "llama-bench"
+TOOL_FLAGS = (
+    "-DLLAMA_BUILD_TOOLS=ON",
+    "-DLLAMA_BUILD_TESTS=OFF",
+    "-DLLAMA_BUILD_EXAMPLES=OFF",
+    "-DLLAMA_BUILD_SERVER=OFF",
+)
 
 Say = Callable[[str], None]
 
@@ -49,6 +57,36 @@ def wheels_of(target: Target, cache: Path, say: Say) -> dict[str, Path]:
                 say(f"building llama.cpp for {one.name}; this takes some minutes, once")
                 found[one.name] = _build(one, target, tree, folder / one.name, cross=cross)
     return {name: wheel for name, wheel in found.items() if wheel is not None}
+
+
+def tool_of(target: Target, cache: Path, say: Say) -> Path:
+    """llama-bench of the same source and flags, with the libraries that it needs besides the wheel's; from the cache or
+    built, which compiles all of llama.cpp. Raises LibraryNotBuilt (KF248)."""
+    variant = target.variants[0]
+    folder = cache / "llama" / f"{VERSION}-{_recipe(target)}" / variant.name
+    if (folder / TOOL).is_file():
+        return folder / TOOL
+    _require_compiler(target, variant, cross=False)
+    with tempfile.TemporaryDirectory(prefix="kinflow-llama-bench-") as name:
+        tree, build = _source(Path(name), variant), Path(name) / "build"
+        say(f"building {TOOL}; this takes some minutes, once")
+        flags = [*COMMON, *variant.flags, "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON", *TOOL_FLAGS]
+        try:
+            run(["cmake", "-S", str(tree / "vendor" / "llama.cpp"), "-B", str(build), *flags])
+            run(["cmake", "--build", str(build), "--target", TOOL, "--parallel", str(os.cpu_count() or 1)])
+            return _keep_tool(build / "bin", folder)
+        except (ToolFailed, OSError) as error:
+            raise _not_built(variant, error) from error
+
+
+def _keep_tool(built: Path, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for library in built.glob("libllama-*.so*"):
+        shutil.copy(library, folder)
+    part = folder / f".{TOOL}.part"
+    shutil.copy(built / TOOL, part)
+    part.replace(folder / TOOL)
+    return folder / TOOL
 
 
 def cache_folder() -> Path:
@@ -118,7 +156,7 @@ def _build(variant: Variant, target: Target, tree: Path, into: Path, *, cross: b
     environment |= {"CMAKE_ARGS": " ".join(flags), "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 1)}
     try:
         run(command, environment=environment)
-        return _packed(next(raw.glob("*.whl")), target, into)
+        return _packed(next(raw.glob("*.whl")), target, into, minor=None if target.native else GLIBC_MINOR)
     except (ToolFailed, StopIteration, OSError) as error:
         raise _not_built(variant, error) from error
 
@@ -131,9 +169,11 @@ def _not_built(variant: Variant, error: Exception) -> LibraryNotBuilt:
     )
 
 
-def _packed(wheel: Path, target: Target, into: Path) -> Path:
-    """The wheel under its true platform, without what CMake installs beside the package (headers, a second copy)."""
-    tag = f"py3-none-manylinux_2_{GLIBC_MINOR}_{target.machine}"
+def _packed(wheel: Path, target: Target, into: Path, *, minor: int | None = GLIBC_MINOR) -> Path:
+    """The wheel under its true platform, without what CMake installs beside the package (headers, a second copy).
+    minor: the newest C library, 2.minor, that it may need; None: whichever this machine has."""
+    platform_tag = "linux" if minor is None else f"manylinux_2_{minor}"
+    tag = f"py3-none-{platform_tag}_{target.machine}"
     into.mkdir(parents=True, exist_ok=True)
     name = f"llama_cpp_python-{VERSION}-{tag}.whl"
     part = into / f".{name}.part"
@@ -149,7 +189,8 @@ def _packed(wheel: Path, target: Target, into: Path) -> Path:
             if folder.endswith(".dist-info") and last == "WHEEL":
                 lines = [line for line in data.decode().splitlines() if not line.startswith("Tag: ")]
                 data = "\n".join([*lines, f"Tag: {tag}", ""]).encode()
-            _require_old_library(info.filename, data)
+            if minor is not None:
+                _require_old_library(info.filename, data, minor)
             digest = urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
             record.append((info.filename, f"sha256={digest}", str(len(data))))
             _write(new, info.filename, data, info.external_attr)
@@ -168,24 +209,34 @@ def _write(archive: zipfile.ZipFile, name: str, data: bytes, attributes: int) ->
     archive.writestr(info, data)
 
 
-def _require_old_library(name: str, data: bytes) -> None:
+def _require_old_library(name: str, data: bytes, minor: int) -> None:
     """A library names each version of the C library whose symbols it uses: a newer one would not load on the oldest
     system, whatever the wheel's tag says."""
     if not data.startswith(b"\x7fELF"):
         return
-    newer = [minor for minor in range(GLIBC_MINOR + 1, 60) if f"\0GLIBC_2.{minor}\0".encode() in data]
+    newer = [one for one in range(minor + 1, 60) if f"\0GLIBC_2.{one}\0".encode() in data]
     if newer:
         raise OSError(f"{name} needs glibc 2.{newer[-1]}; build it on an older system (Debian 12)")
 
 
-def main() -> None:
-    """Build and keep the wheels of each target named on the command line: what CI does ahead of a release."""
-    from firmware_configs.bundle.target import TARGETS  # noqa: PLC0415
+def main() -> int:
+    """Build and keep the wheels of each target named on the command line: what CI does ahead of a release. `here`
+    prints nothing but the folder of the wheel for this machine. Returns the exit status."""
+    from firmware_configs.bundle.target import TARGETS, here  # noqa: PLC0415
 
-    for name in sys.argv[1:] or TARGETS:
-        for variant, wheel in wheels_of(TARGETS[name], cache_folder(), print).items():
-            print(f"{variant}: {wheel}")
+    try:
+        if sys.argv[1:] == ["here"]:
+            for wheel in wheels_of(here(), cache_folder(), lambda text: print(text, file=sys.stderr)).values():
+                print(wheel.parent)
+            return 0
+        for name in sys.argv[1:] or TARGETS:
+            for variant, wheel in wheels_of(TARGETS[name], cache_folder(), print).items():
+                print(f"{variant}: {wheel}")
+    except LibraryNotBuilt as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

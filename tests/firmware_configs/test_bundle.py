@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import zipfile
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from firmware_configs.bundle import llama, wheels
 from firmware_configs.bundle.make import Order, make
-from firmware_configs.bundle.target import TARGETS
+from firmware_configs.bundle.target import NEEDS, TARGETS, here
 from firmware_configs.errors import BundleNotMade, LibraryNotBuilt, LicenceRefused, WheelsMissing
 from firmware_configs.sbom.cyclonedx import decode
 from firmware_configs.sbom.fits import require_list
@@ -228,3 +229,34 @@ def test_what_is_in_the_cache_is_not_built_again(tmp_path: Path, monkeypatch: py
 
 def test_the_tiny_bundle_of_other_tests_is_one(tmp_path: Path, repository: Path) -> None:
     assert verify(make_bundle(tmp_path, repository)).version == "9.8.7"
+
+
+@pytest.mark.parametrize(
+    ("told", "machine", "chosen"),
+    [
+        ("flags\t\t: fpu sse4_2 avx avx2 fma f16c bmi2 amx_int8\n", "x86_64", "x86-64-v3"),
+        ("flags\t\t: fpu sse4_2 avx\n", "x86_64", "x86-64-v2"),
+        ("Features\t: fp asimd asimddp\n", "aarch64", "armv8.2-a+dotprod"),
+        ("Features\t: fp asimd\n", "aarch64", "armv8-a"),
+        ("Features\t: fp asimd\n", "riscv64", "plain"),
+        ("", "x86_64", "plain"),
+    ],
+)
+def test_a_clone_gets_the_build_that_its_processor_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, machine: str, chosen: str
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{told}")
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    target = here(tmp_path / "cpuinfo")
+    (variant,) = target.variants
+    assert variant.name.startswith(f"{chosen}-glibc-")
+    assert target.machine == machine
+    known = {one.name: one.flags for kind in TARGETS.values() for one in kind.variants}
+    assert variant.flags == known.get(chosen, ())
+    assert set(NEEDS) == set(known)
+
+
+def test_a_clones_own_build_may_need_this_machines_library(tmp_path: Path) -> None:
+    raw = built(tmp_path / "raw.whl", b"\x7fELF\0GLIBC_2.39\0")
+    packed = llama._packed(raw, TARGETS["x86_64"], tmp_path / "out", minor=None)
+    assert packed.name == "llama_cpp_python-0.3.36-py3-none-linux_x86_64.whl"

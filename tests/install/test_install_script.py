@@ -39,6 +39,7 @@ case "$*" in
         echo "Collecting stub"
         exit ${PIP_FAILS:-0}
         ;;
+    "-m firmware_configs.bundle.llama here") echo "llama" >> "$LOG"; echo "/cache/llama"; exit ${BUILD_FAILS:-0} ;;
     "-m pytest"*) echo "pytest ${*:3}" >> "$LOG"; echo "1 passed" ;;
     *) exit 1 ;;
 esac
@@ -114,7 +115,7 @@ def machine(tmp_path: Path, repository: Path) -> Machine:
         (stubs / tool).symlink_to(path)
     for name in ("python3", "python"):
         found.stub(name, PYTHON)
-    for name in ("ruff", "mypy", "lint-imports", "playwright", "apt-get", "mosquitto", "chromium"):
+    for name in ("ruff", "mypy", "lint-imports", "playwright", "apt-get", "mosquitto", "chromium", "g++"):
         found.stub(name, NOTED)
     found.stub("kinflow", KINFLOW)
     found.stub("ldconfig", "#!/bin/bash\necho libatomic.so.1 libc6\n")
@@ -233,7 +234,10 @@ def test_dry_run_prints_and_changes_nothing(machine: Machine, command: str) -> N
     assert (machine.log.read_text() if machine.log.exists() else "") == calls
     expected = {
         "run": ["-m venv", "-m pip install", "/kinflow city run"],
-        "test": ["-m pip install", "/ruff check", "/ruff format", "/mypy", "/lint-imports", "-m pytest"],
+        "test": [
+            "firmware_configs.bundle.llama here",
+            *("-m pip install", "/ruff check", "/ruff format", "/mypy", "/lint-imports", "-m pytest"),
+        ],
         "uninstall": ["rm -rf"],
     }[command]
     printed = [line for line in done.stdout.splitlines() if line.startswith("+ ")]
@@ -245,7 +249,7 @@ def test_test_runs_each_check_and_then_pytest(machine: Machine) -> None:
     done = machine.run("test", "-k", "a b")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "1 passed"
-    assert ".[agent,edge,sim,tuning,dev]" in machine.calls("pip")[0]
+    assert "--find-links /cache/llama --editable .[agent,edge,sim,family,tuning,dev]" in machine.calls("pip")[0]
     names = [line.split()[0] for line in machine.log.read_text().splitlines()]
     wanted = ["ruff", "ruff", "mypy", "lint-imports", "pytest"]
     assert [name for name in names if name in wanted] == wanted
@@ -256,6 +260,20 @@ def test_test_runs_each_check_and_then_pytest(machine: Machine) -> None:
 def test_a_check_that_fails_ends_test_with_its_status(machine: Machine, failing: str) -> None:
     assert machine.run("test", FAILING=failing).returncode == 7
     assert machine.calls("pytest") == []
+
+
+def test_llama_is_built_for_tests_alone(machine: Machine) -> None:
+    machine.run("run")
+    assert "llama" not in machine.log.read_text().splitlines()
+    done = machine.run("test", BUILD_FAILS="248")
+    assert done.returncode == 38
+    assert len(machine.calls("pip")) == 1
+
+
+def test_the_compiler_is_asked_for_where_it_is_missing(machine: Machine) -> None:
+    (machine.stubs / "g++").unlink()
+    assert "--no-install-recommends g++" in machine.run("--dry-run", "test").stdout
+    assert "missing: nothing" in machine.run("--dry-run", "run").stdout
 
 
 def test_missing_packages_are_installed_by_apt(machine: Machine) -> None:
