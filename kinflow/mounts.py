@@ -31,6 +31,7 @@ MOUNTS = {
     "calibrate": Mount("agent.cli", "calibrate", "Click a road's four corners in the browser.", VISION),
     "site": Mount("node.site_cli", "app", "Judge a site file: `site check`."),
     "config": Mount("node.config.cli", "app", "Write, check and show the settings."),
+    "models": Mount("models.family.cli", "app", "Weights: list, pull, verify, split, quantize, card."),
     "firmware": Mount("firmware_configs.cli", "app", "Make boot files for boards that join by themselves."),
     "hardware": Mount("node.hardware.cli", "hardware", "Tell what this machine is, and what it can carry."),
     "update": Mount("node.update.cli", "app", "Look for a new version, install it, or go back."),

@@ -123,3 +123,120 @@ class WorkerLost(KinflowError):
     advice = (
         "Run the same command again: it goes on from the last saved state. Killed for memory: take a smaller --batch."
     )
+
+
+class EngineMissing(KinflowError):
+    number = 390
+    cause = "llama.cpp is not there: {detail}."
+    advice = "Install what the family needs: pip install '.[family]' in the clone, or a bundle that holds llama.cpp."
+
+
+class WeightsUnreadable(KinflowError):
+    number = 391
+    cause = "{path} is no GGUF file that can be used: {detail}."
+    advice = "Compare its size and hash with those where it came from, and copy or download it again."
+
+
+class WeightsQuarantined(KinflowError):
+    number = 392
+    cause = "{path} is not known here; its SHA-256 is {sha256}."
+    advice = (
+        "Compare the hash with the one that the file's maker publishes; if they agree, accept it: "
+        "kinflow models verify {path} --accept {sha256}"
+    )
+
+
+class WeightsRefused(KinflowError):
+    number = 393
+    cause = "llama.cpp did not take {path}: {detail}."
+    advice = "Use a model of an architecture that it knows; `kinflow models verify` tells what the file holds."
+
+
+class ContextTooLong(KinflowError):
+    number = 394
+    cause = "The context has {tokens} tokens, {excess_tokens} more than the {limit_tokens} that fit."
+    advice = "Shorten the text, keep only its newest part, or open the model with a longer context."
+
+
+class PrimitiveImpossible(KinflowError):
+    number = 395
+    cause = "{primitive} is not possible with {what}: {detail}."
+    advice = "docs/engine.md says which primitive holds for which kind of memory, and what stands in for it."
+
+
+class StateForeign(KinflowError):
+    number = 396
+    cause = "A saved part of a context does not fit here: {detail}."
+    advice = "Save and load with the same model file and the same settings, pieces in their order; else compute anew."
+
+
+class SchemaRefused(KinflowError):
+    number = 397
+    cause = "The JSON schema can't be held to: {detail}."
+    advice = "Use the keywords that docs/engine.md lists; none is ignored silently."
+
+
+class EngineFull(KinflowError):
+    number = 398
+    cause = "The engine's memory for contexts is full: {detail}."
+    advice = "Let a sequence end or forget one, or open the model with a longer context or fewer sequences."
+
+
+class EngineFailed(KinflowError):
+    number = 399
+    cause = "llama.cpp could not compute: {detail}."
+    advice = "The sequences that took part are gone; ask again. If it stays, run `kinflow models verify` on the file."
+
+
+class EngineStopped(KinflowError):
+    number = 400
+    cause = "The computation was stopped on request."
+    advice = "Nothing need be done; what the stopped step had begun is forgotten."
+
+
+class SamplingInvalid(KinflowError):
+    number = 401
+    cause = "The sampling settings are wrong: {detail}."
+    advice = "Correct the value; docs/engine.md gives the range of each."
+
+
+class HiddenForeign(KinflowError):
+    number = 402
+    cause = "The hidden states handed over do not fit: {detail}."
+    advice = "Both tiers must run members of one version of one family: `kinflow models list` on each tells."
+
+
+class ManifestWrong(KinflowError):
+    number = 403
+    cause = "The family's manifest {path} is wrong: {detail}."
+    advice = "Correct it, or take the family from its source again; docs/engine.md has the format."
+
+
+class SplitImpossible(KinflowError):
+    number = 404
+    cause = "{path} can't be split: {detail}."
+    advice = "Split Llama-type models (llama, qwen2, qwen3, qwen3moe), at block numbers that they have."
+
+
+class QuantizeFailed(KinflowError):
+    number = 405
+    cause = "{path} could not be quantised: {detail}."
+    advice = "Start from a file in F16, BF16, F32 or Q8_0, and look whether there is room on the disk."
+
+
+class PullFailed(KinflowError):
+    number = 406
+    cause = "{source} could not be fetched: {detail}."
+    advice = "Try again: what has come stays and is continued. Or bring the file by a USB stick and name its folder."
+
+
+class PullForeign(KinflowError):
+    number = 407
+    cause = "What came from {source} is not what was asked for: {detail}."
+    advice = "Nothing was kept. Compare the hash that you gave with the one that the file's maker publishes."
+
+
+class PeerMissing(KinflowError):
+    number = 408
+    cause = "llama-bench, which the engine is compared with, is missing: {detail}."
+    advice = "Install a C++ compiler and cmake, and run it again; our own figures hold without it."

@@ -1,0 +1,405 @@
+"""One llama.cpp context behind the port."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.engine.llama.batch import Batch
+from models.engine.llama.grammar import LlamaMasker
+from models.engine.llama.library import forget_words, last_words, library
+from models.engine.llama.stopper import Stopper
+from models.engine.llama.tap import Tap
+from models.engine.llama.weights import Loaded
+from models.engine.port import Facts, Floats, Memory, Output, Piece, Portion
+from models.engine.state import pack, unpack
+from models.errors import (
+    ContextTooLong,
+    EngineFailed,
+    EngineFull,
+    EngineStopped,
+    HiddenForeign,
+    PrimitiveImpossible,
+    WeightsRefused,
+)
+from models.gguf.kinds import Kind
+from models.gguf.segment import segment_of
+
+NO_SLOT, STOPPED = 1, 2
+KV_KINDS = {"f32": Kind.F32, "f16": Kind.F16, "q8_0": Kind.Q8_0}
+
+
+@dataclass(frozen=True)
+class Options:
+    """context_tokens: room for all sequences together. batch_tokens: most rows computed at once. threads: 0 for one a
+    processor. tap: the block behind which residuals are read. ends_at_tap: compute nothing above it, so that there are
+    no logits. routing: read the routers of a mixture of experts. keep_windows: hold a sliding window's tokens only,
+    which saves memory and gives up ranges behind it. kv: how keys and values are kept. flash: fused attention,
+    where there is some: faster, and on a CPU it sums in F16, whatever kv is."""
+
+    context_tokens: int = 2048
+    sequences: int = 1
+    batch_tokens: int = 512
+    threads: int = 0
+    tap: int | None = None
+    ends_at_tap: bool = False
+    routing: bool = False
+    keep_windows: bool = False
+    kv: Literal["f32", "f16", "q8_0"] = "f16"
+    flash: bool = True
+
+
+class LlamaEngine:
+    """Belongs to the thread that uses it; `stop` may come from any."""
+
+    def __init__(self, weights: Loaded, options: Options = Options()) -> None:
+        """Raises WeightsRefused (KF393), PrimitiveImpossible (KF395)."""
+        self._lib = lib = library()
+        self._weights = weights
+        self._options = options
+        if options.tap is not None and not 0 <= options.tap < weights.blocks:
+            raise self._impossible("a tap", f"it has the blocks 0 to {weights.blocks - 1}")
+        experts = weights.header.whole("expert_count")
+        if options.routing and not experts:
+            raise self._impossible("a router tap", "it has no experts")
+        self._tap = (
+            Tap(lib, weights.blocks, options.tap, ends_there=options.ends_at_tap, routing=options.routing)
+            if options.tap is not None or options.routing
+            else None
+        )
+        self._context = self._opened()
+        weights.users.add(id(self))
+        self._memory = lib.llama.llama_get_memory(self._context)
+        self._stopper = Stopper(lib, self._context)
+        self._batch = Batch(lib, options.batch_tokens)
+        self._lengths = [0] * options.sequences
+        # Ranges of a context are cut out by way of a sequence that nobody else uses.
+        self._spare = options.sequences
+        segment = segment_of(weights.header)
+        self._facts = Facts(
+            fingerprint=weights.fingerprint,
+            architecture=weights.header.architecture,
+            memory=weights.memory,
+            vocabulary=weights.tokens,
+            width=weights.width,
+            blocks=weights.blocks,
+            context_tokens=options.context_tokens,
+            sequences=options.sequences,
+            window_tokens=weights.window_tokens,
+            experts=experts,
+            begin=weights.begin,
+            ends=weights.ends,
+            layout=_layout(options),
+            source=segment.source if segment is not None else weights.fingerprint,
+            first_block=segment.first if segment is not None else 0,
+            whole_blocks=segment.whole_blocks if segment is not None else weights.blocks,
+        )
+
+    def _opened(self) -> Any:
+        llama, options = self._lib.llama, self._options
+        parameters = llama.llama_context_default_params()
+        parameters.n_ctx = options.context_tokens
+        parameters.n_batch = parameters.n_ubatch = options.batch_tokens
+        parameters.n_seq_max = options.sequences + 1
+        parameters.n_threads = parameters.n_threads_batch = options.threads or os.cpu_count() or 1
+        # One pool for all sequences: only so can a range be copied from one to another.
+        parameters.kv_unified = True
+        parameters.swa_full = not options.keep_windows
+        parameters.type_k = parameters.type_v = KV_KINDS[options.kv]
+        auto, off = llama.LLAMA_FLASH_ATTN_TYPE_AUTO, llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        parameters.flash_attn_type = auto if options.flash else off
+        parameters.no_perf = True
+        if self._tap is not None:
+            parameters.cb_eval = self._tap.callback
+        forget_words()
+        context = llama.llama_init_from_model(self._weights.handle, parameters)
+        if not context:
+            raise WeightsRefused(path=self._weights.path, detail=last_words("no context could be opened"))
+        return context
+
+    @property
+    def facts(self) -> Facts:
+        return self._facts
+
+    def length(self, sequence: int) -> int:
+        # None has any once the engine is closed: nothing reaches the library then.
+        if not 0 <= sequence < len(self._lengths):
+            raise ValueError(f"there is no sequence {sequence}")
+        return self._lengths[sequence]
+
+    # --- computing ----------------------------------------------------------------------------------------------------
+
+    def decode(self, pieces: Sequence[Piece]) -> list[Output]:
+        self._check(pieces)
+        before = list(self._lengths)
+        self._stopper.begin()
+        outputs: list[Output | None] = [None] * len(pieces)
+        try:
+            for group in self._groups(pieces):
+                for index, output in zip(group, self._run([pieces[one] for one in group]), strict=True):
+                    outputs[index] = output
+        except EngineFull:
+            # The library has taken nothing of the call that failed; an earlier call of this step may have run.
+            self._undo(before, [one.sequence for one in pieces if self._lengths[one.sequence] != before[one.sequence]])
+            raise
+        except (EngineStopped, EngineFailed):
+            self._undo(before, [piece.sequence for piece in pieces])
+            raise
+        return [output for output in outputs if output is not None]
+
+    def _check(self, pieces: Sequence[Piece]) -> None:
+        if len({piece.sequence for piece in pieces}) != len(pieces) or not all(piece.rows for piece in pieces):
+            raise ValueError("a step takes one piece of each sequence, and none without rows")
+        for piece in pieces:
+            if piece.hidden is None and not self._facts.takes_tokens:
+                raise self._impossible("a step from tokens", f"it begins at block {self._facts.first_block} of a whole")
+            if piece.wanted != "none" and not self._facts.gives_logits:
+                raise self._impossible("a step to logits", "the blocks that would give them are in another segment")
+            if piece.hidden is not None and piece.hidden.shape[1:] != (self._facts.width,):
+                raise HiddenForeign(detail=f"they are {piece.hidden.shape[1:]} wide, and the model {self._facts.width}")
+            if piece.hidden is None and not all(0 <= token < self._facts.vocabulary for token in piece.tokens):
+                raise ValueError(f"a token outside of 0 to {self._facts.vocabulary - 1}")
+            total = self.length(piece.sequence) + piece.rows
+            if total > self._facts.context_tokens:
+                limit = self._facts.context_tokens
+                raise ContextTooLong(tokens=total, excess_tokens=total - limit, limit_tokens=limit)
+
+    def _groups(self, pieces: Sequence[Piece]) -> list[list[int]]:
+        """Which pieces are computed together: tokens and hidden states can't be, and what a tap shows can only be told
+        apart by order, which not every memory keeps."""
+        if self._tap is not None and self._facts.memory is not Memory.FULL:
+            return [[index] for index in range(len(pieces))]
+        by_input = [
+            [index for index, one in enumerate(pieces) if (one.hidden is None) is told] for told in (True, False)
+        ]
+        return [group for group in by_input if group]
+
+    def _run(self, pieces: Sequence[Piece]) -> list[Output]:
+        """All rows of all pieces, in as many calls as the batch's size asks for."""
+        lengths = [piece.rows for piece in pieces]
+        sequences = np.repeat([piece.sequence for piece in pieces], lengths)
+        positions = np.concatenate([self._lengths[one.sequence] + np.arange(one.rows) for one in pieces])
+        wanted = np.concatenate([_wanted(piece) for piece in pieces])
+        # In the last block only rows with logits are computed to the end; a tap there, or a router, wants them all.
+        whole = self._options.routing or self._options.tap == self._facts.blocks - 1
+        embedded = pieces[0].hidden is not None
+        rows = np.concatenate([one.hidden if one.hidden is not None else np.array(one.tokens) for one in pieces])
+        fill = self._batch.hidden if embedded else self._batch.tokens
+        if self._tap is not None:
+            self._tap.clear()
+        logits = []
+        for begin in range(0, len(rows), self._batch.rows):
+            part = slice(begin, begin + self._batch.rows)
+            outputs = np.ones_like(wanted[part]) if whole else wanted[part]
+            self._compute(fill(rows[part], positions[part], sequences[part], outputs))
+            for sequence in sequences[part]:
+                self._lengths[sequence] += 1
+            logits.append(self._logits(wanted[part]))
+        # Most steps are one call, and a vocabulary's logits are large.
+        return self._split(pieces, logits[0] if len(logits) == 1 else np.concatenate(logits), wanted)
+
+    def _compute(self, batch: Any) -> None:
+        status = int(self._lib.llama.llama_decode(self._context, batch))
+        failure = self._tap.failure if self._tap is not None else None
+        if status == STOPPED:
+            raise EngineStopped()
+        if status == NO_SLOT:
+            held = sum(self._lengths)
+            raise EngineFull(
+                detail=f"{held} of {self._facts.context_tokens} tokens are held, {batch.n_tokens} more came"
+            )
+        if status or failure is not None:
+            raise EngineFailed(detail=failure or last_words(f"status {status}"))
+
+    def _logits(self, wanted: NDArray[np.int8]) -> Floats:
+        rows = np.flatnonzero(wanted)
+        if self._options.ends_at_tap or not len(rows):
+            return np.empty((0, self._facts.vocabulary), np.float32)
+        logits = np.empty((len(rows), self._facts.vocabulary), np.float32)
+        for place, row in enumerate(rows):
+            source = self._lib.llama.llama_get_logits_ith(self._context, int(row))
+            ctypes.memmove(logits[place].ctypes.data, source, logits[place].nbytes)
+        return logits
+
+    def _split(self, pieces: Sequence[Piece], logits: Floats, wanted: NDArray[np.int8]) -> list[Output]:
+        row_ends = np.cumsum([piece.rows for piece in pieces])
+        total = int(row_ends[-1])
+        hidden, routing = None, {}
+        if self._tap is not None and self._options.tap is not None:
+            hidden = self._tap.residual(self._facts.width)
+            if len(hidden) != total:
+                raise self._impossible("a tap", f"it showed {len(hidden)} of {total} rows")
+        if self._tap is not None and self._options.routing:
+            routing = self._tap.routing(self._facts.experts)
+        outputs, row, seen = [], 0, 0
+        for end in map(int, row_ends):
+            count = 0 if self._options.ends_at_tap else int(np.count_nonzero(wanted[row:end]))
+            outputs.append(
+                Output(
+                    logits[seen : seen + count],
+                    None if hidden is None else hidden[row:end],
+                    {block: one.rows(row, end) for block, one in routing.items()} if routing else None,
+                )
+            )
+            row, seen = end, seen + count
+        return outputs
+
+    def _undo(self, before: list[int], touched: Sequence[int]) -> None:
+        """Take a half-done step back. Where only whole states are known, what was touched is gone as a whole."""
+        for sequence in touched:
+            keeps = self._facts.memory.has_ranges and self._remove(sequence, before[sequence])
+            if not keeps:
+                self._remove(sequence, 0)
+            self._lengths[sequence] = before[sequence] if keeps else 0
+
+    # --- the memory ---------------------------------------------------------------------------------------------------
+
+    def rollback(self, sequence: int, length: int) -> None:
+        held = self.length(sequence)
+        if not 0 <= length <= held:
+            raise ValueError(f"the sequence holds {held} tokens, not {length}")
+        if length == held:
+            return
+        if length:
+            self._require_ranges("a rollback to a part of a context", "a checkpoint does (export, then adopt)")
+            self._require_window(sequence, length)
+        if not self._remove(sequence, length):
+            raise self._impossible("a rollback", "the library could not cut this memory")
+        self._lengths[sequence] = length
+
+    def copy(self, source: int, target: int) -> None:
+        if self.length(target):
+            raise ValueError(f"sequence {target} is not empty")
+        held = self.length(source)
+        self._lib.llama.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        self._lengths[target] = held
+
+    def export(self, sequence: int, start: int = 0, end: int | None = None) -> Portion:
+        held = self.length(sequence)
+        end = held if end is None else end
+        if not 0 <= start < end <= held:
+            raise ValueError(f"the sequence holds {held} tokens, not {start} to {end}")
+        if (start, end) == (0, held):
+            return self._read(sequence, start, end, whole=True)
+        self._require_ranges("a part of a context as data", "the whole does")
+        self._require_window(sequence, start)
+        self._lib.llama.llama_memory_seq_cp(self._memory, sequence, self._spare, start, end)
+        try:
+            return self._read(self._spare, start, end, whole=False)
+        finally:
+            self._remove(self._spare, 0)
+
+    def adopt(self, sequence: int, portion: Portion) -> None:
+        held = self.length(sequence)
+        data = unpack(portion, self._facts, held)
+        total = portion.end
+        if total > self._facts.context_tokens:
+            limit = self._facts.context_tokens
+            raise ContextTooLong(tokens=total, excess_tokens=total - limit, limit_tokens=limit)
+        # A whole goes into an empty sequence; a part goes by way of the spare one, since what is read in replaces.
+        place = sequence if not held else self._spare
+        buffer = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
+        forget_words()
+        read = self._lib.llama.llama_state_seq_set_data(self._context, buffer, len(data), place)
+        if not read:
+            self._remove(place, 0)
+            raise EngineFull(detail=last_words("a saved part of a context found no room"))
+        if place != sequence:
+            self._lib.llama.llama_memory_seq_cp(self._memory, place, sequence, portion.start, portion.end)
+            self._remove(place, 0)
+        self._lengths[sequence] = total
+
+    def _read(self, sequence: int, start: int, end: int, *, whole: bool) -> Portion:
+        llama = self._lib.llama
+        size = int(llama.llama_state_seq_get_size(self._context, sequence))
+        buffer = (ctypes.c_uint8 * size)()
+        written = int(llama.llama_state_seq_get_data(self._context, buffer, size, sequence))
+        if not written:
+            raise EngineFailed(detail=last_words("a context could not be saved"))
+        return pack(self._facts, start, end, bytes(memoryview(buffer)[:written]), whole=whole)
+
+    def _remove(self, sequence: int, begin: int) -> bool:
+        return bool(self._lib.llama.llama_memory_seq_rm(self._memory, sequence, begin if begin else -1, -1))
+
+    def _require_ranges(self, primitive: str, instead: str) -> None:
+        if not self._facts.memory.has_ranges:
+            raise self._impossible(primitive, f"its memory is {self._facts.memory}; {instead}")
+
+    def _require_window(self, sequence: int, length: int) -> None:
+        """What the windows of the next token behind `length` see must still be held."""
+        oldest = int(self._lib.llama.llama_memory_seq_pos_min(self._memory, sequence))
+        if oldest > max(0, length - self._facts.window_tokens + 1):
+            raise self._impossible("a range this far back", f"only what stands behind token {oldest} is held")
+
+    # --- steering, text, the end --------------------------------------------------------------------------------------
+
+    def steer(self, directions: Mapping[int, NDArray[Any]]) -> None:
+        llama, width = self._lib.llama, self._facts.width
+        self.length(0)
+        if not directions:
+            llama.llama_set_adapter_cvec(self._context, None, 0, width, 0, 0)
+            return
+        for block, direction in directions.items():
+            if not 1 <= block < self._facts.blocks:
+                raise self._impossible("steering", f"block {block} is none of 1 to {self._facts.blocks - 1}")
+            if direction.shape != (width,):
+                raise ValueError(f"a direction has {width} numbers, not {direction.shape}")
+        first, last = min(directions), max(directions)
+        table = np.zeros((self._facts.blocks - 1, width), np.float32)
+        for block, direction in directions.items():
+            table[block - 1] = direction
+        data = table.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        if llama.llama_set_adapter_cvec(self._context, data, table.size, width, first, last):
+            raise EngineFailed(detail=last_words("the directions were not taken"))
+
+    def tokenize(self, text: str, *, begin: bool = False, control: bool = False) -> list[int]:
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 2
+        tokens = (ctypes.c_int32 * room)()
+        vocabulary = self._weights.vocabulary
+        count = self._lib.llama.llama_tokenize(vocabulary, data, len(data), tokens, room, begin, control)
+        if count < 0:
+            raise EngineFailed(detail="the text could not be split into tokens")
+        return list(tokens[:count])
+
+    def piece(self, token: int) -> bytes:
+        llama, room = self._lib.llama, 64
+        while True:
+            text = ctypes.create_string_buffer(room)
+            count = int(llama.llama_token_to_piece(self._weights.vocabulary, token, text, room, 0, False))
+            if count >= 0:
+                return text.raw[:count]
+            room = -count
+
+    def masker(self, grammar: str) -> LlamaMasker:
+        return LlamaMasker(self._lib, self._weights.vocabulary, self._facts.vocabulary, grammar)
+
+    def stop(self) -> None:
+        self._stopper.stop()
+
+    def close(self) -> None:
+        if self._context is not None:
+            self._lib.llama.llama_free(self._context)
+            self._context, self._lengths = None, []
+            self._weights.users.discard(id(self))
+
+    def _impossible(self, primitive: str, detail: str) -> PrimitiveImpossible:
+        what = self._weights.header.architecture or "this model"
+        return PrimitiveImpossible(primitive=primitive, what=what, detail=detail)
+
+
+def _layout(options: Options) -> str:
+    return f"{options.kv}{', fused' if options.flash else ''}{', windows' if options.keep_windows else ''}"
+
+
+def _wanted(piece: Piece) -> NDArray[np.int8]:
+    rows = np.full(piece.rows, piece.wanted == "all", np.int8)
+    if piece.wanted == "last":
+        rows[-1] = 1
+    return rows
