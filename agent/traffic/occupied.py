@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,20 @@ from models.occupancy.network import Network, Planes
 THIRDS = 3
 # The 90 % interval of a normal distribution reaches 1.645 standard deviations to each side.
 _Z90 = 1.645
-# Standard deviation of what tracks say of a lane's third: what is not found, and what is found in the wrong place.
-# Set by hand, not fitted: more where vehicles are small in the picture.
-_TRACKS_FLOOR, _TRACKS_PER_OCCUPANCY, _TRACKS_PER_SMALL = 0.02, 0.12, 0.25
-_SMALL_PX = 14.0
+
+
+class Trust(NamedTuple):
+    """How far what tracks say of a lane's third may be off, as a standard deviation in shares of road: floor, and for
+    each share of it that is occupied; missed: for each share that edges show and tracks don't. What a detector finds is
+    there, but what it doesn't find may be there all the same."""
+
+    floor: float
+    per_occupancy: float
+    missed: float
+
+
+# Fitted to rendered roads by benchmarks.eval.index_fusion.
+TRUST = Trust(0.023, 0.074, 2.25)
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,6 @@ class Occupancy:
             ]
         )
         self._area = total
-        self._car_px = self._heights_px()
 
     def from_edges(self, planes: Planes) -> tuple[Occupied, NDArray[np.float64]]:
         """And the standard deviation of each lane's thirds (lanes, thirds)."""
@@ -101,20 +110,9 @@ class Occupancy:
         """Both, weighted by the inverse of their variance in each third of each lane."""
         seen, count = self.from_tracks(tracks)
         by_edges, by_tracks = self.by_third(edges.rows), self.by_third(seen)
-        # What neither source sees is judged by the larger of the two.
-        most = np.maximum(by_edges, by_tracks)
-        small = np.clip(_SMALL_PX / np.maximum(self._car_px, 1.0), 0.0, 3.0)
-        theirs = _TRACKS_FLOOR + (_TRACKS_PER_OCCUPANCY + _TRACKS_PER_SMALL * small**2) * most
-        # What a detector finds is there; what it doesn't find may be there all the same. So where tracks show less than
-        # edges do, the whole difference may be what was missed.
-        theirs = np.hypot(theirs, np.maximum(0.0, by_edges - by_tracks))
-        share = deviation**2 / (deviation**2 + theirs**2)
-        thirds = by_edges + share * (by_tracks - by_edges)
-        variance = deviation**2 * (1 - share)
-        # Sources that disagree by more than they claim are both less sure than they claim (Birge 1932).
-        strain = np.maximum(1.0, (by_edges - by_tracks) ** 2 / (deviation**2 + theirs**2))
-        narrower = np.sqrt((variance * strain).sum(axis=1) / (deviation**2).sum(axis=1))
-        whole = float(np.sqrt((variance * strain).sum() / (deviation**2).sum()))
+        thirds, share, variance = weighed(by_edges, deviation, by_tracks)
+        narrower = np.sqrt(variance.sum(axis=1) / (deviation**2).sum(axis=1))
+        whole = float(np.sqrt(variance.sum() / (deviation**2).sum()))
         lane = thirds.mean(axis=1)
         weight = share @ (self._thirds / np.maximum(self.within, 1e-9))
         rows = edges.rows + weight * (seen - edges.rows)
@@ -135,15 +133,20 @@ class Occupancy:
         found: NDArray[np.float64] = rows @ share.T / (self._area / THIRDS)
         return found
 
-    def _heights_px(self) -> NDArray[np.float64]:
-        """How high a car looks in the middle of each third."""
-        calibration = self.view.calibration
-        middles = (np.arange(THIRDS) + 0.5) * calibration.visible_length_m / THIRDS
-        x = calibration.road_width_m / 2
-        feet = calibration.to_picture(np.array([[x, y] for y in middles]))
-        tops = calibration.to_picture(np.array([[x, self.view.seen_at(y)] for y in middles]))
-        found: NDArray[np.float64] = np.hypot(*(feet - tops).T)
-        return found
+
+def weighed(
+    edges: NDArray[np.float64], deviation: NDArray[np.float64], tracks: NDArray[np.float64], trust: Trust = TRUST
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of thirds, in any shape: both estimates weighted by the inverse of their variance; the share that tracks have in
+    that; and its variance. deviation: the standard deviation of edges."""
+    # What neither source sees is judged by the larger of the two.
+    theirs = trust.floor + trust.per_occupancy * np.maximum(edges, tracks)
+    theirs = np.hypot(theirs, trust.missed * np.maximum(0.0, edges - tracks))
+    both = deviation**2 + theirs**2
+    share = deviation**2 / both
+    # Sources that disagree by more than they claim are both less sure than they claim (Birge 1932).
+    strain = np.maximum(1.0, (edges - tracks) ** 2 / both)
+    return edges + share * (tracks - edges), share, deviation**2 * (1 - share) * strain
 
 
 def footprint_rows(
