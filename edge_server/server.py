@@ -269,6 +269,7 @@ class EdgeServer:
                 told=self._tell_of_preemption,
                 changed=self._signals.nudge,
                 standing=self._signals.standing,
+                shown=self._signals.shown,
                 alarm=self._worker.alarm,
             )
         )

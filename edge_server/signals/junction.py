@@ -66,6 +66,11 @@ class Junction:
         self._said: tuple[str, bool, tuple[PhaseId, ...]] | None = None
 
     @property
+    def view(self) -> View | None:
+        """What the controller showed last, None before it was heard."""
+        return self._view
+
+    @property
     def lease(self) -> leases.LeaseState:
         return self._lease
 

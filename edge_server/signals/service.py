@@ -15,9 +15,10 @@ from edge_server.signals.controller import controller
 from edge_server.signals.fault import SignalFault
 from edge_server.signals.guide import Guide
 from edge_server.signals.junction import Effect, Junction, Record
-from edge_server.signals.layout import ApproachLayout, layouts
-from edge_server.signals.lease import Order, Standing
+from edge_server.signals.layout import ApproachLayout, Layout, layouts
+from edge_server.signals.lease import HEARTBEAT_MAX_AGE_MS, Order, Standing
 from edge_server.signals.sight import Sight
+from edge_server.signals.view import View
 from node.identity import Identity
 from protocol.errors import SiteUnsafe
 from protocol.ids import ApproachId, DeviceId, IntersectionId
@@ -134,6 +135,15 @@ class SignalService:
         """Whether this edge server steers an intersection; unheard where none of that name is steered here."""
         junction = self._junctions.get(intersection)
         return junction.lease.standing if junction is not None else "unheard"
+
+    def shown(self, intersection: IntersectionId) -> tuple[Layout, View | None] | None:
+        """An intersection, and what its controller shows now: no view of one that has not been heard for a while."""
+        junction = self._junctions.get(intersection)
+        if junction is None:
+            return None
+        view = junction.view
+        heard = view is not None and self._now_ms() - view.heard_ms <= HEARTBEAT_MAX_AGE_MS
+        return junction.layout, view if heard else None
 
     def take_over(self, intersection: IntersectionId) -> None:
         """Steer an intersection although another edge server does, because a person said so."""

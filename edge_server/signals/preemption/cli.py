@@ -136,9 +136,9 @@ def _line(told: Told, as_json: bool) -> str:
     import msgspec  # noqa: PLC0415
 
     if as_json:
-        effects = [{"what": type(one).__name__, **msgspec.structs.asdict(one)} for one in told.effects]
+        done = [{"what": type(one).__name__, **msgspec.structs.asdict(one)} for one in told.effects]
         said = {"line": told.number, "intersection": told.intersection, "event": msgspec.to_builtins(told.event)}
-        return json.dumps({**said, "effects": effects})
+        return json.dumps({**said, "effects": done})
     at = datetime.fromtimestamp(told.event.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     effects = "; ".join(
         f"{type(one).__name__} {' '.join(str(value) for value in msgspec.structs.astuple(one))}".strip()

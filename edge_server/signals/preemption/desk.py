@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -15,6 +16,10 @@ from edge_server.errors import NothingToEnd, NotKnown, PreemptionLogUnwritable
 from edge_server.events import Event as BusEvent
 from edge_server.events import ObservationReceived, PriorityRequested
 from edge_server.signals.guide import NO_GUIDANCE, Guidance
+from edge_server.signals.j2735.codec import Value
+from edge_server.signals.j2735.numbers import Numbers
+from edge_server.signals.j2735.spat import spat_message
+from edge_server.signals.j2735.ssm import status_message
 from edge_server.signals.layout import Layout
 from edge_server.signals.lease import Standing
 from edge_server.signals.preemption.events import (
@@ -58,12 +63,14 @@ log = structlog.get_logger("edge.preemption")
 @dataclass(frozen=True)
 class Listeners:
     """send: a status to a vehicle, now or never. told: each step's effects, for the event log. changed: something is
-    wanted of an intersection now. standing: whether we steer it. alarm: raise or clear one of our own."""
+    wanted of an intersection now. standing: whether we steer it; shown: what it is and shows. alarm: raise or clear one
+    of our own."""
 
     send: Callable[[DeviceId, PriorityStatus], object] = lambda *_: None
     told: Callable[[IntersectionId, Happening, tuple[Effect, ...]], None] = lambda *_: None
     changed: Callable[[IntersectionId], None] = lambda _: None
     standing: Callable[[IntersectionId], Standing] = lambda _: "holding"
+    shown: Callable[[IntersectionId], tuple[Layout, View | None] | None] = lambda _: None
     alarm: Callable[[str, KinflowError, bool], None] = lambda *_: None
 
 
@@ -94,6 +101,8 @@ class PreemptionDesk:
 
     def __init__(self, site: Site, identity: Identity, home: Path, listeners: Listeners | None = None) -> None:
         self.site = site.id
+        self.numbers = Numbers.of(site)
+        self._messages = itertools.count()
         self._identity = identity
         self._listeners = listeners or Listeners()
         self._lock = threading.Lock()
@@ -252,6 +261,37 @@ class PreemptionDesk:
         found = wanted(state, layout, view, at_ms)
         proposal = Proposal("preemption", found.stage, found.reason) if found is not None else None
         return Guidance(proposal, calls(state), stands_back=state.outranked)
+
+    # As SAE J2735 says it
+
+    def ssm(self) -> Value:
+        """A SignalStatusMessage of all that is held or waited for."""
+        holding = {one for one in self._states if self._listeners.standing(one) == "holding"}
+        return status_message(
+            self.states,
+            self.numbers,
+            at_ms=self.now_ms(),
+            wall_ms=self._identity.clock.wall_ms(),
+            sequence=next(self._messages),
+            steered=holding,
+        )
+
+    def spat(self, intersection: IntersectionId) -> Value:
+        """A SPAT of one intersection. Raises NotKnown (KF92)."""
+        found = self._listeners.shown(intersection)
+        if found is None:
+            raise NotKnown(kind="intersection", name=intersection[:63])
+        layout, view = found
+        clock = self._identity.clock
+        return spat_message(
+            layout,
+            view,
+            self._states.get(intersection),
+            self.numbers,
+            now_ms=clock.monotonic_ms(),
+            wall_ms=clock.wall_ms(),
+            revision=next(self._messages),
+        )
 
     # Within
 

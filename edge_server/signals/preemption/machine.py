@@ -252,7 +252,8 @@ def _observe_claim(state: State, event: Observed) -> Step:
 def _outrank(state: State, event: Higher) -> Step:
     if not event.active:
         return replace(state, higher=_without(state.higher, event.source)), ()
-    state = replace(state, higher={**state.higher, event.source: event.kind}, recovery=None, run=None)
+    # The run of leases goes on meanwhile: what has the signals for a moment must not make it begin anew.
+    state = replace(state, higher={**state.higher, event.source: event.kind})
     return _release(state, event.at_ms, "outranked")
 
 
@@ -348,7 +349,7 @@ def _begin(state: State, event: Happening) -> Step:
 def _turn(state: State, event: Happening) -> Step:
     """After the last lease of a run comes the others' turn."""
     at_ms = event.at_ms
-    if state.run is None or (state.holder is not None and state.holder.level == "preempt"):
+    if state.run is None or state.outranked or (state.holder is not None and state.holder.level == "preempt"):
         return state, ()
     locked_ms = at_ms + state.terms.lockout_ms
     recovery = Recovery(at_ms + state.terms.recovery_ms, state.run.phases)

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from fastapi import APIRouter, Body, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_server.accounts.accounts import Accounts
 from edge_server.accounts.asking import actor
 from edge_server.accounts.need import need
 from edge_server.errors import RequestInvalid
+from edge_server.signals.j2735.codec import JsonCodec, Kind, Value
 from edge_server.signals.preemption.desk import PreemptionDesk
 from edge_server.signals.preemption.state import Claim, State
 from protocol.codec import decode
@@ -89,6 +90,18 @@ def preemption_api(desk: PreemptionDesk, accounts: Accounts) -> APIRouter:
         status = await run_in_threadpool(desk.ask, message)
         return Response(msgspec.json.encode(status), media_type="application/json")
 
+    @router.get("/ssm", response_class=JSONResponse)
+    @need("viewer")
+    async def ssm() -> Response:
+        """SAE J2735 SignalStatusMessage (JSON profile): what became of the requests at every intersection."""
+        return _j2735("SignalStatusMessage", await run_in_threadpool(desk.ssm))
+
+    @router.get("/{intersection}/spat", response_class=JSONResponse)
+    @need("viewer")
+    async def spat(intersection: str) -> Response:
+        """SAE J2735 SPAT (JSON profile): what the signals show, and until when at the earliest."""
+        return _j2735("SPAT", await run_in_threadpool(desk.spat, IntersectionId(intersection)))
+
     @router.post("/{intersection}/end", status_code=204)
     @need("operator")
     async def end(request: Request, intersection: str, wanted: Annotated[End, Body()]) -> None:
@@ -117,6 +130,10 @@ def preemption_api(desk: PreemptionDesk, accounts: Accounts) -> APIRouter:
 _REFUSALS: dict[int | str, dict[str, Any]] = {429: {"description": "too many new requests within an hour (KF315)"}}
 
 
+def _j2735(kind: Kind, value: Value) -> Response:
+    return Response(JsonCodec().encode(kind, value), media_type="application/json")
+
+
 def _read(body: bytes) -> PriorityRequest:
     try:
         return decode(PRIORITY_REQUEST, body)
@@ -126,8 +143,7 @@ def _read(body: bytes) -> PriorityRequest:
 
 def _body(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """The message's schema, for the description of the API."""
-    (schema,), _ = msgspec.json.schema_components([kind])
-    _, components = msgspec.json.schema_components([kind])
+    (schema,), components = msgspec.json.schema_components([kind])
     name = schema["$ref"].rpartition("/")[2]
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": components[name]}}}}
 

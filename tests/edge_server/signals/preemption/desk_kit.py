@@ -72,6 +72,7 @@ class Edge:
                 told=lambda *what: self.told.append(what),
                 changed=self.service.nudge,
                 standing=self.service.standing,
+                shown=self.service.shown,
                 alarm=lambda name, error, active: self.alarms.append((name, error.code, active)),
             )
         )

@@ -70,7 +70,7 @@ def told(story):
 STORIES = st.lists(st.tuples(happenings(), MOMENTS), max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(story=STORIES, camera=st.booleans())
 def test_no_lease_outlives_its_cap_its_renewal_or_what_outranks_it(story, camera):
     state = State(terms(camera_preempts=camera, cap_ms={"preempt": 20_000, "priority": 8_000}, run_ms=30_000))
@@ -100,7 +100,7 @@ def test_no_lease_outlives_its_cap_its_renewal_or_what_outranks_it(story, camera
     assert state.queue == ()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(story=STORIES, camera=st.booleans())
 def test_what_is_written_down_leads_to_the_same_state_again(story, camera):
     """State and events survive their JSON, and events that changed nothing need not be kept."""
@@ -120,7 +120,7 @@ def test_what_is_written_down_leads_to_the_same_state_again(story, camera):
     assert msgspec.json.decode(msgspec.json.encode(state), type=State) == state
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(story=STORIES, seed=st.randoms(use_true_random=False))
 def test_forged_stale_and_repeated_messages_change_nothing(story, seed):
     """A story with every message sent twice, and forged ones between, ends as the story itself does."""
