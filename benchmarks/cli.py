@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -207,6 +208,23 @@ def signals(  # noqa: PLR0917 (its options)
     )  # fmt: skip
     with told():
         show(measure(setting, lambda line: typer.echo(line, err=True)), as_json)
+
+
+@app.command()
+def engine(
+    model: Annotated[
+        Path | None, typer.Option(help="A .gguf; else one of Qwen2.5-0.5B's shape, random, Q4_K_M.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="0 for one a processor.")] = 0,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Turns of each; the best counts.")] = 5,
+    peer: Annotated[bool, typer.Option("--peer/--no-peer", help="Compare with llama-bench, built once.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """How fast the engine is, against llama.cpp's own llama-bench, and what a step of ours adds."""
+    from benchmarks.engine import measure  # noqa: PLC0415
+
+    with told():
+        show(measure(model, threads or os.cpu_count() or 1, rounds, peer=peer), as_json)
 
 
 @contextmanager
