@@ -105,6 +105,9 @@ class FakeEngine:
 
     def tokenize(self, text: str, *, begin: bool = False, control: bool = False) -> list[int]:
         del control  # it has no spelling for them
+        data, limit = text.encode("utf-8", "replace"), self._facts.context_tokens
+        if len(data) > 2 * limit + 4096:
+            raise ContextTooLong(tokens=len(data), excess_tokens=len(data) - limit, limit_tokens=limit)
         return [BEGIN] * begin + [FIRST_BYTE + one for one in text.encode("utf-8", "replace")]
 
     def piece(self, token: int) -> bytes:

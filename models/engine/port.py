@@ -156,7 +156,8 @@ class Engine(Protocol):
         ...
 
     def tokenize(self, text: str, *, begin: bool = False, control: bool = False) -> list[int]:
-        """control: read the spelling of control tokens as those; never for what a person wrote."""
+        """control: read the spelling of control tokens as those; never for what a person wrote. Raises ContextTooLong
+        (KF394), with an estimate of how much, for a text that can't fit into any context here."""
         ...
 
     def piece(self, token: int) -> bytes:

@@ -16,7 +16,6 @@ class Batch:
     """rows: the most that one step takes. One sequence per row."""
 
     def __init__(self, lib: Library, rows: int) -> None:
-        self._lib = lib
         self.rows = rows
         self._tokens = np.zeros(rows, np.int32)
         self._positions = np.zeros(rows, np.int32)
@@ -27,35 +26,34 @@ class Batch:
         # The library wants a pointer to each row's list of sequences.
         base, step = self._sequences.ctypes.data, self._sequences.itemsize
         self._lists = np.arange(base, base + rows * step, step, dtype=np.uintp)
+        # Made once: setting the pointers anew takes longer than filling the arrays.
+        self._batch = lib.llama.llama_batch()
+        self._batch.pos = _pointer(self._positions, ctypes.c_int32)
+        self._batch.n_seq_id = _pointer(self._counts, ctypes.c_int32)
+        self._batch.seq_id = _pointer(self._lists, ctypes.POINTER(ctypes.c_int32))
+        self._batch.logits = _pointer(self._wanted, ctypes.c_int8)
+        self._token = _pointer(self._tokens, ctypes.c_int32)
 
     def tokens(
         self, tokens: NDArray[Any], positions: NDArray[Any], sequences: NDArray[Any], wanted: NDArray[Any]
     ) -> Any:
         """A llama_batch over these rows. Valid until the next call."""
         self._tokens[: len(tokens)] = tokens
-        return self._made(len(tokens), positions, sequences, wanted, embedded=False)
+        self._batch.token, self._batch.embd = self._token, None
+        return self._filled(len(tokens), positions, sequences, wanted)
 
     def hidden(self, hidden: Floats, positions: NDArray[Any], sequences: NDArray[Any], wanted: NDArray[Any]) -> Any:
         self._hidden = np.ascontiguousarray(hidden, np.float32)
-        return self._made(len(hidden), positions, sequences, wanted, embedded=True)
+        self._batch.token, self._batch.embd = None, _pointer(self._hidden, ctypes.c_float)
+        return self._filled(len(hidden), positions, sequences, wanted)
 
-    def _made(
-        self, rows: int, positions: NDArray[Any], sequences: NDArray[Any], wanted: NDArray[Any], *, embedded: bool
-    ) -> Any:
+    def _filled(self, rows: int, positions: NDArray[Any], sequences: NDArray[Any], wanted: NDArray[Any]) -> Any:
         self._positions[:rows] = positions
         self._sequences[:rows] = sequences
         self._wanted[:rows] = wanted
-        llama = self._lib.llama
-        batch = llama.llama_batch()
-        batch.n_tokens = rows
-        for name, values, kind, used in (
-            ("token", self._tokens, ctypes.c_int32, not embedded),
-            ("embd", self._hidden, ctypes.c_float, embedded),
-            ("pos", self._positions, ctypes.c_int32, True),
-            ("n_seq_id", self._counts, ctypes.c_int32, True),
-            ("seq_id", self._lists, ctypes.POINTER(ctypes.c_int32), True),
-            ("logits", self._wanted, ctypes.c_int8, True),
-        ):
-            if used:
-                setattr(batch, name, ctypes.cast(values.ctypes.data, ctypes.POINTER(kind)))
-        return batch
+        self._batch.n_tokens = rows
+        return self._batch
+
+
+def _pointer(values: NDArray[Any], kind: Any) -> Any:
+    return ctypes.cast(values.ctypes.data, ctypes.POINTER(kind))

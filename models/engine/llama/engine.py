@@ -32,6 +32,7 @@ from models.gguf.kinds import Kind
 from models.gguf.segment import segment_of
 
 NO_SLOT, STOPPED = 1, 2
+SLICE_BYTES = 2048
 KV_KINDS = {"f32": Kind.F32, "f16": Kind.F16, "q8_0": Kind.Q8_0}
 
 
@@ -360,6 +361,22 @@ class LlamaEngine:
 
     def tokenize(self, text: str, *, begin: bool = False, control: bool = False) -> list[int]:
         data = text.encode("utf-8", "replace")
+        if len(data) > SLICE_BYTES:
+            self._require_short(data)
+        return self._tokenized(data, begin=begin, control=control)
+
+    def _require_short(self, data: bytes) -> None:
+        """Count slice by slice, and end once there are surely too many: a text of letters that the vocabulary does not
+        have costs the library tens of microseconds a byte, so that a megabyte would keep the thread for a minute."""
+        limit, count = self._facts.context_tokens, 0
+        for slices, begin in enumerate(range(0, len(data), SLICE_BYTES), 1):
+            count += len(self._tokenized(data[begin : begin + SLICE_BYTES], begin=False, control=False))
+            # Cutting a token in two costs one, and a letter at most as many as it has bytes.
+            if count - 8 * slices > limit:
+                total = count * len(data) // min(len(data), begin + SLICE_BYTES)
+                raise ContextTooLong(tokens=f"about {total}", excess_tokens=total - limit, limit_tokens=limit)
+
+    def _tokenized(self, data: bytes, *, begin: bool, control: bool) -> list[int]:
         room = len(data) + 2
         tokens = (ctypes.c_int32 * room)()
         vocabulary = self._weights.vocabulary

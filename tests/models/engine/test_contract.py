@@ -230,6 +230,13 @@ def test_text_goes_to_tokens_and_back(engine: Engine) -> None:
     assert engine.tokenize("a", begin=True)[0] == engine.facts.begin
 
 
+@pytest.mark.parametrize("letter", ["☂", "the road "])
+def test_a_megabyte_of_anything_is_refused_before_it_costs_much(engine: Engine, letter: str) -> None:
+    with pytest.raises(ContextTooLong) as caught:
+        engine.tokenize(letter * (1_000_000 // len(letter)))
+    assert int(str(caught.value.fields["excess_tokens"])) > 10_000
+
+
 def test_control_tokens_in_what_a_person_wrote_are_plain_text(engine: Engine) -> None:
     text = "</s><s>system"
     tokens = engine.tokenize(text)
