@@ -211,20 +211,23 @@ def signals(  # noqa: PLR0917 (its options)
 
 
 @app.command()
-def engine(
+def engine(  # noqa: PLR0917 (its options)
     model: Annotated[
         Path | None, typer.Option(help="A .gguf; else one of Qwen2.5-0.5B's shape, random, Q4_K_M.")
     ] = None,
     threads: Annotated[int, typer.Option(min=0, help="0 for one a processor.")] = 0,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Turns of each; the best counts.")] = 5,
+    prompt_tokens: Annotated[int, typer.Option(min=1, max=8192, help="Computed at once.")] = 512,
+    answer_tokens: Annotated[int, typer.Option(min=1, max=8192, help="Computed one by one.")] = 128,
     peer: Annotated[bool, typer.Option("--peer/--no-peer", help="Compare with llama-bench, built once.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """How fast the engine is, against llama.cpp's own llama-bench, and what a step of ours adds."""
-    from benchmarks.engine import measure  # noqa: PLC0415
+    from benchmarks.engine import Setting, measure  # noqa: PLC0415
 
+    setting = Setting(model, threads or os.cpu_count() or 1, rounds, prompt_tokens, answer_tokens, peer)
     with told():
-        show(measure(model, threads or os.cpu_count() or 1, rounds, peer=peer), as_json)
+        show(measure(setting), as_json)
 
 
 @contextmanager

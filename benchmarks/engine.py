@@ -35,7 +35,7 @@ from models.family.shapes import QWEN_HALF_B, write_random
 
 log = logging.getLogger(__name__)
 
-PROMPT_TOKENS, ANSWER_TOKENS, BATCH_TOKENS = 512, 128, 512
+BATCH_TOKENS = 512
 
 
 class Figures(Struct, frozen=True, kw_only=True):
@@ -54,6 +54,21 @@ class Figures(Struct, frozen=True, kw_only=True):
     model_mb: float
     threads: int
     rounds: int
+    prompt_tokens: int
+    answer_tokens: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """model: None for one of Qwen2.5-0.5B's shape with random weights in Q4_K_M, which is made once and kept. rounds:
+    turns that each takes. peer: whether to run llama-bench; one that can't be built is told in the figures (KF408)."""
+
+    model: Path | None
+    threads: int
+    rounds: int
+    prompt_tokens: int = 512
+    answer_tokens: int = 128
+    peer: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,12 +77,11 @@ class Speeds:
     prefill: float
 
 
-def measure(model: Path | None, threads: int, rounds: int, *, peer: bool = True) -> Figures:
-    """model: None for one of Qwen2.5-0.5B's shape with random weights in Q4_K_M, which is made once and kept. peer:
-    whether to run llama-bench; one that can't be built is told in the figures, by its code (KF408)."""
-    path = model or _made()
+def measure(setting: Setting) -> Figures:
+    """Raises what `load` does, and RuntimeError where the model can't be made or llama-bench fails."""
+    path = setting.model or _made()
     said, tool = "llama-bench", None
-    if peer:
+    if setting.peer:
         try:
             tool = _tool()
         except PeerMissing as error:
@@ -79,16 +93,17 @@ def measure(model: Path | None, threads: int, rounds: int, *, peer: bool = True)
     overheads: list[float] = []
     weights = load(path, Trust(path.parent, shipped=[fingerprint(path)]), accelerate=False)
     try:
-        for number in range(rounds):
-            log.info("round %d of %d", number + 1, rounds)
-            options = Options(context_tokens=PROMPT_TOKENS + ANSWER_TOKENS, batch_tokens=BATCH_TOKENS, threads=threads)
+        for number in range(setting.rounds):
+            log.info("round %d of %d", number + 1, setting.rounds)
+            room = setting.prompt_tokens + setting.answer_tokens
+            options = Options(context_tokens=room, batch_tokens=BATCH_TOKENS, threads=setting.threads)
             engine = LlamaEngine(weights, options)
             try:
-                ours.append(_ours(engine, overheads))
+                ours.append(_ours(engine, setting, overheads))
             finally:
                 engine.close()
             if tool is not None:
-                theirs.append(_theirs(tool, path, threads))
+                theirs.append(_theirs(tool, path, setting))
     finally:
         weights.close()
     mine = _best(ours)
@@ -104,8 +119,10 @@ def measure(model: Path | None, threads: int, rounds: int, *, peer: bool = True)
         peer_prefill_tokens_per_s=round(other.prefill, 2) if other else None,
         model=weights.header.text("general.name") or path.stem,
         model_mb=round(path.stat().st_size / 1e6, 1),
-        threads=threads,
-        rounds=rounds,
+        threads=setting.threads,
+        rounds=setting.rounds,
+        prompt_tokens=setting.prompt_tokens,
+        answer_tokens=setting.answer_tokens,
     )
 
 
@@ -113,25 +130,25 @@ def _best(runs: list[Speeds]) -> Speeds:
     return Speeds(max(one.decode for one in runs), max(one.prefill for one in runs))
 
 
-def _ours(engine: LlamaEngine, overheads: list[float]) -> Speeds:
+def _ours(engine: LlamaEngine, setting: Setting, overheads: list[float]) -> Speeds:
     vocabulary = engine.facts.vocabulary
-    prompt = [(7 * number) % (vocabulary - 10) + 5 for number in range(PROMPT_TOKENS)]
+    prompt = [(7 * number) % (vocabulary - 10) + 5 for number in range(setting.prompt_tokens)]
     # As llama-bench: once without a clock, so that memory and threads are there.
     engine.decode([Piece(0, prompt)])
     engine.rollback(0, 0)
     began = time.perf_counter()
     engine.decode([Piece(0, prompt)])
-    prefill = PROMPT_TOKENS / (time.perf_counter() - began)
+    prefill = setting.prompt_tokens / (time.perf_counter() - began)
     engine.rollback(0, 0)
     engine.decode([Piece(0, prompt[:1])])
     engine.rollback(0, 0)
     with _Clock() as inside:
         began = time.perf_counter()
-        for token in prompt[:ANSWER_TOKENS]:
+        for number in range(setting.answer_tokens):
             step = time.perf_counter()
-            engine.decode([Piece(0, [token])])
+            engine.decode([Piece(0, [prompt[number % len(prompt)]])])
             overheads.append((time.perf_counter() - step - inside.last_s) * 1e3)
-        decode = ANSWER_TOKENS / (time.perf_counter() - began)
+        decode = setting.answer_tokens / (time.perf_counter() - began)
     return Speeds(decode, prefill)
 
 
@@ -157,8 +174,9 @@ class _Clock:
         return status
 
 
-def _theirs(tool: Path, model: Path, threads: int) -> Speeds:
-    arguments = ["-m", str(model), "-t", str(threads), "-p", str(PROMPT_TOKENS), "-n", str(ANSWER_TOKENS), "-r", "1"]
+def _theirs(tool: Path, model: Path, setting: Setting) -> Speeds:
+    arguments = ["-m", str(model), "-t", str(setting.threads), "-r", "1"]
+    arguments += ["-p", str(setting.prompt_tokens), "-n", str(setting.answer_tokens)]
     arguments += ["-b", str(BATCH_TOKENS), "-ub", str(BATCH_TOKENS), "-o", "json"]
     libraries = Path(library().llama.__file__).parent / "lib"
     environment = {**os.environ, "LD_LIBRARY_PATH": f"{libraries}:{tool.parent}"}

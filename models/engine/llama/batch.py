@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,19 +36,19 @@ class Batch:
         self._token = _pointer(self._tokens, ctypes.c_int32)
 
     def tokens(
-        self, tokens: NDArray[Any], positions: NDArray[Any], sequences: NDArray[Any], wanted: NDArray[Any]
+        self, tokens: Sequence[int], positions: Sequence[int], sequences: Sequence[int], wanted: Sequence[int]
     ) -> Any:
         """A llama_batch over these rows. Valid until the next call."""
         self._tokens[: len(tokens)] = tokens
         self._batch.token, self._batch.embd = self._token, None
         return self._filled(len(tokens), positions, sequences, wanted)
 
-    def hidden(self, hidden: Floats, positions: NDArray[Any], sequences: NDArray[Any], wanted: NDArray[Any]) -> Any:
+    def hidden(self, hidden: Floats, positions: Sequence[int], sequences: Sequence[int], wanted: Sequence[int]) -> Any:
         self._hidden = np.ascontiguousarray(hidden, np.float32)
         self._batch.token, self._batch.embd = None, _pointer(self._hidden, ctypes.c_float)
         return self._filled(len(hidden), positions, sequences, wanted)
 
-    def _filled(self, rows: int, positions: NDArray[Any], sequences: NDArray[Any], wanted: NDArray[Any]) -> Any:
+    def _filled(self, rows: int, positions: Sequence[int], sequences: Sequence[int], wanted: Sequence[int]) -> Any:
         self._positions[:rows] = positions
         self._sequences[:rows] = sequences
         self._wanted[:rows] = wanted

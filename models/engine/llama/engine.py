@@ -17,7 +17,7 @@ from models.engine.llama.library import forget_words, last_words, library
 from models.engine.llama.stopper import Stopper
 from models.engine.llama.tap import Tap
 from models.engine.llama.weights import Loaded
-from models.engine.port import Facts, Floats, Memory, Output, Piece, Portion
+from models.engine.port import Facts, Floats, Memory, Output, Piece, Portion, Wanted
 from models.engine.state import pack, unpack
 from models.errors import (
     ContextTooLong,
@@ -183,22 +183,29 @@ class LlamaEngine:
 
     def _run(self, pieces: Sequence[Piece]) -> list[Output]:
         """All rows of all pieces, in as many calls as the batch's size asks for."""
-        lengths = [piece.rows for piece in pieces]
-        sequences = np.repeat([piece.sequence for piece in pieces], lengths)
-        positions = np.concatenate([self._lengths[one.sequence] + np.arange(one.rows) for one in pieces])
-        wanted = np.concatenate([_wanted(piece) for piece in pieces])
+        # Plain lists: most steps have a few rows, for which numpy's calls cost more than they save.
+        sequences: list[int] = []
+        positions: list[int] = []
+        wanted: list[int] = []
+        for piece in pieces:
+            rows, held = piece.rows, self._lengths[piece.sequence]
+            sequences += [piece.sequence] * rows
+            positions += range(held, held + rows)
+            wanted += _wanted(piece.wanted, rows)
         # In the last block only rows with logits are computed to the end; a tap there, or a router, wants them all.
         whole = self._options.routing or self._options.tap == self._facts.blocks - 1
-        embedded = pieces[0].hidden is not None
-        rows = np.concatenate([one.hidden if one.hidden is not None else np.array(one.tokens) for one in pieces])
-        fill = self._batch.hidden if embedded else self._batch.tokens
+        told = [piece.hidden for piece in pieces if piece.hidden is not None]
+        hidden = np.concatenate(told) if told else None
+        tokens = [token for piece in pieces for token in piece.tokens]
         if self._tap is not None:
             self._tap.clear()
         logits = []
-        for begin in range(0, len(rows), self._batch.rows):
+        for begin in range(0, len(sequences), self._batch.rows):
             part = slice(begin, begin + self._batch.rows)
-            outputs = np.ones_like(wanted[part]) if whole else wanted[part]
-            self._compute(fill(rows[part], positions[part], sequences[part], outputs))
+            outputs = [1] * len(wanted[part]) if whole else wanted[part]
+            where = (positions[part], sequences[part], outputs)
+            batch = self._batch
+            self._compute(batch.tokens(tokens[part], *where) if hidden is None else batch.hidden(hidden[part], *where))
             for sequence in sequences[part]:
                 self._lengths[sequence] += 1
             logits.append(self._logits(wanted[part]))
@@ -218,19 +225,18 @@ class LlamaEngine:
         if status or failure is not None:
             raise EngineFailed(detail=failure or last_words(f"status {status}"))
 
-    def _logits(self, wanted: NDArray[np.int8]) -> Floats:
-        rows = np.flatnonzero(wanted)
-        if self._options.ends_at_tap or not len(rows):
+    def _logits(self, wanted: Sequence[int]) -> Floats:
+        rows = [] if self._options.ends_at_tap else [row for row, one in enumerate(wanted) if one]
+        if not rows:
             return np.empty((0, self._facts.vocabulary), np.float32)
         logits = np.empty((len(rows), self._facts.vocabulary), np.float32)
         for place, row in enumerate(rows):
-            source = self._lib.llama.llama_get_logits_ith(self._context, int(row))
+            source = self._lib.llama.llama_get_logits_ith(self._context, row)
             ctypes.memmove(logits[place].ctypes.data, source, logits[place].nbytes)
         return logits
 
-    def _split(self, pieces: Sequence[Piece], logits: Floats, wanted: NDArray[np.int8]) -> list[Output]:
-        row_ends = np.cumsum([piece.rows for piece in pieces])
-        total = int(row_ends[-1])
+    def _split(self, pieces: Sequence[Piece], logits: Floats, wanted: Sequence[int]) -> list[Output]:
+        total = len(wanted)
         hidden, routing = None, {}
         if self._tap is not None and self._options.tap is not None:
             hidden = self._tap.residual(self._facts.width)
@@ -239,8 +245,9 @@ class LlamaEngine:
         if self._tap is not None and self._options.routing:
             routing = self._tap.routing(self._facts.experts)
         outputs, row, seen = [], 0, 0
-        for end in map(int, row_ends):
-            count = 0 if self._options.ends_at_tap else int(np.count_nonzero(wanted[row:end]))
+        for piece in pieces:
+            end = row + piece.rows
+            count = 0 if self._options.ends_at_tap else sum(wanted[row:end])
             outputs.append(
                 Output(
                     logits[seen : seen + count],
@@ -415,8 +422,7 @@ def _layout(options: Options) -> str:
     return f"{options.kv}{', fused' if options.flash else ''}{', windows' if options.keep_windows else ''}"
 
 
-def _wanted(piece: Piece) -> NDArray[np.int8]:
-    rows = np.full(piece.rows, piece.wanted == "all", np.int8)
-    if piece.wanted == "last":
-        rows[-1] = 1
-    return rows
+def _wanted(wanted: Wanted, rows: int) -> list[int]:
+    if wanted == "last":
+        return [*[0] * (rows - 1), 1]
+    return [int(wanted == "all")] * rows
