@@ -14,6 +14,7 @@ from agent.camera.watchdog import Watchdog
 from agent.detection.cadence import Cadence
 from agent.detection.detectors import OFF, Detectors, emergency_model
 from agent.detection.sight import Sight
+from agent.emergency.evidence import Declared
 from agent.emergency.model import EmergencyModel
 from agent.page.camera_view import CameraView
 from agent.road_file import RoadFile
@@ -84,15 +85,16 @@ class Lookout:
         # The newest view of a picture that the detector has looked at: no other may become a real thumbnail.
         self._looked_at: View | None = None
 
-    def look(self, frame: Frame) -> View | None:
-        """None while there is no calibration that fits the picture (then `fault` says why)."""
+    def look(self, frame: Frame, declared: Declared | None = None) -> View | None:
+        """declared: by a vehicle for this camera's approach. None while there is no calibration that fits the picture
+        (then `fault` says why)."""
         self.frame = frame
         height, width = frame.image.shape[:2]
         pipeline = self._calibrated((width, height), frame.captured_mono_ms)
         if pipeline is None:
             return None
         heard = None if self.ear is None else self.ear.latest(self._clock.monotonic_ms())
-        self.view = pipeline.look(frame, heard)
+        self.view = pipeline.look(frame, heard, declared)
         self.looked += 1
         if self.view.seen is not None and self.view.seen.detections is not None:
             self._looked_at = self.view
@@ -198,15 +200,15 @@ class Lookout:
         self.pipeline = Pipeline(calibration, self._road_file.load(calibration), sight, stopwatch, emergency)
         return self.pipeline
 
-    def _emergency(self, sight: Sight | None) -> EmergencyModel | None:
-        """None where neither a detector that knows emergency vehicles nor a microphone could tell."""
+    def _emergency(self, sight: Sight | None) -> EmergencyModel:
+        """Without a detector that knows emergency vehicles there remain a microphone, and what vehicles declare."""
         if sight is not None:
             try:
                 return emergency_model(sight.detector)
             except KinflowError as error:
                 log.error("camera %s: %s", self.settings.camera, error)
                 self._detector_fault = error
-        return None if self.ear is None else EmergencyModel({})
+        return EmergencyModel({})
 
     def _sight(self, calibration: Calibration, stopwatch: Stopwatch) -> Sight | None:
         """None where nothing is to be detected, and where the detector can't be used: then detector_fault says why."""

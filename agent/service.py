@@ -13,6 +13,7 @@ import psutil
 
 from agent.camera.port import Frame
 from agent.detection.detectors import Detectors
+from agent.emergency import declarations
 from agent.errors import CameraStalled, CameraUnreachable
 from agent.lookout import Lookout
 from agent.page.camera_view import CameraView
@@ -26,9 +27,9 @@ from node.identity import Identity
 from node.link import Link
 from node.time.standing import clock_state
 from node.update.health import HealthFile, running_version
-from protocol.messages import Birth, CameraInfo, ConfigCommand, Health, Message
+from protocol.messages import Birth, CameraInfo, ConfigCommand, Declaration, Health, Message
 from protocol.messages.config_command import ConfigStatus
-from protocol.topics import CONFIG_COMMAND, HEALTH, PRESENCE, Address
+from protocol.topics import CONFIG_COMMAND, DECLARATION, HEALTH, PRESENCE, Address
 
 HEALTH_EVERY_MS = 30_000
 _FIRST_HEALTH_MS = 2_000
@@ -38,6 +39,7 @@ FIRST_PICTURE_MS = 20_000
 DETECTING_SHARE = 0.75
 RELEARN_ROAD = "relearn-road"
 _MB = 1_000_000
+_WAITING_DECLARATIONS = 100
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +84,8 @@ class AgentService:
         # What else this device can be asked to do: by command name, done at once.
         self.orders: dict[str, Callable[[], None]] = {}
         self._commands: deque[tuple[ConfigCommand, str, bool]] = deque()
+        self._said: deque[Declaration] = deque(maxlen=_WAITING_DECLARATIONS)
+        self._declared = declarations.NONE
 
     def birth(self) -> Birth:
         infos = tuple(one.info() for one in self.lookouts)
@@ -100,13 +104,16 @@ class AgentService:
         """Work until stop(). The caller starts and stops the link."""
         self._link, self._alarms = link, Alarms(self._identity, link)
         link.subscribe(CONFIG_COMMAND, self._identity.device, self._command)
+        link.subscribe(DECLARATION, self._identity.device, self._hear)
         for lookout in self.lookouts:
             lookout.start()
         try:
             while not self._stopping:
                 self._beat()
                 for lookout, frame in self._wait():
-                    view = lookout.look(frame)
+                    self._believe()
+                    approach, now_ms = lookout.settings.approach, self._clock.monotonic_ms()
+                    view = lookout.look(frame, declarations.on(self._declared, approach, now_ms))
                     if view is not None:
                         self._say(lookout, view)
                 self._routine()
@@ -204,6 +211,19 @@ class AgentService:
     def _command(self, address: Address, message: Message, retained: bool) -> None:
         if isinstance(message, ConfigCommand):
             self._commands.append((message, address.item, retained))
+
+    def _hear(self, address: Address, message: Message, retained: bool) -> None:
+        del address
+        if isinstance(message, Declaration) and not retained:
+            self._said.append(message)
+
+    def _believe(self) -> None:
+        approaches = {one.settings.approach for one in self.lookouts}
+        while self._said:
+            said, now_ms = self._said.popleft(), self._clock.monotonic_ms()
+            self._declared, refusal = declarations.take(self._declared, said, self._identity.boot, approaches, now_ms)
+            if refusal is not None:
+                log.warning("a declaration of %s for %s is refused: %s", said.source, said.approach, refusal)
 
     def _obey(self) -> None:
         while self._commands:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import msgspec
 import typer
@@ -156,6 +156,41 @@ def alarms(
         typer.echo(
             f"{_time(row.received_ms)}  {state}  {row.severity:<8}  {row.source}  {row.alarm}: {printable(row.text)}"
         )
+
+
+@app.command()
+def declare(  # noqa: PLR0917 (a command's options)
+    agent: Annotated[str, typer.Argument(help="The agent's id.")],
+    approach: Annotated[str, typer.Argument(help="One that it watches.")],
+    vehicle: Annotated[str, typer.Option(help="ambulance, police_car, fire_engine or unknown.")] = "ambulance",
+    seconds: Annotated[int, typer.Option(min=1, max=30, help="How long it holds; declare again to go on.")] = 20,
+    end: Annotated[bool, typer.Option("--end", help="End what was declared there.")] = False,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Tell an agent that a vehicle, verified by you, comes by an approach with its beacons on."""
+    from edge_server.declaring import Wanted, broker_of  # noqa: PLC0415
+    from edge_server.declaring import declare as bring  # noqa: PLC0415
+    from node.clock import SystemClock  # noqa: PLC0415
+    from protocol.ids import ApproachId, device_id, slug  # noqa: PLC0415
+    from protocol.messages.observation import EmergencyKind  # noqa: PLC0415
+
+    if vehicle not in get_args(EmergencyKind):
+        raise typer.BadParameter(f"{vehicle!r} is none of {', '.join(get_args(EmergencyKind))}", param_hint="--vehicle")
+    folder = home or find_home()
+    settings = load(folder).settings
+    wanted = Wanted(
+        device_id(agent),
+        ApproachId(slug(approach, "approach")),
+        cast(EmergencyKind, vehicle),
+        0 if end else seconds * 1000,
+    )
+    edge = own_id(settings.device.id, folder)
+    state = bring(broker_of(folder, settings.broker), settings.broker.prefix, edge, wanted, SystemClock())
+    if as_json:
+        typer.echo(json.dumps({"agent": agent, "approach": approach, "valid_ms": wanted.valid_ms, "emergency": state}))
+    else:
+        typer.echo(f"{agent} now says of {approach}: {state}.")
 
 
 @app.command()

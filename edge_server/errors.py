@@ -312,6 +312,24 @@ class ClockAhead(KinflowError):
     advice = "Put the clock right if it is wrong. For a day nothing is forgotten by the new time; then it is believed."
 
 
+class AgentUnheard(KinflowError):
+    number = 300
+    cause = "The agent {agent} is not there to be told anything: {detail}."
+    advice = "`kinflow edge devices` shows who is; check its name, and that edge server and agent run."
+
+
+class ApproachUnwatched(KinflowError):
+    number = 301
+    cause = "The agent {agent} has no camera on {approach}. It watches: {known}."
+    advice = "Name one of those, or the agent that watches this approach."
+
+
+class DeclarationUnanswered(KinflowError):
+    number = 302
+    cause = "The agent {agent} did not take what was declared for {approach} within {waited_s} s."
+    advice = "Its log says why. Most often its camera sends no pictures, or this machine's clock was put back."
+
+
 class PriorityUnbelieved(KinflowError):
     number = 310
     status = 403

@@ -13,6 +13,7 @@ from protocol.messages import (
     Birth,
     ConfigCommand,
     Death,
+    Declaration,
     Gap,
     Health,
     Heartbeat,
@@ -80,6 +81,7 @@ PRIORITY_REQUEST: Topic[PriorityRequest] = Topic("priority-request", (PriorityRe
 PRIORITY_STATUS: Topic[PriorityStatus] = Topic(
     "priority-status", (PriorityStatus,), "live", writer="edge", roles=("vehicle",)
 )
+DECLARATION: Topic[Declaration] = Topic("declaration", (Declaration,), "live", writer="edge", roles=("agent",))
 CONFIG_COMMAND: Topic[ConfigCommand] = Topic(
     "config-command/{item}", (ConfigCommand,), "live", writer="both", retained=True
 )
@@ -96,6 +98,7 @@ TOPICS: tuple[Topic[Any], ...] = (
     SIGNAL_COMMAND,
     PRIORITY_REQUEST,
     PRIORITY_STATUS,
+    DECLARATION,
     CONFIG_COMMAND,
 )
 

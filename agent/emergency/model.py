@@ -149,6 +149,9 @@ class EmergencyModel:
         named = of_class(track.scores, self._thresholds, self._synthetic)
         flash = of_beacons(beacons.llr, beacons.amber_llr, named)
         llrs: dict[Evidence, float] = {"class": named.llr, "beacons": flash, **given}
+        if named.llr + flash <= 0:
+            # A declaration is of one vehicle, not of everyone on the approach.
+            llrs["declared"] = 0.0
         direction = direction_of(track.velocity_mps)
         chance = probability(llrs)
         asks = chance >= REQUEST_FROM and direction != "away"

@@ -9,6 +9,7 @@ from msgspec.structs import replace as with_fields
 
 from agent.camera.port import Frame
 from agent.detection.sight import Seen, Sight
+from agent.emergency.evidence import Declared
 from agent.emergency.model import EmergencyModel, EmergencyReading
 from agent.emergency.model import State as EmergencyState
 from agent.sound.ear import Heard
@@ -74,11 +75,12 @@ class Pipeline:
         self._air = self.model.view.air_samples()
         self.state = PipelineState(self.model.initial(road))
 
-    def look(self, frame: Frame, heard: Heard | None = None) -> View:
-        """heard: what the camera's microphone last told; None where there is none."""
+    def look(self, frame: Frame, heard: Heard | None = None, declared: Declared | None = None) -> View:
+        """heard: what the camera's microphone last told; None where there is none. declared: what a vehicle has said
+        for this approach, while it holds."""
         before, image, mono_ms = self.state, frame.image, frame.captured_mono_ms
         seen = self.sight.look(frame) if self.sight is not None else None
-        emergency = self._judge_emergency(frame, seen, heard)
+        emergency = self._judge_emergency(frame, seen, heard, declared)
         small = cv2.resize(image, SMALL, interpolation=cv2.INTER_AREA)
         with self.stopwatch.stage("quality"):
             quality_state, quality = judge(before.quality, image, mono_ms, self.calibration.calibrated)
@@ -106,10 +108,14 @@ class Pipeline:
             )
         self.state = PipelineState(index_state, quality_state, held, weather, haze_per_m, mono_ms)
         status = status_of(quality, reading)
-        return View(frame, status, quality, unseen(reading) if blind else reading, seen, None if blind else emergency)
+        if blind:
+            return View(frame, status, quality, unseen(reading), seen, self._told_blind(frame, declared))
+        return View(frame, status, quality, reading, seen, emergency)
 
-    def _judge_emergency(self, frame: Frame, seen: Seen | None, heard: Heard | None) -> EmergencyReading | None:
-        if self.emergency is None or (seen is None and heard is None):
+    def _judge_emergency(
+        self, frame: Frame, seen: Seen | None, heard: Heard | None, declared: Declared | None
+    ) -> EmergencyReading | None:
+        if self.emergency is None or (seen is None and heard is None and declared is None):
             return None
         with self.stopwatch.stage("evidence"):
             self._emergency_state, reading = self.emergency.step(
@@ -118,9 +124,17 @@ class Pipeline:
                 frame.image,
                 frame.captured_mono_ms,
                 heard=None if heard is None else (heard.reading, heard.mono_ms),
+                declared=declared,
                 skipped=seen is not None and seen.detections is None,
             )
         return reading
+
+    def _told_blind(self, frame: Frame, declared: Declared | None) -> EmergencyReading | None:
+        """A vehicle's word needs no sight."""
+        if self.emergency is None or declared is None:
+            return None
+        mono_ms = frame.captured_mono_ms
+        return self.emergency.step(self.emergency.initial(), None, frame.image, mono_ms, declared=declared)[1]
 
     def forget_road(self) -> None:
         """Learn the empty road, and where the camera looks, anew."""

@@ -4,6 +4,7 @@ from protocol.messages.ack import Ack
 from protocol.messages.alarm import Alarm
 from protocol.messages.base import Estimate, Message
 from protocol.messages.config_command import ConfigCommand
+from protocol.messages.declaration import Declaration
 from protocol.messages.gap import Gap
 from protocol.messages.health import CameraHealth, Health, UpdateOutcome, UpdateState
 from protocol.messages.heartbeat import CommandOutcome, Heartbeat, Lease, PhaseState
@@ -23,6 +24,7 @@ __all__ = [
     "CommandOutcome",
     "ConfigCommand",
     "Death",
+    "Declaration",
     "EmergencySighting",
     "Estimate",
     "Gap",

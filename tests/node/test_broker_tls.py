@@ -24,7 +24,17 @@ from node.broker.port import BrokerAddress, Received, Will
 from node.broker.tls import BrokerTls
 from node.errors import BrokerNotForJoined, BrokerTrustUnusable
 from protocol.ids import DeviceId
-from protocol.topics import ACK, ALARM, CONFIG_COMMAND, HEARTBEAT, OBSERVATION, PRESENCE, SIGNAL_COMMAND, TOPICS
+from protocol.topics import (
+    ACK,
+    ALARM,
+    CONFIG_COMMAND,
+    DECLARATION,
+    HEARTBEAT,
+    OBSERVATION,
+    PRESENCE,
+    SIGNAL_COMMAND,
+    TOPICS,
+)
 from tests.node.pki import DAY, TestAuthority
 
 pytestmark = [
@@ -108,6 +118,7 @@ def test_a_device_does_its_own_work_and_nothing_beside(site: Site) -> None:
     forbidden = [topic.of(other, "item") for topic in TOPICS for other in (OTHER, LIGHT, DeviceId("edge-2"))]
     forbidden += [
         ACK.of(CAM),
+        DECLARATION.of(CAM),
         HEARTBEAT.of(CAM),
         SIGNAL_COMMAND.of(LIGHT),
         "kinflow",

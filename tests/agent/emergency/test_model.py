@@ -299,6 +299,20 @@ def test_a_proven_declaration_asks_before_anything_is_seen() -> None:
     assert reading.state == "absent"
 
 
+def test_a_declaration_is_not_of_every_car_in_view() -> None:
+    said, state = Declared("fire_engine", authenticated=True, beacons=True, mono_ms=900), MODEL.initial()
+    for mono_ms, image, track in Road(seconds=1.5).pictures():
+        state, reading = MODEL.step(state, (track,), image, mono_ms, declared=said)
+    (sighting,) = reading.sightings
+    assert (reading.state, sighting.kind, sighting.evidence) == ("requested", "fire_engine", ("declared",))
+    assert reading.senses == ("class", "beacons", "declared")
+    ambulance = Road(label="ambulance", scores=(("ambulance", 0.75),), seconds=1.5)
+    for mono_ms, image, track in ambulance.pictures():
+        state, reading = MODEL.step(state, (track,), image, mono_ms + 9_000, declared=said)
+    assert reading.sightings[0].kind == "ambulance"
+    assert reading.sightings[0].evidence == ("class", "declared")
+
+
 def test_a_request_outlasts_its_track_and_then_lapses() -> None:
     state = MODEL.initial()
     for mono_ms, image, track in Road(alternating(BLUE, BLUE, 2.5)).pictures():
