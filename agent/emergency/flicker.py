@@ -128,7 +128,7 @@ def flicker(grids: NDArray[Any], times_s: Array) -> Flicker | None:
         rate_hz=rate,
         explained=float(pooled[best] / max(1e-9, float(whole[best]))),
         levels=float(np.sqrt(pooled[best] / CELLS * 2.0 / n)),
-        colours=_colours(np.tensordot(wave, lit, axes=(1, 0)) * np.sqrt(2.0 / n), lit.mean(axis=0)),
+        colours=_colours(np.tensordot(wave, lit, axes=(1, 0)) * np.sqrt(2.0 / n)),
         steady=_steady(wave, flickering),
         cycles=rate * span,
         brightness=float(lit.max()),
@@ -179,20 +179,18 @@ def _steady(wave: Array, flat: Array) -> float:
     return float((first * second).sum()) / max(1e-9, size)
 
 
-def _colours(amplitudes: Array, middle: Array) -> tuple[float, float, float, float]:
-    """Shares of blue, red, amber and other in the flicker, by what each cell's colour is when it is lit and when not.
+def _colours(amplitudes: Array) -> tuple[float, float, float, float]:
+    """Shares of blue, red, amber and other in the flicker, by what light comes to each cell.
 
-    amplitudes: (2, cells, 3), of the cosine and the sine; middle: (cells, 3), the mean colour. A cell is lit where its
-    colour is the more saturated."""
+    amplitudes: (2, cells, 3), of the cosine and the sine. A cell is lit when it is the brighter."""
     shares = np.full(4, 1e-9)
-    for pair, mean in zip(amplitudes.transpose(1, 0, 2), middle, strict=True):
+    for pair in amplitudes.transpose(1, 0, 2):
         power = (pair**2).sum(axis=0)
         direction = pair[:, int(power.argmax())] / max(1e-9, float(np.sqrt(power.max())))
         change = direction @ pair
-        if float(np.ptp(mean + change)) < float(np.ptp(mean - change)):
+        if float(change.sum()) < 0:
             change = -change
-        weight = float(np.ptp(change) ** 2)
-        shares[_hue(*(float(c) for c in change))] += weight
+        shares[_hue(*(float(c) for c in change))] += float(np.ptp(change) ** 2)
     blue, red, amber, other = (shares / shares.sum()).tolist()
     return blue, red, amber, other
 

@@ -22,13 +22,17 @@ from protocol.messages.observation import EmergencyState
 
 Direction = Literal["towards", "away", "standing"]
 
-REQUEST = Rule(k=3, n=5, hold_ms=5_000, longest_ms=120_000)
+REQUEST = Rule(k=4, n=6, hold_ms=5_000, longest_ms=120_000)
 PRESENT = Rule(k=5, n=8, hold_ms=2_000, longest_ms=3_600_000)
 SIREN = Rule(k=3, n=4, hold_ms=5_000, longest_ms=600_000)
 REQUEST_FROM = 0.5
 _MOVING_MPS = 1.0
 _UNSEEN_MS = 1_500
 PREDICTED_MS = 300
+# A vehicle is found whether its lamps are lit or not; what is found less often than this may be the light itself.
+LEAST_FOUND = 0.5
+# So many pictures in a row in which it comes nearer: it drives.
+_MOVES_AFTER = 8
 _SENSE_AFTER_MS = 1_000
 _GAIN_SHARE = 0.03
 NO_BEACONS: frozenset[Label] = frozenset({"person", "bicycle"})
@@ -61,9 +65,12 @@ class EmergencyReading:
 
 @dataclass(frozen=True)
 class Watched:
-    """One track. beacons: their reading now; probability: of a request now."""
+    """One track. looks: pictures in which it was looked for. coming: of them, those in a row in which it came nearer,
+    up to _MOVES_AFTER, where it stays. probability: of a request now."""
 
     history: History = EMPTY
+    looks: int = 1
+    coming: int = 0
     present: Latch = OFF
     requested: Latch = OFF
     probability: float = 0.0
@@ -141,18 +148,26 @@ class EmergencyModel:
         skipped: bool,
     ) -> Watched:
         history, beacons = one.history, BeaconReading(available=True)
-        if track.label not in NO_BEACONS and whole(image, track.box):
-            # Where it was looked for and missed for longer than a blink, there is something else.
-            if skipped or track.seen_ms == 0 or track.last_ms - track.seen_ms <= PREDICTED_MS:
-                history = remember(history, image, track.box, gain, mono_ms)
-            beacons = judge(history)
+        looks = one.looks + (not skipped)
+        # Where it was looked for and missed for longer than a blink, there is something else.
+        there = skipped or track.last_ms - track.seen_ms <= PREDICTED_MS
+        if there and track.label not in NO_BEACONS and whole(image, track.box):
+            history = remember(history, image, track.box, gain, mono_ms)
+            if track.hits >= LEAST_FOUND * looks:
+                beacons = judge(history)
         named = of_class(track.scores, self._thresholds, self._synthetic)
+        direction = direction_of(track.velocity_mps)
+        coming = one.coming
+        if coming < _MOVES_AFTER:
+            coming = coming + 1 if direction == "towards" else 0
         flash = of_beacons(beacons.llr, beacons.amber_llr, named)
+        if direction == "standing" and coming < _MOVES_AFTER and "blue" not in beacons.colours and not named.named:
+            # Red lamps flash at the roadside too, at works and at crossings.
+            flash = min(0.0, flash)
         llrs: dict[Evidence, float] = {"class": named.llr, "beacons": flash, **given}
         if named.llr + flash <= 0:
             # A declaration is of one vehicle, not of everyone on the approach.
             llrs["declared"] = 0.0
-        direction = direction_of(track.velocity_mps)
         chance = probability(llrs)
         asks = chance >= REQUEST_FROM and direction != "away"
         told = fired(llrs), beacons.colours
@@ -161,6 +176,8 @@ class EmergencyModel:
         sight = named.named or (beacons.llr > 0 and chance >= REQUEST_FROM)
         return Watched(
             history,
+            looks,
+            coming,
             latches.step(one.present, PRESENT, sight, mono_ms),
             latches.step(one.requested, REQUEST, asks, mono_ms),
             chance,

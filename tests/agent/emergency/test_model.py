@@ -42,7 +42,7 @@ class Road:
     growth_per_s: float = 0.1
     drift_px_s: float = 9.0
     paint: tuple[int, int, int] = (200, 205, 205)
-    lamp: float = 0.1
+    lamp: float = 0.14
     sway: float = 0.02
     gain: Callable[[float], float] = lambda t: 1.0
     label: Label = "car"
@@ -92,7 +92,9 @@ class Road:
 def flashing(  # noqa: PLR0917
     colour: tuple[int, int, int], hz: float, across: float, phase: float = 0.0, down: float = 0.05, duty: float = 0.5
 ) -> Lamp:
-    return lambda t: (across, down, colour) if (t * hz + phase) % 1.0 < duty else None
+    """A lamp that is there when it is dark too: light adds to what is seen without it."""
+    dark = (round(0.4 * colour[0]), round(0.4 * colour[1]), round(0.4 * colour[2]))
+    return lambda t: (across, down, colour if (t * hz + phase) % 1.0 < duty else dark)
 
 
 def alternating(left: tuple[int, int, int], right: tuple[int, int, int], hz: float) -> tuple[Lamp, ...]:
@@ -136,7 +138,7 @@ def test_small_and_growing_vehicles_are_found(seed: int) -> None:
 
 def test_lamps_that_flash_twice_and_in_turn_are_found() -> None:
     def twice(across: float, phase: float) -> Lamp:
-        return lambda t: (across, 0.05, BLUE) if _twice((t * 1.6 + phase) % 1.0) else None
+        return lambda t: (across, 0.05, BLUE if _twice((t * 1.6 + phase) % 1.0) else (102, 56, 16))
 
     assert "requested" in states(Road((twice(0.3, 0.0), twice(0.7, 0.5)), lamp=0.16))
 
