@@ -6,7 +6,7 @@ Boxes come from the test itself, in the place of detector and tracker.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -299,6 +299,27 @@ def test_a_proven_declaration_asks_before_anything_is_seen() -> None:
     unproven = Declared("fire_engine", authenticated=False, beacons=True, mono_ms=900)
     _, reading = MODEL.step(MODEL.initial(), (), image, 1000, declared=unproven)
     assert reading.state == "absent"
+
+
+def test_red_lamps_on_what_stands_and_no_class_names_ask_for_nothing() -> None:
+    lamps = alternating(RED, RED, 2.0)
+    still: tuple[float, float] = (0.0, 0.1)
+    assert "requested" not in states(Road(lamps, velocity_mps=still))
+    assert "requested" in states(Road(alternating(BLUE, BLUE, 2.0), velocity_mps=still))
+    assert "requested" in states(Road(lamps, velocity_mps=still, label="ambulance", scores=(("ambulance", 0.6),)))
+
+
+def test_what_is_found_only_now_and_then_asks_for_nothing() -> None:
+    """Such as a barrier that passes for a car while its lamp is lit."""
+    state, told = MODEL.initial(), set()
+    for number, (mono_ms, image, track) in enumerate(Road(alternating(RED, BLUE, 2.0)).pictures()):
+        state, reading = MODEL.step(state, (replace(track, hits=1 + number // 3),), image, mono_ms)
+        told.add(reading.state)
+    assert told == {"absent"}
+
+
+def test_amber_light_on_blue_paint_is_amber() -> None:
+    assert states(Road(alternating(AMBER, AMBER, 1.8), paint=(190, 90, 30))) == {"absent"}
 
 
 def test_a_declaration_is_not_of_every_car_in_view() -> None:
