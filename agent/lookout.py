@@ -208,7 +208,7 @@ class Lookout:
             except KinflowError as error:
                 log.error("camera %s: %s", self.settings.camera, error)
                 self._detector_fault = error
-        return EmergencyModel({})
+        return EmergencyModel({}, sees=False)
 
     def _sight(self, calibration: Calibration, stopwatch: Stopwatch) -> Sight | None:
         """None where nothing is to be detected, and where the detector can't be used: then detector_fault says why."""

@@ -96,10 +96,13 @@ class State:
 
 class EmergencyModel:
     """thresholds: the detector's, from which a class counts as found; synthetic_only: classes that only drawings
-    taught, which are never more than emergency_other and never cause a request by themselves."""
+    taught, which are never more than emergency_other and never cause a request by themselves. sees: False where the
+    detector knows no emergency vehicles: its tracks then tell nothing, and absence is not claimed."""
 
-    def __init__(self, thresholds: Mapping[Label, float], synthetic_only: frozenset[Label] = frozenset()) -> None:
-        self._thresholds, self._synthetic = thresholds, synthetic_only
+    def __init__(
+        self, thresholds: Mapping[Label, float], synthetic_only: frozenset[Label] = frozenset(), *, sees: bool = True
+    ) -> None:
+        self._thresholds, self._synthetic, self._sees = thresholds, synthetic_only, sees
 
     def initial(self) -> State:
         return State()
@@ -119,6 +122,7 @@ class EmergencyModel:
         be by now. image: BGR uint8, the picture that they were found in. heard: the newest
         finding of the camera's sound source and when it was heard; None where there is none or it is too old. declared:
         what a vehicle has said for this approach, while it holds."""
+        tracks = tracks if self._sees else None
         state = self._listened(state, heard, mono_ms)
         siren_llr = of_siren(None if heard is None else heard[0])
         given: dict[Evidence, float] = {"siren": siren_llr, "declared": of_declaration(declared)}
