@@ -7,7 +7,7 @@ groups weigh alike, and each window as the square root of its flickers. Each win
 and each distractor's with steady lamps on its vehicles (hard_cases.py).
 
 What the scale was chosen by are the scores of windows left out (a fifth at a time): of each track the highest that
-three of five pictures in a row reach. Printed with the highest of distractors is their mean excess over the ninth
+four of six pictures in a row reach. Printed with the highest of distractors is their mean excess over the ninth
 (peaks over threshold: Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, 4.2). SCALE is stated;
 MIDDLE puts a fused probability of one half between them and the lowest that vehicles with beacons reach in time.
 
