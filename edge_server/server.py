@@ -41,6 +41,8 @@ from edge_server.pair.site_file import SiteFile
 from edge_server.presence import Presence
 from edge_server.signals.events import SignalCommanded
 from edge_server.signals.fault import SignalFault
+from edge_server.signals.hires_files import FOLDER as HIRES
+from edge_server.signals.hires_files import HiresFiles
 from edge_server.signals.junction import Record
 from edge_server.signals.preemption.desk import Listeners, PreemptionDesk
 from edge_server.signals.preemption.events import Effect, Happening
@@ -226,6 +228,7 @@ class EdgeServer:
         )
         self._trust = TrustParts(trust, watch, routes)
         self._pair_keepers = self._keep_pair(peer, trust, store, site_file, write) if peer is not None else ()
+        self._hires = HiresFiles(options.home / HIRES, options.site)
         self._preemption = PreemptionDesk(options.site, self._identity, options.home)
         self.context = EdgeContext(
             version=options.version,
@@ -286,6 +289,7 @@ class EdgeServer:
         ready_structs()
         self._worker.start()
         self.bus.subscribe(self._signals.handle, ObservationReceived, HeartbeatReceived, name="signals")
+        self.bus.subscribe(self._hires.handle, HeartbeatReceived, name="hires")
         self.bus.subscribe(self._preemption.handle, ObservationReceived, PriorityRequested, name="preemption")
         self._preemption.start()
         self._signals.start()
@@ -433,6 +437,7 @@ class EdgeServer:
         )
 
     def _tell_of_preemption(self, intersection: IntersectionId, event: Happening, effects: tuple[Effect, ...]) -> None:
+        self._hires.told(intersection, effects, self._identity.clock.wall_ms())
         for line in lines(intersection, event, effects, self._identity.clock.wall_ms()):
             self.context.write.append_event(line)
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from protocol.ids import ApproachId, PhaseId
 from protocol.messages.priority_status import PriorityAnswer
-from protocol.preemption import Evidence, VehicleRole
+from protocol.preemption import Evidence, Level, VehicleRole
 
 # What the check of a signature found (edge_server.signals.preemption.signature).
 Proof = Literal["verified", "forged", "unsigned", "unknown-vehicle"]
@@ -128,13 +128,18 @@ class Granted(Struct, frozen=True):
     request: int
     approach: ApproachId
     until_ms: int
+    level: Level
 
 
 class Ended(Struct, frozen=True):
+    """held: it was a lease; else it waited."""
+
     vehicle: str
     request: int
     approach: ApproachId
     ending: Ending
+    level: Level
+    held: bool
 
 
 class Refused(Struct, frozen=True):

@@ -341,7 +341,7 @@ def _begin(state: State, event: Happening) -> Step:
         state = replace(state, run=Run(since_ms, held.phases))
     return state, (
         *effects,
-        Granted(held.vehicle, held.request, held.approach, until),
+        Granted(held.vehicle, held.request, held.approach, until, held.level),
         answer(state, held.vehicle, held.request, at_ms),
     )
 
@@ -386,7 +386,7 @@ def _told(state: State, claim: Claim, at_ms: int, ending: Ending) -> tuple[Effec
     still = state.claim_of(claim.vehicle)
     status = _status(state, still, at_ms) if still is not None else _STATUS.get(ending, "unknown")
     return (
-        Ended(claim.vehicle, claim.request, claim.approach, ending),
+        Ended(claim.vehicle, claim.request, claim.approach, ending, claim.level, claim.granted_ms is not None),
         Answer(claim.vehicle, claim.request, status, ending),
     )
 

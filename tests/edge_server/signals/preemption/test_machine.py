@@ -308,7 +308,7 @@ def test_a_camera_that_never_lets_go_ends_at_the_cap():
 def test_every_grant_says_until_when():
     story = Story()
     story.ask()
-    assert story.effects[0] == Granted("ambulance-1", 0, NORTH, story.at_ms + 60_000)
+    assert story.effects[0] == Granted("ambulance-1", 0, NORTH, story.at_ms + 60_000, "preempt")
 
 
 def test_an_allow_list_without_a_role_refuses_it():
