@@ -20,6 +20,8 @@ from protocol.site import Site
 HEAD = "SignalID,Timestamp,EventCode,EventParam\n"
 FOLDER = "hires"
 KEPT_FILES = 30
+# About 20 intersections' day; a site that fills it loses the evening, and no disk.
+DAY_BYTES = 20_000_000
 
 log = structlog.get_logger("edge.hires")
 
@@ -79,6 +81,8 @@ class HiresFiles:
             self._day = day
         path = self._folder / f"{day}.csv"
         with path.open("a", encoding="ascii") as file:
-            if not file.tell():
+            size_bytes = file.tell()
+            if not size_bytes:
                 file.write(HEAD)
-            file.write(line)
+            if size_bytes < DAY_BYTES:
+                file.write(line)

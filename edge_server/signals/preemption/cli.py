@@ -150,8 +150,8 @@ def _line(told: Told, as_json: bool) -> str:
 def _files(home: Path | None) -> list[Path]:
     """Oldest first."""
     folder = home or find_home()
-    newest = folder / "preemption.log"
-    return [*sorted(folder.glob("preemption-*.log")), *([newest] if newest.exists() else [])]
+    newest = folder / "preemption.chain"
+    return [*sorted(folder.glob("preemption-*.chain")), *([newest] if newest.exists() else [])]
 
 
 def _pair() -> tuple[bytes, str]:

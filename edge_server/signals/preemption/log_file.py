@@ -24,7 +24,8 @@ from edge_server.signals.preemption.log_lines import (
 from edge_server.signals.preemption.state import State
 from protocol.ids import IntersectionId
 
-FILE_NAME = "preemption.log"
+# No `.log`: those are left out of backups.
+FILE_NAME = "preemption.chain"
 FULL_BYTES = 16 * 1024 * 1024
 KEPT_FILES = 20
 
@@ -148,9 +149,9 @@ class LogFile:
 
     def _set_aside(self, why: str) -> None:
         """Numbered in order; `why` tells a reader what the file is."""
-        others = sorted(self.path.parent.glob("preemption-*.log"))
+        others = sorted(self.path.parent.glob("preemption-*.chain"))
         number = int(others[-1].stem.split("-")[1]) + 1 if others else 1
-        self.path.rename(self.path.with_name(f"preemption-{number:06}-{why}.log"))
+        self.path.rename(self.path.with_name(f"preemption-{number:06}-{why}.chain"))
         self._size = 0
         for old in others[: max(0, len(others) + 1 - KEPT_FILES)]:
             old.unlink(missing_ok=True)

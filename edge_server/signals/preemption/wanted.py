@@ -35,7 +35,8 @@ def wanted(state: State, layout: Layout, view: View, now_ms: int) -> Wanted | No
     if claim is not None and holds(state, now_ms):
         stage = _taken(claim, layout, view) if claim.level == "preempt" else _granted(state, claim, layout, view)
         if stage is not None:
-            return Wanted(stage.id, f"{claim.vehicle} from {claim.approach} holds the lease", claim.level)
+            # No vehicle's name: reasons are kept for a year.
+            return Wanted(stage.id, f"a lease for {claim.role or 'a camera'} from {claim.approach}", claim.level)
     if state.recovery is not None and state.recovery.owed is not None and now_ms < state.recovery.until_ms:
         owed = state.recovery.owed
         return Wanted(layout.home[owed].id, f"phase {owed} has waited longest: its turn after a lease", "recovery")

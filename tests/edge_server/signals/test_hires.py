@@ -88,3 +88,11 @@ def test_a_folder_that_cant_be_written_stops_nothing(tmp_path):
     (tmp_path / "hires").write_text("a file where the folder should be")
     files = HiresFiles(tmp_path / "hires", site())
     files.told(NORTH, [Granted("a", 1, "north-n", 0, "preempt")], NOON_MS)
+
+
+def test_a_day_is_never_larger_than_it_may_be(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge_server.signals.hires_files.DAY_BYTES", 300)
+    files = HiresFiles(tmp_path, site())
+    for second in range(100):
+        files.told(NORTH, [Granted("a", 1, "north-n", 0, "preempt")], NOON_MS + second * 1000)
+    assert 300 <= (tmp_path / "2026-11-29.csv").stat().st_size < 400

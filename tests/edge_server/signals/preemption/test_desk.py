@@ -7,6 +7,7 @@ import os
 import pytest
 from msgspec.structs import replace
 
+from edge_server.backup.contents import chosen
 from edge_server.errors import NothingToEnd, NotKnown, PreemptionLogBroken
 from edge_server.signals.preemption import desk as desks
 from edge_server.signals.preemption.events import Granted, Refused
@@ -199,6 +200,10 @@ def test_a_camera_calls_and_extends_and_preempts_only_where_the_site_says_so(edg
     allowed.desk.stop()
 
 
+def test_the_log_and_the_keys_are_in_a_backup(edge):
+    assert {"preemption.chain", "vehicles.toml"} <= {name for name, _ in chosen(edge.home)}
+
+
 def test_the_log_replays_to_the_very_state(edge):
     edge.ask()
     edge.run(4, ("ambulance-1", "north-n"), ("police-1", "north-e"))
@@ -206,7 +211,7 @@ def test_the_log_replays_to_the_very_state(edge):
     edge.ask(action="cancel")
     edge.run(3)
     reading = Reading()
-    told = list(replay(edge.home / "preemption.log", reading))
+    told = list(replay(edge.home / "preemption.chain", reading))
     assert reading.states == edge.desk.states
     assert any(isinstance(one, Refused) for step in told for one in step.effects)
     kept = [(one.event, one.effects) for one in told]
@@ -219,7 +224,7 @@ def test_a_line_that_was_changed_is_found_and_the_file_set_aside(edge, at):
     edge.ask()
     edge.run(5, ("ambulance-1", "north-n"))
     edge.desk.stop()
-    path = edge.home / "preemption.log"
+    path = edge.home / "preemption.chain"
     data = bytearray(path.read_bytes())
     data[round(len(data) * at)] ^= 1
     path.write_bytes(data)
@@ -227,7 +232,7 @@ def test_a_line_that_was_changed_is_found_and_the_file_set_aside(edge, at):
         list(replay(path, Reading()))
     edge.start()
     assert edge.alarms == [("preemption-log-broken", "KF321", True)]
-    assert [one.name for one in edge.home.glob("preemption-*.log")] == ["preemption-000001-broken.log"]
+    assert [one.name for one in edge.home.glob("preemption-*.chain")] == ["preemption-000001-broken.chain"]
     assert edge.desk.states[NORTH].holder is None
     assert edge.ask().status in ("granted", "watchOtherTraffic")
 
@@ -235,7 +240,7 @@ def test_a_line_that_was_changed_is_found_and_the_file_set_aside(edge, at):
 def test_a_line_that_was_taken_out_is_found(edge):
     edge.ask()
     edge.run(3, ("ambulance-1", "north-n"))
-    path = edge.home / "preemption.log"
+    path = edge.home / "preemption.chain"
     lines = path.read_bytes().splitlines(keepends=True)
     assert len(lines) > 4
     path.write_bytes(b"".join(lines[:2] + lines[3:]))
@@ -246,7 +251,7 @@ def test_a_line_that_was_taken_out_is_found(edge):
 def test_half_a_line_that_a_power_cut_left_is_cut_off(edge):
     edge.ask()
     edge.desk.stop()
-    path = edge.home / "preemption.log"
+    path = edge.home / "preemption.chain"
     whole = path.read_bytes()
     path.write_bytes(whole + b'0123 {"type":"Stepp')
     edge.start()
@@ -263,9 +268,9 @@ def test_a_full_log_goes_on_in_a_new_file_that_begins_where_the_old_one_ended(ed
     edge.ask()
     edge.desk.keep()
     old = Reading()
-    list(replay(edge.home / "preemption-000001-full.log", old))
+    list(replay(edge.home / "preemption-000001-full.chain", old))
     new = Reading()
-    list(replay(edge.home / "preemption.log", new))
+    list(replay(edge.home / "preemption.chain", new))
     assert new.begun.before == old.head
     assert new.states == edge.desk.states
 
@@ -276,7 +281,7 @@ def test_another_edition_of_the_rules_begins_anew_and_keeps_the_old_file(edge, m
     monkeypatch.setattr("edge_server.signals.preemption.log_file.edition", lambda: "another")
     edge.start()
     assert edge.desk.states[NORTH].holder is None
-    assert (edge.home / "preemption-000001-ended.log").exists()
+    assert (edge.home / "preemption-000001-ended.chain").exists()
     assert edge.alarms == []
 
 
@@ -297,14 +302,14 @@ def test_what_cant_be_written_down_is_not_granted_and_what_ends_ends(edge, monke
     assert edge.ask("police-1", "north-e").status == "granted"
     assert edge.alarms[-1] == ("preemption-log-unwritable", "KF322", False)
     reading = Reading()
-    list(replay(edge.home / "preemption.log", reading))
+    list(replay(edge.home / "preemption.chain", reading))
     assert reading.states == edge.desk.states, "the log goes on from the state after the gap"
 
 
 def test_a_flood_of_forged_messages_does_not_fill_the_log(edge):
     for _ in range(200):
         edge.refused(edge.message(key=STRANGER))
-    path = edge.home / "preemption.log"
+    path = edge.home / "preemption.chain"
     assert path.read_bytes().count(b'"forged"') == desks.FORGED_A_MINUTE
     edge.clock.advance(60_000)
     edge.desk.keep()

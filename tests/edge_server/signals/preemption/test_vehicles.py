@@ -132,7 +132,7 @@ def test_the_log_is_shown_and_checked(tmp_path):
     assert json.loads(lines[0])["effects"][0]["what"] == "Granted"
     checked = RUN.invoke(app, ["preemption", "verify", "--json", "--home", str(tmp_path)])
     assert (checked.exit_code, json.loads(checked.output)["files"][0]["problem"]) == (0, "")
-    path = tmp_path / "preemption.log"
+    path = tmp_path / "preemption.chain"
     path.write_bytes(path.read_bytes().replace(b"police-1", b"police-2", 1))
     checked = RUN.invoke(app, ["preemption", "verify", "--home", str(tmp_path)])
     assert checked.exit_code == 1
@@ -148,5 +148,5 @@ def test_a_file_that_does_not_follow_from_the_one_before_is_found(tmp_path, monk
         edge.desk.keep()
     edge.desk.stop()
     assert RUN.invoke(app, ["preemption", "verify", "--home", str(tmp_path)]).exit_code == 0
-    (tmp_path / "preemption-000002-full.log").unlink()
+    (tmp_path / "preemption-000002-full.chain").unlink()
     assert RUN.invoke(app, ["preemption", "verify", "--home", str(tmp_path)]).exit_code == 1
