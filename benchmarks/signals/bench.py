@@ -109,6 +109,7 @@ def measure(setting: Setting, tell: Callable[[str], None] = lambda _: None) -> F
                         minutes=setting.minutes,
                         ev_per_hour=world.ev_per_hour,
                         preemption=preemption,
+                        webster=world.webster,
                     )
                     figures = _run(spec, demand)
                     runs.setdefault((demand, controller, preemption), []).append(figures)
@@ -148,6 +149,7 @@ class _Grid:
                 raise DemandUnknown(name=name, scenario="grid")
         self._net = grid.make_grid(folder, crossings=setting.crossings)
         self.end_s: float | None = grid.END_S
+        self.webster = True
         # Its emergency vehicles are in the demand already.
         self.ev_per_hour = 0.0
         told = (grid.DEMANDS_VEH_H, grid.MIX, grid.PEAK, setting.crossings, setting.ev_per_hour)
@@ -171,6 +173,7 @@ class _File:
                 raise DemandUnknown(name=name, scenario=setting.scenario)
         self._arguments = scenario.arguments(config)
         self.fingerprint = scenario.fingerprint(config)
+        self.webster = False
         self.end_s: float | None = None
         self.ev_per_hour = setting.ev_per_hour
 

@@ -37,6 +37,9 @@ FLOW_LEAST = 0.15
 # A turn that gives way passes less the more oncoming vehicles there are.
 PERMISSIVE_LEAST = 0.15
 OPPOSING_MOST = 6.0
+# Somebody who waits to walk weighs as a vehicle, and twice as much after this long.
+WALKER_VEHICLES = 1.0
+WALKER_WAITING_S = 12.0
 # An exit that nobody watches takes as many as come.
 OPEN_ROOM = 30.0
 
@@ -98,14 +101,20 @@ class Change:
 class ServiceModel:
     """What one decision at one intersection is made from."""
 
-    def __init__(self, layout: Layout, sights: Sights, view: View, now_ms: int) -> None:
+    def __init__(self, layout: Layout, sights: Sights, view: View, now_ms: int, current: StageLayout | None) -> None:
+        """current: what is green, or becoming green (current_stage)."""
         self._layout = layout
         self.heading = view.target or view.serving
-        self.current = current_stage(layout, view)
+        self.current = current
         self.lanes = tuple(_lanes(layout, sights, view, now_ms))
         self._starting = [self._table(lane, GREENS_S, lane.flow, lost_s=STARTUP_LOST_S) for lane in self.lanes]
         self._lasting = [self._table(lane, EXTENSIONS_S, lane.flow) if lane.green else _NOBODY for lane in self.lanes]
-        current = self.current
+        self._walkers = {
+            phase: WALKER_VEHICLES * (1.0 + max(0.0, (now_ms - since_ms) / 1000) / WALKER_WAITING_S)
+            for phase, since_ms in view.called_ms.items()
+            if phase in layout.pedestrians
+        }
+        self._serving = view.serving
         self._yielding = {at for at, _, yields in layout.served[current.id] if yields} if current else set()
 
     @staticmethod
@@ -139,9 +148,20 @@ class ServiceModel:
         over_s = change.seconds
         if over_s and any(self.lanes[at].green and self.lanes[at].vehicles >= 1.0 for at in change.ending):
             over_s += RETURN_SHARE * change.seconds
+        least_s, walking = self._walk(stage) if layout.pedestrians else (0.0, 0.0)
         return max(
-            (total / (over_s + length_s), length_s) for total, length_s in zip((t0, t1, t2, t3), lengths_s, strict=True)
+            ((total + walking) / (over_s + max(length_s, least_s)), length_s)
+            for total, length_s in zip((t0, t1, t2, t3), lengths_s, strict=True)
         )
+
+    def _walk(self, stage: StageLayout) -> tuple[float, float]:
+        """How long a stage lasts at least because of who begins to walk in it, and how much their waiting weighs."""
+        least_ms, weight = 0, 0.0
+        for phase in stage.pedestrians - self._serving:
+            times = self._layout.phases[phase]
+            least_ms = max(least_ms, times.least_ms + times.clearance_ms)
+            weight += self._walkers.get(phase, 0.0)
+        return least_ms / 1000, weight
 
     def _passing(self, at: int, lengths_s: tuple[float, ...], *, lasting: bool, yields: bool) -> Table:
         lane = self.lanes[at]
@@ -180,7 +200,7 @@ def _lanes(layout: Layout, sights: Sights, view: View, now_ms: int) -> Iterator[
             else:
                 standing, moving = min(lane.capacity, UNSEEN_PER_S * waited_s), UNSEEN_PER_S * lane.travel_s
             flow = 1.0
-            if green_s > STARTING_S and seen:
+            if green_s > STARTING_S and seen and sight.lanes[at].standing is not None:
                 due = min(standing + moving, 1.0 + STARTS_PER_S * (green_s - STARTING_S))
                 if moving < due:
                     flow = max(FLOW_LEAST, moving / due)

@@ -12,7 +12,7 @@ prior, without a step. This is the posterior mean of a normal prior and a normal
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_server.signals.layout import VEHICLE_SPACING_M, ApproachLayout, LaneLayout
 from protocol.ids import ApproachId
@@ -80,15 +80,27 @@ def vehicles(observation: Observation, approach: ApproachLayout) -> tuple[Vehicl
         if seen is None:
             whole = _figure(observation, area_m2)
             share = len(approach.lanes)
-            seen = Vehicles(whole.mean / share, whole.deviation / share) if whole is not None else None
+            seen = _shared(whole, share) if whole is not None else None
         if seen is None:
             return ()
         found.append(seen)
     return tuple(found)
 
 
+def _shared(whole: Vehicles, lanes: int) -> Vehicles:
+    standing = None if whole.standing is None else whole.standing / lanes
+    return Vehicles(whole.mean / lanes, whole.deviation / lanes, standing)
+
+
 def _figure(seen: Observation | LaneObservation, area_m2: float) -> Vehicles | None:
     """The count; else the larger of what stands and what covers the road, since moving vehicles are no queue."""
+    found = _present(seen, area_m2)
+    if found is None or seen.queue_m is None or seen.queue_m.value is None:
+        return found
+    return replace(found, standing=min(found.mean, max(0.0, seen.queue_m.value) / VEHICLE_SPACING_M))
+
+
+def _present(seen: Observation | LaneObservation, area_m2: float) -> Vehicles | None:
     if seen.count is not None and seen.count.value is not None:
         return _vehicles(seen.count, seen.count.value, 1.0)
     found = [

@@ -14,6 +14,7 @@ import numpy as np
 
 from sim_devices.city.net import sumo_home
 from sim_devices.errors import ScenarioStopped
+from sim_devices.sumo.emergency import PREFIX
 from sim_devices.sumo.net import Net, read_net
 
 DEMANDS_VEH_H = {"light": 2600.0, "heavy": 4200.0, "saturated": 6000.0}
@@ -63,7 +64,7 @@ def write_demand(
     # Emergency vehicles and walkers have draws of their own: with and without them the others are the same.
     urgent = np.random.default_rng((seed, 0xE5))
     for at, depart_s in enumerate(_arrivals(urgent, ev_per_hour)):
-        lines.append((depart_s, _vehicle(f"kinflow-ev-{at}", "kinflow-ev", depart_s, ways.draw(urgent))))
+        lines.append((depart_s, _vehicle(f"{PREFIX}{at}", "kinflow-ev", depart_s, ways.draw(urgent))))
     walking = np.random.default_rng((seed, 0x9E))
     for at, depart_s in enumerate(_arrivals(walking, WALKERS_PER_H if walkers else 0.0)):
         begin, end = ways.ends(walking)

@@ -20,10 +20,13 @@ from msgspec import Struct
 from edge_server.signals.controller import controller
 from edge_server.signals.layout import layouts
 from edge_server.signals.sight import Sight
+from edge_server.signals.webster import retimed
 from protocol.ids import ApproachId
 from sim_devices.city.net import sumo_home
 from sim_devices.errors import NetWithoutSignals, ScenarioStopped, SumoMissing
 from sim_devices.sumo import nema
+from sim_devices.sumo.emergency import PREFIX, Emergencies, Sent
+from sim_devices.sumo.flows import approach_flows, lane_flows
 from sim_devices.sumo.net import Net, read_net
 from sim_devices.sumo.peers import ACTUATED, DELAY_BASED, NEMA, STATIC, TYPES, Guard, install
 from sim_devices.sumo.programme import Programme, Step
@@ -34,7 +37,6 @@ from sim_devices.sumo.site import make_site, timetable_of
 from sim_devices.sumo.trips import TripFigures, read_trips
 from sim_devices.sumo.walkers import Walkers
 
-EMERGENCY = "kinflow-ev-"
 LOOK_MS = 1_000
 BETWEEN_MS = 250
 # Of a scenario that names no end.
@@ -50,7 +52,9 @@ OURS = {
 class RunSpec(Struct, frozen=True, kw_only=True):
     """arguments: SUMO's, that name the scenario. controller: one of OURS, a peer, or the name of a controller's file.
     end_s: when it ends at the latest, in its own time; None: when its configuration says, or four hours after its
-    beginning. minutes: after its beginning, if that is earlier. dead_share: of intersections with one dead camera."""
+    beginning. minutes: after its beginning, if that is earlier. dead_share: of intersections with one dead camera.
+    webster: time the
+    fixed plan by the flows of the scenario's routes."""
 
     arguments: tuple[str, ...]
     controller: str
@@ -59,6 +63,7 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     loss: float = 0.0
     delay_ms: int = 0
     dead_share: float = 0.0
+    webster: bool = False
     end_s: float | None = None
     minutes: float | None = None
     ev_per_hour: float = 0.0
@@ -115,7 +120,7 @@ def run(spec: RunSpec) -> RunFigures:
         finally:
             api.close()
         return msgspec.structs.replace(
-            figures, trips=read_trips(trips, EMERGENCY), wall_s=round(time.monotonic() - begun, 2)
+            figures, trips=read_trips(trips, PREFIX), wall_s=round(time.monotonic() - begun, 2)
         )
 
 
@@ -151,6 +156,7 @@ def _drive(spec: RunSpec, api: Any, rings: set[str]) -> RunFigures:
         guards = _peers(api, own, TYPES[spec.controller])
     else:
         loops = _loops(spec, net, steered, now_ms)
+    emergencies = Emergencies(api, loops, make_site(net, steered)) if spec.preemption else None
     sensing = Sensing(
         net, tuple(steered), api, spec.sensing, seed=spec.seed, loss=spec.loss, delay_ms=spec.delay_ms,
         dead=_dead(steered, spec),
@@ -162,6 +168,7 @@ def _drive(spec: RunSpec, api: Any, rings: set[str]) -> RunFigures:
     end_ms = round(end_s * 1000) if end_s > 0 else now_ms + LONGEST_MS
     if spec.minutes is not None:
         end_ms = min(end_ms, now_ms + round(spec.minutes * 60_000))
+    sent = Sent(api, seed=spec.seed, per_hour=spec.ev_per_hour, begin_ms=now_ms, end_ms=end_ms)
     shown: dict[str, str] = {}
     ticks: list[float] = []
     looked_ms = now_ms - LOOK_MS
@@ -173,6 +180,8 @@ def _drive(spec: RunSpec, api: Any, rings: set[str]) -> RunFigures:
             looked_ms = now_ms
             sights.update(sensing.look(now_ms))
             walkers.call(now_ms)
+            if emergencies is not None:
+                emergencies.look(now_ms)
             begun_ns = time.thread_time_ns()
             for loop in loops:
                 for before_ms in between_ms:
@@ -185,6 +194,7 @@ def _drive(spec: RunSpec, api: Any, rings: set[str]) -> RunFigures:
         for guard in guards:
             guard.step(now_ms)
         api.simulationStep()
+        sent.step(now_ms)
         steps += 1
         collisions += api.simulation.getCollidingVehiclesNumber()
         now_ms = _now_ms(api)
@@ -198,6 +208,7 @@ def _drive(spec: RunSpec, api: Any, rings: set[str]) -> RunFigures:
         tick_p50_ms=float(np.percentile(ticks, 50)) if ticks else None,
         overruled=sum(loop.overruled for loop in loops),
         collisions=collisions,
+        recovery_s=float(np.mean(emergencies.recovered_s)) if emergencies and emergencies.recovered_s else None,
     )
 
 
@@ -231,10 +242,14 @@ def _loops(spec: RunSpec, net: Net, steered: list[Steered], now_ms: int) -> list
     name = OURS.get(spec.controller, spec.controller)
     decide = controller(name)
     plans = layouts(make_site(net, steered))
+    timed = {one.intersection.id: replace(plans[one.intersection.id], plan=timetable_of(one)) for one in steered}
+    if spec.webster:
+        flows = lane_flows(net, Path(spec.arguments[spec.arguments.index("--route-files") + 1]))
+        timed = {name: retimed(layout, approach_flows(layout, flows, steered)) for name, layout in timed.items()}
     return [
         SignalLoop(
             one,
-            replace(plans[one.intersection.id], plan=timetable_of(one)),
+            timed[one.intersection.id],
             net,
             decide,
             name,
@@ -262,7 +277,7 @@ def main() -> None:
     try:
         answer: object = run(spec)
     except KinflowError as error:
-        answer = {"error": type(error).__name__, "fields": {key: str(value) for key, value in error.fields.items()}}
+        answer = {"error": str(error)}
     sys.stdout.buffer.write(msgspec.json.encode(answer))
 
 

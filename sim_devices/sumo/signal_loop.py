@@ -7,15 +7,15 @@ What lies between them in a real site (messages, heartbeats, leases) is a delay 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 from edge_server.signals.controller import Decide
+from edge_server.signals.guide import Guide, NoGuide
 from edge_server.signals.junction import wanted_phases
 from edge_server.signals.layout import Layout
 from edge_server.signals.safety import Memory, Proposal, judge, sent
 from edge_server.signals.sight import Sights
 from edge_server.signals.view import View
-from protocol.ids import BootId, DeviceId, PhaseId, StageId, new_message_id
+from protocol.ids import BootId, DeviceId, PhaseId, new_message_id
 from protocol.messages import Heartbeat
 from protocol.messages.heartbeat import PhaseState
 from sim_devices.controller.lamps import Lamps, advance, all_red
@@ -26,9 +26,6 @@ from sim_devices.sumo.signals import Steered
 
 _SERVING = ("green", "walk")
 
-# A stage that pre-emption wants now instead of what the controller proposes, and why; None for nothing.
-Preempt = Callable[[View, int], tuple[StageId, str] | None]
-
 
 class SignalLoop:
     def __init__(
@@ -36,7 +33,7 @@ class SignalLoop:
     ) -> None:
         self.one = one
         self.layout = layout
-        self.preempt: Preempt | None = None
+        self.guide: Guide = NoGuide()
         self.overruled = 0
         self._wiring = Wiring.of(one.intersection)
         self._decide = decide
@@ -87,13 +84,13 @@ class SignalLoop:
         return arrived
 
     def _command(self, view: View, sights: Sights, now_ms: int) -> None:
-        wanted = self.preempt(view, now_ms) if self.preempt is not None else None
-        if wanted is not None:
-            proposal = Proposal("pre-emption", *wanted)
-        else:
+        calling = wanted_phases(self.layout, sights, now_ms)
+        guidance = self.guide.look(self.layout, view, calling, now_ms)
+        proposal = guidance.proposal
+        if proposal is None:
             decision = self._decide(self.layout, sights, view, now_ms)
             proposal = Proposal(self._name, decision.stage, decision.reason)
-        calling = wanted_phases(self.layout, sights, now_ms)
+        calling |= guidance.calls
         self._memory, verdict = judge(self.layout, self._memory, view, proposal, wanted=calling, now_ms=now_ms)
         if verdict.command is None:
             return

@@ -26,7 +26,7 @@ MAX_GREEN_S = 50.0
 ALL_RED_MOST_MS = 5_000
 WALK_S = 4.0
 WALKING_MPS = 1.2
-# More stages than this cost time and give no more choice.
+# More sets than this cost time and give no more choice.
 STAGES_MOST = 24
 
 
@@ -214,11 +214,11 @@ def _stages(
     crossing: pairs that do; None where the lights are several junctions, whose stages are timed to one another."""
     walking = frozenset(group.phase for group in groups if group.pedestrian)
     found = dict.fromkeys(plan)
-    found.update(dict.fromkeys(one - walking for one in tuple(found) if one - walking))
     if crossing is not None:
         for clique in _cliques({group.phase: _partners(group.phase, crossing) for group in groups}, STAGES_MOST):
             found.setdefault(clique)
-    return list(found)[: max(STAGES_MOST, len(tuple(plan)))]
+    found.update(dict.fromkeys(one - walking for one in tuple(found) if one - walking))
+    return list(found)
 
 
 def _partners(phase: PhaseId, pairs: Iterable[PhasePair]) -> set[PhaseId]:

@@ -42,13 +42,15 @@ def config(tmp_path):
 
 def test_a_scenario_of_somebody_else_runs_as_given_and_is_left_as_it_was(config):
     before = sorted(config.parent.iterdir())
-    command = ["signals", "--scenario", str(config), "--seeds", "2", "--minutes", "5", "--json"]
+    command = ["signals", "--scenario", str(config), "--seeds", "2", "--minutes", "5", "--json", "--ev-per-hour", "60"]
     done = CliRunner().invoke(app, [*command, "--controllers", "actuated,kinflow"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     named = {"scenario_hash", "sumo_version", "emergency_model", "sensing", "seeds", "wall_s", "decision_ms_p99"}
     assert named <= told.keys()
-    assert [row["controller"] for row in told["results"]] == ["actuated", "kinflow"]
+    found = [(row["controller"], row["preemption"]) for row in told["results"]]
+    assert found == [("actuated", False), ("kinflow", False), ("kinflow", True)]
+    assert all(row["ev_time_loss_s"] is not None for row in told["results"])
     assert {row["demand"] for row in told["results"]} == {"as-given"}
     assert told["results"][0]["vs_actuated"] == {"ratio": 1.0, "low95": 1.0, "high95": 1.0}
     assert told["results"][1]["vs_actuated"]["low95"] <= told["results"][1]["vs_actuated"]["high95"]

@@ -41,6 +41,12 @@ def test_ours_waits_less_than_fixed_and_actuated(crossing):
     assert ours.trips.ev_time_loss_s is not None
 
 
+def test_an_emergency_vehicle_loses_less_with_a_lease(crossing):
+    free, leased = (figures(crossing, "kinflow", preemption=one) for one in (False, True))
+    assert leased.trips.ev_vehicles == free.trips.ev_vehicles > 0
+    assert leased.trips.ev_time_loss_s < free.trips.ev_time_loss_s
+
+
 def test_the_same_seed_gives_the_same_figures(crossing):
     one, other = (figures(crossing, "kinflow_nema", sensing="camera-like", loss=0.3) for _ in range(2))
     assert one.trips == other.trips
