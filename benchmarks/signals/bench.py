@@ -69,7 +69,8 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """decision_ms_p99: processor time of one tick over all `intersections`, the worst of our controllers."""
+    """decision_ms_p99: processor time of one tick (decision and safety check at all `intersections`), the worst of our
+    controllers."""
 
     scenario: str
     scenario_hash: str

@@ -1,11 +1,12 @@
 """One intersection under a controller of the edge, the edge's safety check and the lamps of a simulated controller.
 
 What lies between them in a real site (messages, heartbeats, leases) is a delay here; it has tests of its own
-(tests/sim_devices/controller). Pure but for what it remembers: no SUMO in here.
+(tests/sim_devices/controller). No SUMO in here.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 
 from edge_server.signals.controller import Decide
@@ -35,6 +36,8 @@ class SignalLoop:
         self.layout = layout
         self.guide: Guide = NoGuide()
         self.overruled = 0
+        # Processor time of decisions and safety checks so far.
+        self.spent_ns = 0
         self._wiring = Wiring.of(one.intersection)
         self._decide = decide
         self._name = name
@@ -60,7 +63,9 @@ class SignalLoop:
         self._move(now_ms)
         view = self._seen(now_ms)
         if view is not None:
+            begun_ns = time.thread_time_ns()
             self._command(view, sights, now_ms)
+            self.spent_ns += time.thread_time_ns() - begun_ns
             if not self._delay_ms:
                 self._move(now_ms)
         return self._signs.show(self.lamps)
