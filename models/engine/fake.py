@@ -111,6 +111,8 @@ class FakeEngine:
         return [BEGIN] * begin + [FIRST_BYTE + one for one in text.encode("utf-8", "replace")]
 
     def piece(self, token: int) -> bytes:
+        if not 0 <= token < VOCABULARY:
+            raise ValueError(f"a token outside of 0 to {VOCABULARY - 1}")
         return bytes([token - FIRST_BYTE]) if token >= FIRST_BYTE else b""
 
     def masker(self, grammar: str) -> Masker:

@@ -17,6 +17,7 @@ from models.engine.llama.library import forget_words, last_words, library
 from models.engine.llama.stopper import Stopper
 from models.engine.llama.tap import Tap
 from models.engine.llama.weights import Loaded
+from models.engine.llama.words import Words
 from models.engine.port import Facts, Floats, Memory, Output, Piece, Portion, Wanted
 from models.engine.state import pack, unpack
 from models.errors import (
@@ -32,7 +33,6 @@ from models.gguf.kinds import Kind
 from models.gguf.segment import segment_of
 
 NO_SLOT, STOPPED = 1, 2
-SLICE_BYTES = 2048
 KV_KINDS = {"f32": Kind.F32, "f16": Kind.F16, "q8_0": Kind.Q8_0}
 
 
@@ -79,6 +79,7 @@ class LlamaEngine:
         self._memory = lib.llama.llama_get_memory(self._context)
         self._stopper = Stopper(lib, self._context)
         self._batch = Batch(lib, options.batch_tokens)
+        self._words = Words(lib, weights.vocabulary, weights.tokens, options.context_tokens)
         self._lengths = [0] * options.sequences
         # Ranges of a context are cut out by way of a sequence that nobody else uses.
         self._spare = options.sequences
@@ -367,39 +368,10 @@ class LlamaEngine:
             raise EngineFailed(detail=last_words("the directions were not taken"))
 
     def tokenize(self, text: str, *, begin: bool = False, control: bool = False) -> list[int]:
-        data = text.encode("utf-8", "replace")
-        if len(data) > SLICE_BYTES:
-            self._require_short(data)
-        return self._tokenized(data, begin=begin, control=control)
-
-    def _require_short(self, data: bytes) -> None:
-        """Count slice by slice, and end once there are surely too many: a text of letters that the vocabulary does not
-        have costs the library tens of microseconds a byte, so that a megabyte would keep the thread for a minute."""
-        limit, count = self._facts.context_tokens, 0
-        for slices, begin in enumerate(range(0, len(data), SLICE_BYTES), 1):
-            count += len(self._tokenized(data[begin : begin + SLICE_BYTES], begin=False, control=False))
-            # Cutting a token in two costs one, and a letter at most as many as it has bytes.
-            if count - 8 * slices > limit:
-                total = count * len(data) // min(len(data), begin + SLICE_BYTES)
-                raise ContextTooLong(tokens=f"about {total}", excess_tokens=total - limit, limit_tokens=limit)
-
-    def _tokenized(self, data: bytes, *, begin: bool, control: bool) -> list[int]:
-        room = len(data) + 2
-        tokens = (ctypes.c_int32 * room)()
-        vocabulary = self._weights.vocabulary
-        count = self._lib.llama.llama_tokenize(vocabulary, data, len(data), tokens, room, begin, control)
-        if count < 0:
-            raise EngineFailed(detail="the text could not be split into tokens")
-        return list(tokens[:count])
+        return self._words.tokens(text, begin=begin, control=control)
 
     def piece(self, token: int) -> bytes:
-        llama, room = self._lib.llama, 64
-        while True:
-            text = ctypes.create_string_buffer(room)
-            count = int(llama.llama_token_to_piece(self._weights.vocabulary, token, text, room, 0, False))
-            if count >= 0:
-                return text.raw[:count]
-            room = -count
+        return self._words.piece(token)
 
     def masker(self, grammar: str) -> LlamaMasker:
         return LlamaMasker(self._lib, self._weights.vocabulary, self._facts.vocabulary, grammar)

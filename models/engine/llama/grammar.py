@@ -38,6 +38,8 @@ class LlamaMasker:
         return masked
 
     def allows(self, token: int) -> bool:
+        if not 0 <= token < len(self._ids):
+            return False
         one = np.zeros(1, CANDIDATE)
         one["id"] = token
         self._apply(one)

@@ -228,6 +228,9 @@ def test_text_goes_to_tokens_and_back(engine: Engine) -> None:
         tokens = engine.tokenize(text)
         assert b"".join(map(engine.piece, tokens)).decode() == text
     assert engine.tokenize("a", begin=True)[0] == engine.facts.begin
+    for token in (-1, engine.facts.vocabulary, 1 << 30):
+        with pytest.raises(ValueError, match="token"):
+            engine.piece(token)
 
 
 @pytest.mark.parametrize("letter", ["☂", "the road "])

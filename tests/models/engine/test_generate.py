@@ -223,6 +223,8 @@ def test_a_token_that_a_grammar_forbids_is_never_accepted(open_engine: Open) -> 
     allowed = masker.mask(np.zeros(open_engine("dense").facts.vocabulary, np.float32))
     assert np.isneginf(allowed[tiny.FIRST_BYTE + ord("n")])
     assert masker.allows(tiny.FIRST_BYTE + ord("y"))
+    assert not masker.allows(-1)
+    assert not masker.allows(1 << 30)
     with pytest.raises(ValueError, match="may not come"):
         masker.accept(tiny.FIRST_BYTE + ord("n"))
     masker.close()
