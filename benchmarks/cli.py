@@ -149,6 +149,46 @@ def update(
         show(measure(kills, seed, bad), as_json)
 
 
+class Network(StrEnum):
+    mobilenet = "mobilenet"
+    llama = "llama"
+
+
+@app.command()
+def tuning(  # noqa: PLR0917 (its options)
+    quick: Annotated[bool, typer.Option("--quick", help="One batch, few steps: a minute or two on a Pi.")] = False,
+    torch: Annotated[
+        Path | None, typer.Option(help="The Python of an environment with torch, to stand beside ours.", exists=True)
+    ] = None,
+    model: Annotated[list[Network] | None, typer.Option(help="Which network; again for more.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(min=1, max=64, help="Examples a step; again for more.")] = None,
+    threads: Annotated[list[int] | None, typer.Option(min=1, max=64, help="Again for more.")] = None,
+    scheme: Annotated[list[str] | None, typer.Option(help="What is trained; again for more.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=1_000, help="How often each engine has its turn.")] = 8,
+    as_json: AsJson = False,
+) -> None:
+    """What a training step takes: ours, and torch's in the same run."""
+    from benchmarks.tuning.bench import Setting, measure  # noqa: PLC0415
+
+    figures = measure(
+        Setting(
+            models=[one.value for one in model or Network],
+            batches=batch or ([1] if quick else [1, 8]),
+            threads=threads or [1],
+            schemes=scheme or ["full", "deep"],
+            rounds=3 if quick else rounds,
+            torch=torch.absolute() if torch else None,
+        )
+    )
+    if as_json:
+        show(figures, as_json)
+        return
+    for row in figures.rows:
+        typer.echo("  ".join(f"{name} {value}" for name, value in msgspec.structs.asdict(row).items()))
+    for ratio in figures.ratios:
+        typer.echo("  ".join(f"{name} {value}" for name, value in ratio.items()))
+
+
 @app.command()
 def chaos(  # noqa: PLR0917 (its options)
     faults: Annotated[int, typer.Option(min=1, max=100_000, help="How many, all sites together.")] = 40,

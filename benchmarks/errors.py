@@ -39,3 +39,9 @@ class DemandUnknown(KinflowError):
     number = 467
     cause = "{name!r} is no demand for the scenario {scenario}."
     advice = "The grid has light, heavy and saturated; a scenario file has its own, named as-given."
+
+
+class PeerFailed(KinflowError):
+    number = 469
+    cause = "{engine} could not be measured: {detail}."
+    advice = "Check the environment that was given for it; leave the option out to measure Kinflow alone."

@@ -103,6 +103,7 @@ class Builder:
         self._taken = graph.names()
         self._number = 0
         self._shared: dict[tuple[str, Shape, bytes], str] = {}
+        self._reshaped: dict[str, str] = {}
 
     def fresh(self, hint: str = "") -> str:
         while True:
@@ -151,11 +152,14 @@ class Builder:
         return name
 
     def reshape(self, name: str, shape: Iterable[int]) -> str:
+        """`name`, or what it was reshaped from, in `shape`."""
         wanted = tuple(int(one) for one in shape)
-        if name in self.graph.specs and self.shape(name) == wanted:
-            return name
-        done = self.add("Reshape", name, self.ints(wanted))
-        return self.note(done, wanted, name) if name in self.graph.specs else done
+        source = self._reshaped.get(name, name)
+        if source in self.graph.specs and self.shape(source) == wanted:
+            return source
+        done = self.add("Reshape", source, self.ints(wanted))
+        self._reshaped[done] = source
+        return self.note(done, wanted, source) if source in self.graph.specs else done
 
     def sum_over(self, name: str, axes: Iterable[int], keep: bool = False) -> str:
         wanted = list(axes)

@@ -4,7 +4,6 @@ object. In a process of its own, that imports no more than a device needs."""
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -17,8 +16,9 @@ from models.tuning.trainer import Trainer
 
 
 def peak_mb() -> float:
-    """The most memory that this process held, in megabytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    """The most memory that this process held. (getrusage would tell of whoever started it, too.)"""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1e3
 
 
 def random_feeds(trainer: Trainer) -> dict[str, Array]:

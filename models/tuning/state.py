@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.tuning.graph import Array, Builder, Graph, Node, Shape, Spec
+from models.tuning.graph import Array, Builder, Graph, Shape, Spec
 
 PACKED = "packed"
 # Larger ones are worth their own operators, and packing would copy them twice a step.
@@ -29,46 +29,51 @@ class Place:
 def holders(graph: Graph, trained: Sequence[str]) -> tuple[Graph, tuple[Place, ...], dict[str, Array]]:
     """The graph with `trained` as inputs, where each of them lies, and the first values of what holds them."""
     done = graph.copy()
+    nodes, done.nodes = done.nodes, []
+    build = Builder(done, "state")
     small = [name for name in trained if done.specs[name].size <= PACKED_UP_TO]
     if len(small) < 2:
         small = []
-    places: list[Place] = []
-    values: dict[str, Array] = {}
+    large = [name for name in trained if name not in small]
     start = 0
+    places: list[Place] = []
     for name in small:
         spec = done.specs[name]
         places.append(Place(name, PACKED, spec.shape, start, spec.size))
         start += spec.size
+    places += [Place(name, f"state.{name}", done.specs[name].shape, 0, done.specs[name].size) for name in large]
+    values: dict[str, Array] = {}
     if small:
         values[PACKED] = np.concatenate([done.constants[name].reshape(-1) for name in small])
-    for name in trained:
-        if name not in small:
-            spec = done.specs[name]
-            places.append(Place(name, f"state.{name}", spec.shape, 0, spec.size))
-            values[f"state.{name}"] = done.constants[name]
-    head: list[Node] = []
-    aliases: dict[str, str] = {}
-    for name in trained:
-        del done.constants[name]
-        aliases[name] = f"state.{name}"
-    if small:
-        build = Builder(done, "state")
-        nodes, done.nodes = done.nodes, head
-        done.specs[PACKED] = Spec((start,), done.specs[small[0]].dtype)
-        lengths = build.ints(done.specs[name].size for name in small)
-        parts = build.several("Split", PACKED, lengths, outs=len(small), axis=0)
-        for name, part in zip(small, parts, strict=True):
-            done.specs[part] = Spec((done.specs[name].size,), done.specs[name].dtype)
-            build.add("Reshape", part, build.ints(done.specs[name].shape), out=name)
-        done.nodes = nodes
+    values |= {f"state.{name}": done.constants[name].reshape(_held(done.specs[name].shape)) for name in large}
     for name, value in values.items():
         done.inputs[name] = (value.shape, value.dtype)
         done.specs[name] = Spec(value.shape, value.dtype)
-    for node in done.nodes:
-        node.inputs = [aliases[one] if one in aliases and one not in small else one for one in node.inputs]
-    done.outputs = [aliases[one] if one in aliases and one not in small else one for one in done.outputs]
-    done.nodes = [*head, *done.nodes]
+    for name in trained:
+        del done.constants[name]
+    if small:
+        _split(build, small)
+    for name in large:
+        # Free of cost: the same numbers under another shape.
+        build.add("Reshape", f"state.{name}", build.ints(done.specs[name].shape), out=name)
+    done.nodes += nodes
     return done, tuple(places), values
+
+
+def _held(shape: Shape) -> Shape:
+    """A matrix at most: onnxruntime multiplies by a scalar thirty times slower where lengths of 1 stand last."""
+    return shape if len(shape) <= 2 else (shape[0], int(np.prod(shape[1:])))
+
+
+def _split(build: Builder, small: Sequence[str]) -> None:
+    specs = build.graph.specs
+    flat = [len(specs[name].shape) == 1 for name in small]
+    outs = [name if is_flat else build.fresh("part") for name, is_flat in zip(small, flat, strict=True)]
+    build.several("Split", PACKED, build.ints(specs[name].size for name in small), outs=outs, axis=0)
+    for name, part in zip(small, outs, strict=True):
+        if part != name:
+            specs[part] = Spec((specs[name].size,), specs[name].dtype)
+            build.add("Reshape", part, build.ints(specs[name].shape), out=name)
 
 
 def taken(places: Sequence[Place], values: dict[str, Array]) -> dict[str, Array]:

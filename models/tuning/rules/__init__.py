@@ -133,10 +133,9 @@ def unbroadcast(build: Builder, gradient: str, shape: Shape, like: str) -> str:
     axes = [*range(lead), *(lead + i for i, one in enumerate(shape) if one == 1 and given[lead + i] != 1)]
     if not axes:
         return gradient
-    done = build.sum_over(gradient, axes, keep=True)
-    kept = [1 if axis in axes else one for axis, one in enumerate(given)]
-    build.note(done, kept, like)
-    return build.reshape(done, kept[lead:]) if lead else done
+    done = build.sum_over(gradient, axes)
+    build.note(done, [one for axis, one in enumerate(given) if axis not in axes], like)
+    return build.reshape(done, shape)
 
 
 def full(build: Builder, gradient: str, shape: Shape) -> str:
