@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -152,6 +152,11 @@ def _together(
             ]
             ours = _engine("kinflow", scheme, _start(command, {}, stack), installed[0])
             engines.append(ours)
+            if model == "llama" and scheme != "full":
+                less = compile_training(graph, names, replace(recipe, int8=True))
+                save(less, folder / f"int8-{scheme}", Origin(base, scheme))
+                command = [*command[:3], str(folder / f"int8-{scheme}"), *command[4:]]
+                engines.append(_engine("kinflow-int8", scheme, _start(command, {}, stack), installed[0]))
             if setting.torch is None:
                 continue
             spec = {
@@ -263,16 +268,19 @@ def _ratios(rows: Sequence[Row]) -> Iterable[dict[str, Any]]:
     for key in dict.fromkeys((row.model, row.batch, row.threads) for row in rows):
         here = [row for row in rows if (row.model, row.batch, row.threads) == key]
         ours = {row.scheme: row for row in here if row.engine == "kinflow"}
+        ours |= {f"{row.scheme}_int8": row for row in here if row.engine == "kinflow-int8"}
         theirs: dict[str, list[Row]] = {}
         for row in here:
-            if row.engine != "kinflow":
+            if not row.engine.startswith("kinflow"):
                 theirs.setdefault(row.scheme, []).append(row)
         found: dict[str, Any] = dict(zip(("model", "batch", "threads"), key, strict=True))
-        for scheme in [one for one in ours if one in theirs]:
-            found[f"{scheme}_over_{scheme}"] = round(min(map(cost, theirs[scheme])) / cost(ours[scheme]), 2)
+        for name, own in ours.items():
+            if own.scheme in theirs:
+                found[f"{own.scheme}_over_{name}"] = round(min(map(cost, theirs[own.scheme])) / cost(own), 2)
         if "full" in theirs and "deep" in ours:
             full, deep = theirs["full"], ours["deep"]
-            found["full_over_deep"] = round(min(map(cost, full)) / cost(deep), 2)
+            for name in [one for one in ("deep", "deep_int8") if one in ours]:
+                found[f"full_over_{name}"] = round(min(map(cost, full)) / cost(ours[name]), 2)
             memory = min(row.rss_over_import_mb for row in full)
             found["memory_full_over_deep"] = round(memory / max(deep.rss_over_import_mb, 0.1), 2)
             found["first_step_full_over_deep"] = round(min(row.first_step_s for row in full) / deep.first_step_s, 2)

@@ -43,6 +43,7 @@ LossOption = Annotated[Loss, typer.Option(help="What the network is for.")]
 BatchOption = Annotated[int, typer.Option(min=1, max=1024, help="Examples a step.")]
 UpdateOption = Annotated[Update, typer.Option("--optimizer", help="How weights are changed.")]
 SizeOption = Annotated[list[str] | None, typer.Option("--size", help="NAME=LENGTH of an axis left open.")]
+Int8Option = Annotated[bool, typer.Option("--int8", help="Frozen matrices in eight bits: faster, and less exact.")]
 ThreadsOption = Annotated[int, typer.Option(min=1, max=64, help="Of onnxruntime.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
@@ -57,6 +58,7 @@ def plan(  # noqa: PLR0917 (its options)
     batch: BatchOption = 8,
     optimizer: UpdateOption = Update.sgd,
     size: SizeOption = None,
+    int8: Int8Option = False,
     threads: ThreadsOption = 1,
     tensors: Annotated[bool, typer.Option("--tensors", help="List the network's layers and end.")] = False,
     as_json: AsJson = False,
@@ -69,7 +71,7 @@ def plan(  # noqa: PLR0917 (its options)
         return
     job = Job(
         model=str(model), base_sha256=hash_of(model), data="", scheme="", loss=loss.value, batch=batch,
-        optimizer=Optimizer(optimizer.value), sizes=_sizes(size),
+        optimizer=Optimizer(optimizer.value), sizes=_sizes(size), int8=int8,
     )  # fmt: skip
     rows = []
     if not as_json:
@@ -105,6 +107,7 @@ def run(  # noqa: PLR0917 (its options)
     accumulate: Annotated[int, typer.Option(min=1, max=1024, help="Steps that one update takes together.")] = 1,
     pixels: Annotated[Pixels, typer.Option(help="0 to 255, 0 to 1, or ImageNet's scale.")] = Pixels.unit,
     size: SizeOption = None,
+    int8: Int8Option = False,
     threads: ThreadsOption = 1,
     seed: Annotated[int, typer.Option(help="Of the order of examples.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, and delete what is there.")] = False,
@@ -117,7 +120,7 @@ def run(  # noqa: PLR0917 (its options)
     job = Job(
         model=str(model.resolve()), base_sha256=hash_of(model), data=str(data.resolve()), scheme=scheme,
         loss=loss.value, epochs=epochs, batch=batch, optimizer=chosen, clip=clip, accumulate=accumulate,
-        sizes=_sizes(size), pixels=pixels.value, seed=seed,
+        sizes=_sizes(size), pixels=pixels.value, seed=seed, int8=int8,
     )  # fmt: skip
     if fresh and (out / jobs.JOB).exists():
         shutil.rmtree(out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from models.errors import SchemeEmpty
@@ -10,6 +10,7 @@ from models.tuning import composites
 from models.tuning.autodiff import differentiate
 from models.tuning.cleaning import clean
 from models.tuning.graph import Array, Builder, Graph, Spec
+from models.tuning.int8 import quantised
 from models.tuning.losses import attach
 from models.tuning.optimizers import Optimizer
 from models.tuning.ordering import updates_early
@@ -24,7 +25,7 @@ LOSS, NORM = "loss", "gradient_norm"
 class Recipe:
     """batch: examples a step. loss: as models.tuning.losses has it. clip: the largest norm of all gradients together;
     0 for none. accumulate: how many steps' gradients one update takes together. sizes: of axes that the file leaves
-    open."""
+    open. int8: frozen matrices as whole numbers of eight bits (models.tuning.int8)."""
 
     batch: int
     loss: str = "classification"
@@ -32,6 +33,7 @@ class Recipe:
     clip: float = 0.0
     accumulate: int = 1
     sizes: Mapping[str, int] = field(default_factory=dict)
+    int8: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,10 @@ def compile_training(graph: Graph, trained: Sequence[str], recipe: Recipe) -> Pr
         _inputs(step, slots)
         _update(step, gradients, recipe, 1.0)
         everything = state | slots
-    step = updates_early(clean(composites.lower(step)))
+    step = clean(composites.lower(step))
+    if recipe.int8:
+        step = clean(quantised(step, set(losses.seeds.values()) | _reshaped(step, losses.seeds.values())))
+    step = updates_early(step)
     plain = forward.copy()
     plain.outputs = [LOSS, *graph.outputs]
     Builder(plain, "end").add("Identity", losses.loss, out=LOSS)
@@ -117,6 +122,15 @@ def _forward(graph: Graph, trained: Sequence[str], recipe: Recipe):  # type: ign
     forward, places, state = holders(prepared, trained)
     losses = attach(Builder(forward, "loss"), recipe.loss)
     return forward, state, places, losses, inputs
+
+
+def _reshaped(graph: Graph, names: Iterable[str]) -> set[str]:
+    """`names` under other shapes, and what they were reshaped from."""
+    same = set(names)
+    for node in [*graph.nodes, *graph.nodes[::-1]]:
+        if node.op == "Reshape" and (node.inputs[0] in same or node.outputs[0] in same):
+            same |= {node.inputs[0], node.outputs[0]}
+    return same
 
 
 def _inputs(graph: Graph, values: Mapping[str, Array]) -> None:

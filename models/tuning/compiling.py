@@ -32,7 +32,7 @@ def compile_job(job: Job, folder: Path) -> Job:
     trained = [*scheme.tensors, *(part for one in merges for part in (one.down, one.up))]
     if not trained:
         raise SchemeEmpty(detail=f"the scheme {job.scheme} trains nothing")
-    recipe = Recipe(job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes)
+    recipe = Recipe(job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes, job.int8)
     program = compile_training(adapted, trained, recipe)
     save(program, folder / jobs.PROGRAM, Origin(Path(job.model), scheme.name, merges, job.labels))
     return msgspec.structs.replace(job, made_anew=anew)

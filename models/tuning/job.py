@@ -36,6 +36,7 @@ class Job(Struct, frozen=True, kw_only=True):
     optimizer: Optimizer = Optimizer()
     clip: float = 0.0
     accumulate: int = 1
+    int8: bool = False
     sizes: dict[str, int] = {}
     pixels: Literal["byte", "unit", "imagenet"] = "unit"
     seed: int = 0

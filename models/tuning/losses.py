@@ -10,6 +10,7 @@ from models.errors import LossUnfit
 from models.tuning.graph import Builder, Node, Shape, Spec
 
 LABELS = "labels"
+_LEAST = 1.2e-38
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,14 @@ def cross_entropy(build: Builder, logits: str, shape: Shape) -> Losses:
     safe = build.add("Unsqueeze", build.add("Max", labels, zero), build.ints((1,)))
     total = build.add("Max", build.add("ReduceSum", counts, keepdims=0), build.number(1.0, logits))
     share = build.add("Unsqueeze", build.add("Div", counts, total), build.ints((1,)))
-    sure = build.add("LogSoftmax", flat, axis=-1)
-    chosen = build.add("GatherElements", sure, safe, axis=1)
-    summed = build.add("ReduceSum", build.add("Mul", chosen, share), keepdims=0)
+    probability = build.add("Softmax", flat, axis=-1)
+    chosen = build.add("GatherElements", probability, safe, axis=1)
+    # What is too improbable for a number counts as the smallest one: a loss of 87. The gradient is right all the same.
+    sure = build.add("Log", build.add("Max", chosen, build.number(_LEAST, logits)))
+    summed = build.add("ReduceSum", build.add("Mul", sure, share), keepdims=0)
     loss = build.add("Neg", summed, out=build.fresh("loss"))
-    # softmax - one at the label, each row by its share.
-    probability = build.add("Mul", build.add("Exp", sure), share)
-    slope = build.add("ScatterElements", probability, safe, build.add("Neg", share), axis=1, reduction="add")
-    build.note(slope, (rows, classes), logits)
+    # softmax - one at the label, each row by its share; a pass over the logits costs, so there are few.
+    minus = build.add("Expand", build.number(-1.0, logits), build.ints((rows, 1)))
+    off = build.add("ScatterElements", probability, safe, minus, axis=1, reduction="add")
+    slope = build.note(build.add("Mul", off, share), (rows, classes), logits)
     return Losses(loss, {logits: build.reshape(slope, build.shape(logits))}, {LABELS: Spec(shape[:-1], integer)})
