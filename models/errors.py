@@ -60,7 +60,7 @@ class OperatorUnknown(KinflowError):
 class LossUnfit(KinflowError):
     number = 365
     cause = "The loss {loss!r} does not fit: {detail}."
-    advice = "Take --loss classification, language or detection, as the network's output is (docs/tuning.md)."
+    advice = "Take the --loss that the network's output is for, classification or language (docs/tuning.md)."
 
 
 class SchemeEmpty(KinflowError):
