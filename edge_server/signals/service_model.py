@@ -22,6 +22,8 @@ CHANGE_S = 4.0
 # Greens of another stage, and for how much longer the one that is green may go on.
 GREENS_S = (6.0, 12.0, 24.0, 45.0)
 EXTENSIONS_S = (3.0, 6.0, 12.0, 24.0)
+# What stays green passes during the change as well.
+THROUGH_S = tuple(green_s + CHANGE_S for green_s in GREENS_S)
 # How much of the change back counts while somebody is left behind.
 RETURN_SHARE = 1.0
 # Whoever has waited this long weighs twice as much as who has just come.
@@ -169,7 +171,7 @@ class ServiceModel:
         if lane.flow < 1.0 and at in self._yielding and not yields:
             return self._table(lane, lengths_s, 1.0)
         if lane.green:
-            return self._lasting[at] if lasting else self._table(lane, lengths_s, lane.flow)
+            return self._lasting[at] if lasting else self._table(lane, THROUGH_S, lane.flow)
         return self._starting[at] if not lasting else self._table(lane, lengths_s, lane.flow, STARTUP_LOST_S)
 
 
