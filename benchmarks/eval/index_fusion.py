@@ -1,6 +1,6 @@
 """How far to trust what is tracked, fitted to rendered roads: `python -m benchmarks.eval.index_fusion DIR --scenes 16`.
 
-Each scene is one that the lane network was not fitted to (models.training.occupancy.hold_out), some two minutes of it,
+Each scene is one that the lane network was not fitted to (models.occupancy.hold_out), some two minutes of it,
 seen with the shipped detector, and becomes one file; what is there already is left. Then that Trust
 (agent.traffic.occupied) is sought by which the fused occupancy comes nearest to the truth, every scene weighing alike.
 """
@@ -25,7 +25,7 @@ from agent.traffic.pipeline import Pipeline
 from agent.traffic.track import Track
 from benchmarks.eval.index import FPS, calibration_of
 from benchmarks.eval.index_scenes import condition_of_seed
-from models.training.occupancy.hold_out import is_held_out
+from models.occupancy.hold_out import is_held_out
 from models.vision.detector import Detector
 from models.vision.opening import open_detector
 from sim_devices.render.draw import draw

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.occupancy.hold_out import is_held_out
 from models.occupancy.network import DILATIONS, PLANES, SPREADS
-from models.training.occupancy.hold_out import is_held_out
 
 HIDDEN, SPREAD_HIDDEN = 16, 12
 BATCH = 12

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from benchmarks.eval.index_scenes import FIRST_SEED, condition_of_seed
-from models.training.occupancy.hold_out import is_held_out
+from models.occupancy.hold_out import is_held_out
 from sim_devices.render.draw import CONDITIONS
 
 
