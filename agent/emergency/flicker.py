@@ -24,6 +24,7 @@ MARGIN = 2
 _ABOVE, _BESIDE = 0.14, 0.06
 # Flicker is that of the mean of so many cells across and down, in which a lamp stays while the box around it sways.
 _WIDE = 3
+_AT_ONCE = 40
 LOW_HZ, HIGH_HZ = 0.9, 4.3
 # Slower rates are fitted too: what changes at those is no beacon, and must not pass for one of 1 Hz.
 _FREQUENCIES = np.arange(0.4, HIGH_HZ + 0.01, 0.1)
@@ -90,8 +91,7 @@ def brightness(image: NDArray[Any]) -> float:
 def flicker(grids: NDArray[Any], times_s: Array) -> Flicker | None:
     """grids: (n, ...) of grid_of, n at least 8. None where nothing changes its colour."""
     n, rows, columns = grids.shape[:3]
-    sharp = grids.transpose(1, 2, 0, 3).reshape(rows, columns, -1)
-    seen = cv2.blur(sharp, (_WIDE, _WIDE)).reshape(rows, columns, n, 3).transpose(2, 0, 1, 3).astype(float)
+    seen = _wide_means(grids)
     pairs = np.stack([seen[..., 0] - seen[..., 1], seen[..., 2] - seen[..., 1]], axis=-1)
     at = times_s - times_s.mean()
     span = max(1e-6, float(np.ptp(times_s)))
@@ -137,6 +137,18 @@ def flicker(grids: NDArray[Any], times_s: Array) -> Flicker | None:
         edge=float(powers[best, chosen][at_edge].sum() / max(1e-9, float(pooled[best]))),
         once=_once(flickering, base),
     )
+
+
+def _wide_means(grids: NDArray[Any]) -> Array:
+    """(n, rows, columns, 3): each cell's mean with those around it. The pictures go as channels, of which OpenCV takes
+    128 at a time."""
+    parts = []
+    for first in range(0, len(grids), _AT_ONCE):
+        some = grids[first : first + _AT_ONCE]
+        n, rows, columns = some.shape[:3]
+        sharp = some.transpose(1, 2, 0, 3).reshape(rows, columns, -1)
+        parts.append(cv2.blur(sharp, (_WIDE, _WIDE)).reshape(rows, columns, n, 3).transpose(2, 0, 1, 3))
+    return np.concatenate(parts).astype(float)
 
 
 def _added(waving: Array, down: NDArray[np.intp], across: NDArray[np.intp]) -> float:

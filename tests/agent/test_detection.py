@@ -202,7 +202,7 @@ def test_an_emergency_vehicle_is_present_and_its_absence_is_claimed_by_a_detecto
     assert states[0][0] == "absent"
     assert states[0][-1] == "present"
     assert set(states[1]) == {"absent"}
-    assert set(states[2]) == {None}
+    assert set(states[2]) == {"unavailable"}
     assert lookout.detector_fault is not None
     assert lookout.detector_fault.code == "KF108"
     assert "ambulance" in str(lookout.detector_fault)

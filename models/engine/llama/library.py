@@ -75,6 +75,7 @@ def _bindings() -> Any:
         # Its folder without its __init__, which would load all the rest.
         bare = ModuleType(PACKAGE)
         bare.__path__ = list(found.submodule_search_locations)
+        bare.__spec__ = found
         sys.modules[PACKAGE] = bare
     return importlib.import_module(f"{PACKAGE}.llama_cpp")
 

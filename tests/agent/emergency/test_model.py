@@ -359,3 +359,9 @@ def test_one_vehicle_with_two_boxes_is_told_once() -> None:
         )
         state, reading = MODEL.step(state, (track, other), image, mono_ms)
     assert len(reading.sightings) == 1
+
+
+def test_beacons_are_found_at_the_pace_of_a_fast_camera_too() -> None:
+    found = readings(Road(alternating(BLUE, RED, 2.0), fps=30.0))
+    assert found[-1][1].state == "requested"
+    assert "requested" not in states(Road(fps=30.0))

@@ -85,16 +85,16 @@ def test_a_file_in_several_parts_is_refused(tmp_path: Path) -> None:
 def test_what_runs_templates_or_keeps_a_cache_on_disk_is_not_even_loaded(files: dict[str, Path]) -> None:
     # In a process of its own: another test may have loaded anything.
     code = (
-        "import sys\nfrom pathlib import Path\n"
+        "import sys\nfrom importlib.util import find_spec\nfrom pathlib import Path\n"
         "from models.engine.llama.weights import load\n"
         "from tests.models.engine.conftest import trusting\n"
         f"path = Path({str(files['dense'])!r})\n"
         "load(path, trusting(path)).close()\n"
         "bad = {'jinja2', 'diskcache', 'llama_cpp.llama', 'llama_cpp.llama_chat_format', 'llama_cpp.llama_cache'}\n"
-        "print(sorted(bad & set(sys.modules)))"
+        "print(sorted(bad & set(sys.modules)), find_spec('llama_cpp') is not None)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "[]", done.stderr
+    assert done.stdout.strip() == "[] True", done.stderr
     # Nor does anything of ours ask the C library to.
     for path in (ROOT / "models").rglob("*.py"):
         code = path.read_text("utf-8")
