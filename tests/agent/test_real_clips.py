@@ -38,10 +38,7 @@ class Counting:
 
 
 def reference():
-    path = DATA / "weights" / "yolox_nano.onnx"
-    if not path.is_file():
-        pytest.skip("yolox_nano.onnx is not here")
-    return Counting(open_detector(path))
+    return Counting(open_detector(DATA / "weights" / "yolox_nano.onnx"))
 
 
 def test_a_congested_junction_is_not_read_as_free_and_goes_with_a_references_boxes():
