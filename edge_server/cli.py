@@ -18,6 +18,7 @@ from edge_server.accounts import cli as accounts_cli
 from edge_server.backup import cli as backup_cli
 from edge_server.own_id import own_id
 from edge_server.pair import cli as pair_cli
+from edge_server.signals import cli as signals_cli
 from edge_server.signals.preemption import cli as preemption_cli
 from edge_server.trust.cli import add_commands, joined, show_joined
 from node.config.load import load
@@ -38,6 +39,7 @@ app.add_typer(accounts_cli.token, name="token")
 app.add_typer(backup_cli.app, name="backup")
 app.command(name="restore")(backup_cli.bring_back)
 app.add_typer(pair_cli.app, name="pair")
+app.add_typer(signals_cli.app, name="signals")
 app.add_typer(preemption_cli.vehicle, name="vehicle")
 app.add_typer(preemption_cli.preemption, name="preemption")
 

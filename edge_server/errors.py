@@ -330,6 +330,33 @@ class DeclarationUnanswered(KinflowError):
     advice = "Its log says why. Most often its camera sends no pictures, or this machine's clock was put back."
 
 
+class ModesUnusable(KinflowError):
+    number = 303
+    cause = "The file of the intersections' modes {path} can't be used: {detail}."
+    advice = "It lies beside as .broken; no intersection is above shadow until somebody raises it again."
+
+
+class ModesUnwritable(KinflowError):
+    number = 304
+    status = 503
+    cause = "The file of the intersections' modes {path} can't be written: {detail}."
+    advice = "No mode can be raised while that lasts; a lowered one holds until the next start. Free some space."
+
+
+class ModeNotThatWay(KinflowError):
+    number = 305
+    status = 409
+    cause = "{intersection} is in mode {mode}, and {wanted} is no {way} one."
+    advice = "GET /api/v1/signals/modes shows what holds now; somebody else may have changed it."
+
+
+class AdviceGone(KinflowError):
+    number = 306
+    status = 409
+    cause = "There is no such proposal at {intersection} any more."
+    advice = "It has expired, was withdrawn, or the signals come to it by themselves. Nothing was commanded."
+
+
 class PriorityUnbelieved(KinflowError):
     number = 310
     status = 403

@@ -39,11 +39,14 @@ from edge_server.pair.routes import pair_routes
 from edge_server.pair.shared_things import SharedThings
 from edge_server.pair.site_file import SiteFile
 from edge_server.presence import Presence
+from edge_server.signals.desk import SignalDesk
 from edge_server.signals.events import SignalCommanded
 from edge_server.signals.fault import SignalFault
 from edge_server.signals.hires_files import FOLDER as HIRES
 from edge_server.signals.hires_files import HiresFiles
 from edge_server.signals.junction import Record
+from edge_server.signals.modes.book import ModeBook
+from edge_server.signals.modes.mode import Setting
 from edge_server.signals.preemption.desk import Listeners, PreemptionDesk
 from edge_server.signals.preemption.events import Effect, Happening
 from edge_server.signals.preemption.words import lines
@@ -218,6 +221,7 @@ class EdgeServer:
         )
         self._accounts = Accounts(options.home / ACCOUNTS_FILE, self._identity.clock, load_or_make_token(options.home))
         site_file = SiteFile(Path(options.site_path), options.home)
+        self._modes = ModeBook(options.site, options.home, options.device, self._identity.clock.wall_ms)
         routes = pair_routes(
             options.home,
             site_file,
@@ -225,11 +229,27 @@ class EdgeServer:
             self._accounts.shared,
             # A store that was replaced while we run is another file.
             lambda read: stored_after(store.reader, f"{self._identity.boot}-{options.database.stat().st_ino}", read),
+            self._modes.shared,
         )
         self._trust = TrustParts(trust, watch, routes)
         self._pair_keepers = self._keep_pair(peer, trust, store, site_file, write) if peer is not None else ()
         self._hires = HiresFiles(options.home / HIRES, options.site)
         self._preemption = PreemptionDesk(options.site, self._identity, options.home)
+        self._signals = SignalService(
+            options.site,
+            self._identity,
+            self._send_command,
+            record=self._record,
+            report=self._report,
+            commanded=self._commanded,
+            path=options.site_path,
+            peer=peer.edge if peer is not None else None,
+            defers=self._pair.defers if self._pair is not None else lambda: False,
+            beat=self._heart.of("signals"),
+            guide=self._preemption,
+            mode=lambda place: self._modes.of(place).mode,
+            show=self.bus.publish,
+        )
         self.context = EdgeContext(
             version=options.version,
             device=options.device,
@@ -251,20 +271,8 @@ class EdgeServer:
             bundles=options.home / shelf.FOLDER,
             trust=self._trust,
             preemption=self._preemption,
+            signals=SignalDesk(self._modes, self._signals),
             device_of=lambda scope, body: device_of(trust, scope, body),
-        )
-        self._signals = SignalService(
-            options.site,
-            self._identity,
-            self._send_command,
-            record=self._record,
-            report=self._report,
-            commanded=self._commanded,
-            path=options.site_path,
-            peer=peer.edge if peer is not None else None,
-            defers=self._pair.defers if self._pair is not None else lambda: False,
-            beat=self._heart.of("signals"),
-            guide=self._preemption,
         )
         self._preemption.attach(
             Listeners(
@@ -276,6 +284,8 @@ class EdgeServer:
                 alarm=self._worker.alarm,
             )
         )
+        self._modes.attach(self._worker.alarm)
+        self._modes.watch(self._mode_changed)
         gateway = Gateway(self.context, options.hosts, self._heart.of("gateway"))
         # Beyond this machine the door speaks HTTPS, whether devices may join or not.
         tls = None if options.host in PLAIN_HOSTS else trust.server_context()
@@ -341,6 +351,7 @@ class EdgeServer:
             while not (stopping.wait(BROKER_LOOK_S) or self._closet.end.is_set()):
                 self._heart.beat("broker")
                 self._preemption.keep()
+                self._modes.look()
                 self._health_file.tell(self._client.connected)
                 failing = self._revive_broker(failing)
                 if self._pair is not None and (alarm := self._pair.look()) is not None:
@@ -365,11 +376,17 @@ class EdgeServer:
         asker = PeerAsker(trust.authority, peer)
         backfill = Backfill(peer.edge, asker, store.reader, self._worker.recover)
         shared = SharedThings(
-            peer.edge, asker, self._accounts.shared, site_file, write.append_event, self._identity.clock.wall_ms
+            peer.edge,
+            asker,
+            self._accounts.shared,
+            site_file,
+            self._modes,
+            write.append_event,
+            self._identity.clock.wall_ms,
         )
         return (
-            # By itself: a revocation must not wait for a long backfill.
-            PairKeeper({"who has joined": PairSync(trust, peer).pull}),
+            # By themselves: a revocation and a lowered mode must not wait for a long backfill.
+            PairKeeper({"who has joined": PairSync(trust, peer).pull, "the modes of the signals": shared.modes}),
             PairKeeper(
                 {"what it has stored": backfill.step, "accounts": shared.accounts, "the site file": shared.site}
             ),
@@ -437,9 +454,23 @@ class EdgeServer:
         )
 
     def _tell_of_preemption(self, intersection: IntersectionId, event: Happening, effects: tuple[Effect, ...]) -> None:
-        self._hires.told(intersection, effects, self._identity.clock.wall_ms())
-        for line in lines(intersection, event, effects, self._identity.clock.wall_ms()):
+        wall_ms, mode = self._identity.clock.wall_ms(), self._modes.of(intersection).mode
+        if mode == "act":
+            self._hires.told(intersection, effects, wall_ms)
+        for line in lines(intersection, event, effects, wall_ms, mode):
             self.context.write.append_event(line)
+
+    def _mode_changed(self, intersection: IntersectionId, setting: Setting) -> None:
+        self._signals.set_mode(intersection, setting)
+        self.context.write.append_event(
+            LogEntry(
+                at_ms=self._identity.clock.wall_ms(),
+                kind="signal-mode",
+                severity="warning" if setting.mode == "act" else "info",
+                subject=intersection,
+                text=f"{intersection} is in mode {setting.mode} now. {setting.by or 'Nobody'}: {setting.reason}"[:500],
+            )
+        )
 
     def _commanded(self, command: SignalCommand) -> None:
         self.bus.publish(SignalCommanded(command=command, sent_ms=self._identity.clock.wall_ms()))

@@ -104,7 +104,8 @@ PhasePair = tuple[PhaseId, PhaseId]
 class Intersection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One signalised intersection. Every pair of phases must stand in exactly one of `conflicts` and `compatible`: a
     conflict that somebody forgot is then a fault in the file and not a green. camera_preempts: whether what cameras and
-    microphones alone hold for an emergency vehicle may pre-empt; else it calls or extends a phase, no more."""
+    microphones alone hold for an emergency vehicle may pre-empt; else it calls or extends a phase, no more. simulated:
+    whether its controller is a simulation, which may be steered from the start; None: as the site says."""
 
     id: Annotated[IntersectionId, Slug]
     name: str = ""
@@ -112,6 +113,7 @@ class Intersection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     controller: Annotated[DeviceId, Slug]
     control: Literal["fixed-time", "kinflow", "kinflow-nema", "max-pressure", "max-pressure-textbook"] = "max-pressure"
     camera_preempts: bool = False
+    simulated: bool | None = None
     approaches: Annotated[tuple[Approach, ...], Meta(min_length=1)]
     phases: Annotated[tuple[Phase, ...], Meta(min_length=1)]
     conflicts: tuple[PhasePair, ...] = ()

@@ -42,7 +42,7 @@ def add_user(name: Name, role: RoleOption = "viewer", home: Home = None) -> None
     signs in."""
     with _accounts(home) as accounts:
         first = not accounts.exist()
-        made = accounts.users.add(name.lower(), role, _password(), _by())
+        made = accounts.users.add(name.lower(), role, _password(), at_console())
         typer.echo(f"{made.name} may sign in as {made.role}.")
         if first:
             typer.echo("From now on everybody signs in, on this machine too.")
@@ -64,7 +64,7 @@ def list_users(as_json: AsJson = False, home: Home = None) -> None:
 def set_role(name: Name, role: RoleOption, home: Home = None) -> None:
     """Give an account another role; it is signed out everywhere."""
     with _accounts(home) as accounts:
-        accounts.users.set_role(name, role, _by())
+        accounts.users.set_role(name, role, at_console())
     typer.echo(f"{name} is {role} now.")
 
 
@@ -72,7 +72,7 @@ def set_role(name: Name, role: RoleOption, home: Home = None) -> None:
 def set_password(name: Name, home: Home = None) -> None:
     """Set a new password, asked for or read from standard input; the account is signed out everywhere."""
     with _accounts(home) as accounts:
-        accounts.users.set_password(name, _password(), _by())
+        accounts.users.set_password(name, _password(), at_console())
     typer.echo(f"The password of {name} is changed.")
 
 
@@ -80,7 +80,7 @@ def set_password(name: Name, home: Home = None) -> None:
 def remove_user(name: Name, home: Home = None) -> None:
     """Remove an account, with its sessions and the tokens that it made."""
     with _accounts(home) as accounts:
-        accounts.users.remove(name, _by())
+        accounts.users.remove(name, at_console())
     typer.echo(f"{name} is removed.")
 
 
@@ -101,7 +101,7 @@ def make_token(
 ) -> None:
     """Make a token for a program and print it, once."""
     with _accounts(home) as accounts:
-        made, secret = accounts.tokens.make(name, role, days, _by())
+        made, secret = accounts.tokens.make(name, role, days, at_console())
     typer.echo(json.dumps({**asdict(made), "token": secret}) if as_json else secret)
 
 
@@ -122,7 +122,7 @@ def list_tokens(as_json: AsJson = False, home: Home = None) -> None:
 def revoke_token(name: Name, home: Home = None) -> None:
     """Revoke a token at once."""
     with _accounts(home) as accounts:
-        accounts.tokens.revoke(name, _by())
+        accounts.tokens.revoke(name, at_console())
     typer.echo(f"{name} is revoked.")
 
 
@@ -136,7 +136,8 @@ def _accounts(home: Path | None) -> Iterator[Accounts]:
         accounts.close()
 
 
-def _by() -> Actor:
+def at_console() -> Actor:
+    """Whoever sits at the machine, for the audit."""
     return Actor(f"{getpass.getuser()}@console")
 
 

@@ -13,7 +13,10 @@ from edge_server.gateway.app import Gateway
 from edge_server.ingest.figures import IngestFigures
 from edge_server.pair.routes import pair_routes
 from edge_server.pair.site_file import SiteFile
+from edge_server.signals.desk import SignalDesk
+from edge_server.signals.modes.book import ModeBook
 from edge_server.signals.preemption.desk import PreemptionDesk
+from edge_server.signals.service import SignalService
 from edge_server.store.reader import StoreReader
 from edge_server.store.writer import StoreWriter
 from edge_server.trust.parts import TrustParts
@@ -30,11 +33,11 @@ from protocol.site import Site
 
 def bare_gateway(version: str = "0") -> Gateway:
     """Every route that a running edge server has. A route that is called all the same raises."""
-    bus = Bus()
+    bus, site = Bus(), Site(id=SiteId("site"))
     context = EdgeContext(
         version=version,
         device=DeviceId("edge"),
-        site=Site(id=SiteId("site")),
+        site=site,
         clock=SystemClock(),
         accounts=Accounts(None, SystemClock(), ""),
         bus=bus,
@@ -54,8 +57,10 @@ def bare_gateway(version: str = "0") -> Gateway:
                 cast(Authority, None),
                 cast(Shared, None),
                 _nowhere,
+                _nowhere,
             ),
         ),
+        signals=SignalDesk(ModeBook(site, Path("none"), "edge", _nowhere), cast(SignalService, object())),
         preemption=cast(PreemptionDesk, object()),
         updates=UpdateService(
             RolloutStore(Path(":memory:")),

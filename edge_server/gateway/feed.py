@@ -43,7 +43,7 @@ from edge_server.gateway.views import (
     StateView,
     VehicleView,
 )
-from edge_server.signals.events import SignalCommanded
+from edge_server.signals.events import AdviceChanged, ModeChanged, SignalCommanded, WouldCommand
 from protocol.ids import DeviceId
 
 BEAT_S = 5.0
@@ -64,7 +64,7 @@ class Feed:
         self._edge = edge
         self.board = Board(KEPT)
         self.board.put(ServerView(device=edge.device, version=edge.version, broker_connected=edge.broker_connected()))
-        self._projection = Projection(self.board, edge.site)
+        self._projection = Projection(self.board, edge.site, edge.signals.modes.all() if edge.signals else None)
         self._pace: Pace[Event] = Pace()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -269,6 +269,8 @@ def _subject(event: Event) -> str:
             subject = event.heartbeat.intersection
         case SignalCommanded():
             subject = event.command.intersection
+        case ModeChanged() | WouldCommand() | AdviceChanged():
+            subject = event.intersection
         case DeviceChanged():
             subject = event.device.device
         case DeviceRemoved():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import singledispatchmethod
 
 from msgspec import structs
@@ -30,13 +31,17 @@ from edge_server.gateway.views import (
     LaneView,
     LeaseView,
     PhaseView,
+    ProposalView,
     ServerView,
     SightingView,
     SignalView,
     VehicleView,
+    WouldView,
 )
-from edge_server.signals.events import SignalCommanded
+from edge_server.signals.events import AdviceChanged, ModeChanged, SignalCommanded, WouldCommand
+from edge_server.signals.modes.mode import Setting
 from edge_server.store.rows import IndexPoint
+from protocol.ids import IntersectionId
 from protocol.messages import CameraHealth, CameraInfo, Health, Heartbeat
 from protocol.site import Approach, Intersection, Site
 
@@ -46,14 +51,16 @@ CLOCK_FINE_MS = 10_000
 class Projection:
     """Not thread-safe. Objects that the site names stand on the board from the start, with nothing known of them."""
 
-    def __init__(self, board: Board, site: Site) -> None:
+    def __init__(self, board: Board, site: Site, modes: Mapping[IntersectionId, Setting] | None = None) -> None:
         self._board = board
         self._intersections: dict[str, Intersection] = {}
         self._devices: dict[str, Device] = {}
         self._health: dict[str, Health] = {}
         for intersection in site.intersections:
             self._intersections[intersection.id] = intersection
-            board.put(self._signal(intersection.id))
+            known = self._signal(intersection.id)
+            mode = (modes or {}).get(intersection.id)
+            board.put(known if mode is None else known.model_copy(update=_mode(mode)))
             for approach in intersection.approaches:
                 board.put(_unheard(approach, intersection.id))
         for approach in site.watched:
@@ -126,21 +133,18 @@ class Projection:
     def _heartbeat(self, event: HeartbeatReceived) -> None:
         said = event.heartbeat
         lease = said.lease
-        heard = SignalView(
-            id=said.intersection,
-            name=self._signal(said.intersection).name,
-            controller=said.source,
-            control=said.control,
-            phases=self._phases(said),
-            target=said.target,
-            calls=tuple(phase for phase, _ in said.calls),
-            lease=LeaseView(edge=lease.edge, epoch=lease.epoch, remaining_ms=lease.remaining_ms) if lease else None,
-            refusal=said.last_command.refusal if said.last_command else None,
-            fault=said.fault,
-            decision=self._signal(said.intersection).decision,
-            received_ms=event.received_ms,
-        )
-        self._board.put(heard)
+        heard = {
+            "controller": said.source,
+            "control": said.control,
+            "phases": self._phases(said),
+            "target": said.target,
+            "calls": tuple(phase for phase, _ in said.calls),
+            "lease": LeaseView(edge=lease.edge, epoch=lease.epoch, remaining_ms=lease.remaining_ms) if lease else None,
+            "refusal": said.last_command.refusal if said.last_command else None,
+            "fault": said.fault,
+            "received_ms": event.received_ms,
+        }
+        self._board.put(self._signal(said.intersection).model_copy(update=heard))
 
     @apply.register
     def _commanded(self, event: SignalCommanded) -> None:
@@ -153,6 +157,29 @@ class Projection:
             command=command.id,
         )
         self._board.put(self._signal(command.intersection).model_copy(update={"decision": decision}))
+
+    @apply.register
+    def _moded(self, event: ModeChanged) -> None:
+        gone = {"would": None} if event.setting.mode in {"off", "act"} else {}
+        self._board.put(self._signal(event.intersection).model_copy(update={**_mode(event.setting), **gone}))
+
+    @apply.register
+    def _would(self, event: WouldCommand) -> None:
+        would = WouldView(
+            controller=event.controller,
+            phases=event.phases,
+            reason=event.reason,
+            overruled=event.overruled,
+            agrees=event.agrees,
+            at_ms=event.at_ms,
+        )
+        self._board.put(self._signal(event.intersection).model_copy(update={"would": would}))
+
+    @apply.register
+    def _advised(self, event: AdviceChanged) -> None:
+        one = event.proposal
+        proposal = ProposalView(**structs.asdict(one)) if one is not None else None
+        self._board.put(self._signal(event.intersection).model_copy(update={"proposal": proposal}))
 
     @apply.register
     def _device(self, event: DeviceChanged) -> None:
@@ -252,6 +279,15 @@ class Projection:
             )
             for number in sorted(planned.keys() | shown.keys())
         )
+
+
+def _mode(setting: Setting) -> dict[str, str | int]:
+    return {
+        "mode": setting.mode,
+        "mode_by": setting.by,
+        "mode_reason": setting.reason,
+        "mode_ms": setting.at_ms,
+    }
 
 
 def _camera(device: Device, camera: CameraInfo, health: CameraHealth | None) -> CameraView:

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from edge_server.signals.modes.mode import Mode
 from edge_server.store.room import Stage
 from edge_server.store.rows import Mistake
 from protocol.messages.alarm import Severity
@@ -107,8 +108,32 @@ class DecisionView(View):
     outcome: str = ""
 
 
+class WouldView(View):
+    """What would be commanded where nothing is. agrees: the signals show or head for it by themselves."""
+
+    controller: str
+    phases: tuple[int, ...]
+    reason: str
+    overruled: bool
+    agrees: bool
+    at_ms: int
+
+
+class ProposalView(View):
+    """What is proposed to operators. ends_ms: by then it has expired or, once it is confirmed, is over."""
+
+    id: str
+    stage: str
+    phases: tuple[int, ...]
+    controller: str
+    reason: str
+    ends_ms: int
+    confirmed: bool
+
+
 class SignalView(Shown):
-    """The signals of one intersection, under its id. control `unknown`: its controller has not been heard yet."""
+    """The signals of one intersection, under its id. control `unknown`: its controller has not been heard yet.
+    mode: how far it is given into this edge server's hands, by whom, why and since when."""
 
     kind: ClassVar[str] = "signal"
     id: str
@@ -123,6 +148,12 @@ class SignalView(Shown):
     fault: str | None = None
     decision: DecisionView | None = None
     received_ms: int | None = None
+    mode: Mode = "act"
+    mode_by: str = ""
+    mode_reason: str = ""
+    mode_ms: int = 0
+    would: WouldView | None = None
+    proposal: ProposalView | None = None
 
 
 class CameraView(Shown):

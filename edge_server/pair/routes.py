@@ -19,7 +19,8 @@ from edge_server.errors import NotOfThePair, RequestInvalid
 from edge_server.pair.backfill import Read
 from edge_server.pair.peer import Peer, load_peer, save_peer
 from edge_server.pair.site_file import SiteFile
-from edge_server.pair.wire import ACCOUNTS, JOIN, SITE, STORED, Heirloom, JoinPair, Stored
+from edge_server.pair.wire import ACCOUNTS, JOIN, MODES, SITE, STORED, Heirloom, JoinPair, Stored
+from edge_server.signals.modes.book import SharedModes
 from edge_server.trust.device_routes import FACTS
 from node.trust.authority import Authority
 from node.trust.certificates import Facts
@@ -30,8 +31,13 @@ T = TypeVar("T", bound=msgspec.Struct)
 log = structlog.get_logger("edge.pair")
 
 
-def pair_routes(
-    home: Path, site: SiteFile, authority: Authority, accounts: Shared, stored_since: Callable[[Read], Stored]
+def pair_routes(  # noqa: PLR0917 (what it hands over)
+    home: Path,
+    site: SiteFile,
+    authority: Authority,
+    accounts: Shared,
+    stored_since: Callable[[Read], Stored],
+    modes: Callable[[], SharedModes],
 ) -> APIRouter:
     """What is handed to the other edge server of a pair, and to nobody else."""
     router = APIRouter(prefix="/api/v1/trust", tags=["pair"])
@@ -73,6 +79,13 @@ def pair_routes(
         """The site file and its version, for the other edge server of the pair."""
         check_peer(request)
         return _json(site.now())
+
+    @router.get(MODES)
+    @need("device")
+    def shared_modes(request: Request) -> Response:
+        """The modes of the intersections, for the other edge server of the pair."""
+        check_peer(request)
+        return _json(modes())
 
     @router.post(JOIN)
     @need("device")

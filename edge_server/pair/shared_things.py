@@ -1,4 +1,4 @@
-"""Accounts and the site file, taken over from the other edge server of a pair where it has newer ones."""
+"""Accounts, the site file and the modes of the signals, taken over from the other edge server of a pair."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable
 from edge_server.accounts.shared import Shared, SharedAccounts
 from edge_server.pair.asking import PeerAsker
 from edge_server.pair.site_file import SharedSite, SiteFile
-from edge_server.pair.wire import ACCOUNTS, SITE
+from edge_server.pair.wire import ACCOUNTS, MODES, SITE
+from edge_server.signals.modes.book import ModeBook, SharedModes
 from edge_server.store.rows import LogEntry
 from protocol.ids import DeviceId
 
@@ -16,8 +17,8 @@ ANSWER_LIMIT = 8 * 1024 * 1024
 
 
 class SharedThings:
-    """accounts() and site() are each one request; there is never more after it. They raise what asking raises, and
-    AccountsUnusable (KF211) or SiteNotTaken (KF218)."""
+    """accounts(), site() and modes() are each one request; there is never more after it. They raise what asking
+    raises, and AccountsUnusable (KF211) or SiteNotTaken (KF218)."""
 
     def __init__(  # noqa: PLR0917 (what it joins)
         self,
@@ -25,15 +26,20 @@ class SharedThings:
         asker: PeerAsker,
         accounts: Shared,
         site: SiteFile,
+        book: ModeBook,
         note: Callable[[LogEntry], None],
         now_ms: Callable[[], int],
     ) -> None:
         self._peer, self._asker = peer, asker
-        self._accounts, self._site = accounts, site
+        self._accounts, self._site, self._book = accounts, site, book
         self._note, self._now_ms = note, now_ms
 
     def accounts(self) -> bool:
         self._accounts.merge(self._asker.ask(ACCOUNTS, SharedAccounts, ANSWER_LIMIT), self._peer)
+        return False
+
+    def modes(self) -> bool:
+        self._book.merge(self._asker.ask(MODES, SharedModes, ANSWER_LIMIT))
         return False
 
     def site(self) -> bool:

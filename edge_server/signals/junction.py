@@ -9,12 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from edge_server.errors import AdviceGone
+from edge_server.signals import advice as advices
 from edge_server.signals import lease as leases
 from edge_server.signals import safety, watch
+from edge_server.signals.advice import Advice, AdviceState, Wish
 from edge_server.signals.controller import Decide
 from edge_server.signals.fault import SignalFault
-from edge_server.signals.guide import Guide, NoGuide
-from edge_server.signals.layout import Layout
+from edge_server.signals.guide import Guidance, Guide, NoGuide
+from edge_server.signals.layout import Layout, StageLayout
+from edge_server.signals.modes.mode import Mode
 from edge_server.signals.safety import Memory, Proposal, Verdict, judge
 from edge_server.signals.sight import Sight, Sights
 from edge_server.signals.view import View
@@ -24,26 +28,52 @@ from protocol.messages import Heartbeat
 
 # From this many vehicles on, a lane calls for the phases that serve it.
 CALLING_VEHICLES = 1.0
+# What would be commanded is written down no more often than this: nothing follows it, so it may change its mind.
+SHADOW_EVERY_MS = 2_000
+
+Kind = Literal["commanded", "overruled", "refused", "shadow", "advice"]
 
 
 @dataclass(frozen=True)
 class Record:
     """One line of the decision log. commanded: other phases than before. overruled: the safety check put something else
-    in place of the controller's proposal. refused: the signal controller did not take a command."""
+    in place of the controller's proposal. refused: the signal controller did not take a command. shadow: what would
+    have been commanded. advice: what became of a proposal to an operator."""
 
     intersection: IntersectionId
-    kind: Literal["commanded", "overruled", "refused"]
+    kind: Kind
     controller: str
     phases: tuple[PhaseId, ...]
     reason: str
 
 
-Effect = leases.Order | SignalFault | Record
+@dataclass(frozen=True)
+class Would:
+    """What would be commanded while nothing is. agrees: the signals show or head for it by themselves."""
+
+    intersection: IntersectionId
+    controller: str
+    phases: tuple[PhaseId, ...]
+    reason: str
+    overruled: bool
+    agrees: bool
+
+
+@dataclass(frozen=True)
+class Advised:
+    """What is proposed to operators now, None for nothing."""
+
+    intersection: IntersectionId
+    advice: Advice | None
+
+
+Effect = leases.Order | SignalFault | Record | Would | Advised
 
 
 class Junction:
     """decide: the controller of this intersection. since_ms: the edge's monotonic clock when it began. peer: the other
-    edge server of a pair, which may steer without a word. guide: what may propose in the controller's place."""
+    edge server of a pair, which may steer without a word. guide: what may propose in the controller's place. mode: what
+    may come of a decision."""
 
     def __init__(  # noqa: PLR0917 (what one intersection is made of)
         self,
@@ -53,8 +83,11 @@ class Junction:
         since_ms: int,
         peer: DeviceId | None = None,
         guide: Guide | None = None,
+        mode: Mode = "act",
     ) -> None:
         self.layout = layout
+        self._mode: Mode = mode
+        self._advice = AdviceState()
         self._decide = decide
         self._guide = guide or NoGuide()
         self._lease = leases.LeaseState(edge)
@@ -64,6 +97,12 @@ class Junction:
         self._view: View | None = None
         self._faults: Mapping[str, SignalFault] = {}
         self._said: tuple[str, bool, tuple[PhaseId, ...]] | None = None
+        self._shadowed_ms = 0
+        self._would: Would | None = None
+
+    @property
+    def mode(self) -> Mode:
+        return self._mode
 
     @property
     def view(self) -> View | None:
@@ -98,13 +137,24 @@ class Junction:
         view = self._view
         if view is None or now_ms - view.heard_ms > leases.HEARTBEAT_MAX_AGE_MS:
             self._guide.look(self.layout, None, frozenset(), now_ms)
+            return effects + self._stop_advising("withdrawn")
+        if self._mode == "off":
+            # Claims go on being counted; that nobody steers here, those who ask are told.
+            self._guide.look(self.layout, None, frozenset(), now_ms)
             return effects
         wanted = wanted_phases(self.layout, sights, now_ms)
         guidance = self._guide.look(self.layout, view, wanted, now_ms)
         if guidance.stands_back:
-            return effects
+            return effects + self._stop_advising("withdrawn")
+        confirmed = self._advice.confirmed
         proposal = guidance.proposal or self._propose(sights, view, now_ms)
         wanted |= guidance.calls
+        if self._mode != "act":
+            effects += self._look_on(guidance, proposal, view, wanted, now_ms)
+            confirmed = self._advice.confirmed
+            if confirmed is None:
+                return effects
+            proposal = Proposal(confirmed.wish.controller, confirmed.wish.stage, f"confirmed: {confirmed.wish.reason}")
         self._memory, verdict = judge(self.layout, self._memory, view, proposal, wanted=wanted, now_ms=now_ms)
         if verdict.command is None:
             return effects
@@ -113,6 +163,34 @@ class Junction:
             effects += [*self._records(verdict), order]
         return effects
 
+    def set_mode(self, mode: Mode) -> list[Effect]:
+        """What may come of decisions from now on. What is held is let go by not renewing it, as ever."""
+        if mode == self._mode:
+            return []
+        effects = self._stop_advising("withdrawn")
+        if self._mode == "act":
+            self._lease = leases.let_go(self._lease)
+        self._mode, self._said, self._would = mode, None, None
+        return effects
+
+    def confirm(self, advice: str, now_ms: int) -> list[Effect]:
+        """An operator wants what is proposed. Raises AdviceGone (KF306)."""
+        found = advices.confirmed(self._advice, advice, now_ms)
+        if found is None or found.standing is None:
+            raise AdviceGone(intersection=self.layout.intersection)
+        self._advice = found
+        return self._tell_advice("confirmed", found.standing)
+
+    def decline(self, advice: str, now_ms: int) -> list[Effect]:
+        """An operator does not want it, or no more. Raises AdviceGone (KF306)."""
+        standing, found = self._advice.standing, advices.declined(self._advice, advice, now_ms)
+        if found is None or standing is None:
+            raise AdviceGone(intersection=self.layout.intersection)
+        self._advice = found
+        if standing.confirmed_ms is not None:
+            self._lease = leases.let_go(self._lease)
+        return self._tell_advice("declined", standing)
+
     def sent(self, order: leases.Order, message: MessageId, now_ms: int) -> None:
         """An order was handed to the link as this message."""
         self._lease = leases.sent(self._lease, order, message, now_ms)
@@ -120,8 +198,70 @@ class Junction:
         self._memory = safety.sent(self._memory, order.command, now_ms)
 
     def take_over(self) -> None:
-        """Steer even though another edge does."""
+        """Steer even though another edge does; in mode act alone."""
+        if self._mode != "act":
+            return
         self._lease = leases.take_over(self._lease)
+
+    def _look_on(
+        self, guidance: Guidance, proposal: Proposal, view: View, wanted: frozenset[PhaseId], now_ms: int
+    ) -> list[Effect]:
+        """Judge what is wanted as if it were commanded; in advise, bring it before an operator."""
+        memory, verdict = judge(self.layout, self._memory, view, proposal, wanted=wanted, now_ms=now_ms)
+        if self._advice.confirmed is None:
+            self._memory = memory  # else the judgement of what is commanded goes on from it
+        if verdict.command is None:
+            return self._stop_advising("withdrawn")
+        place, phases = self.layout.intersection, verdict.command.phases
+        walking = self.layout.pedestrians
+        agrees = frozenset(phases) - walking == (view.target or view.serving) - walking
+        name, reason = verdict.command.controller, verdict.reason
+        would = Would(place, name, phases, reason, verdict.overruled, agrees)
+        effects: list[Effect] = [would] if would != self._would else []
+        self._would = would
+        said = (name, verdict.overruled, phases)
+        if said != self._said and now_ms - self._shadowed_ms >= SHADOW_EVERY_MS and self._advice.confirmed is None:
+            self._said, self._shadowed_ms = said, now_ms
+            effects.append(Record(place, "shadow", name, phases, reason))
+        if self._mode == "advise":
+            # Our own lease of before may still be lapsing: that hinders nobody.
+            held = self._lease.holder is not None and (self._lease.holder != self._lease.edge or self._lease.twin)
+            idle = agrees or held or self._lease.standing == "barred"
+            stage = None if idle else self._stage_of(proposal, verdict)
+            urgent = guidance.proposal is not None
+            wish = Wish(stage.id, phases, name, reason, urgent) if stage is not None else None
+            effects += self._advise(wish, view, now_ms)
+        return effects
+
+    def _stage_of(self, proposal: Proposal, verdict: Verdict) -> StageLayout | None:
+        """The stage that a command leads to; None while it only holds what is green, or ends a change."""
+        assert verdict.command is not None
+        if not verdict.overruled:
+            return self.layout.stages.get(proposal.stage) if isinstance(proposal.stage, str) else None
+        phases = frozenset(verdict.command.phases)
+        return next((one for one in self.layout.stages.values() if one.phases == phases), None)
+
+    def _advise(self, wish: Wish | None, view: View, now_ms: int) -> list[Effect]:
+        held = self._advice.confirmed
+        served = held is not None and frozenset(held.wish.phases) - self.layout.pedestrians <= view.serving
+        self._advice, told = advices.advised(self._advice, wish, now_ms, served=served)
+        if held is not None and self._advice.confirmed is None:
+            self._lease = leases.let_go(self._lease)
+        return [effect for what, one in told for effect in self._tell_advice(what, one)]
+
+    def _stop_advising(self, what: advices.What) -> list[Effect]:
+        standing = self._advice.standing
+        if standing is None:
+            return []
+        if standing.confirmed_ms is not None:
+            self._lease = leases.let_go(self._lease)
+        self._advice = AdviceState(quiet=self._advice.quiet)
+        return self._tell_advice(what, standing)
+
+    def _tell_advice(self, what: advices.What, one: Advice) -> list[Effect]:
+        wish = one.wish
+        line = Record(self.layout.intersection, "advice", wish.controller, wish.phases, f"{what}: {wish.reason}"[:500])
+        return [line, Advised(self.layout.intersection, self._advice.standing)]
 
     def _propose(self, sights: Sights, view: View, now_ms: int) -> Proposal:
         try:

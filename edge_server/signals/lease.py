@@ -127,6 +127,12 @@ def bar(state: LeaseState, now_ms: int) -> LeaseState:
     return replace(state, standing="barred", epoch=None, barred_until_ms=now_ms + BARRED_MS, usurp=False)
 
 
+def let_go(state: LeaseState) -> LeaseState:
+    """Steer no more: what is held lapses, and nothing is asked for until somebody decides to."""
+    standing = "barred" if state.standing == "barred" else "idle"
+    return replace(state, standing=standing, epoch=None, usurp=False, sent_phases=(), sent_ms=None)
+
+
 def take_over(state: LeaseState) -> LeaseState:
     """A person wants this edge to steer, whoever does now: with the next heartbeat it asks above every epoch."""
     return replace(state, usurp=True)

@@ -10,13 +10,16 @@ from collections.abc import Callable
 
 import structlog
 
+from edge_server.errors import NotKnown
 from edge_server.events import Event, HeartbeatReceived, ObservationReceived
 from edge_server.signals.controller import controller
+from edge_server.signals.events import AdviceChanged, ModeChanged, Proposed, WouldCommand
 from edge_server.signals.fault import SignalFault
 from edge_server.signals.guide import Guide
-from edge_server.signals.junction import Effect, Junction, Record
+from edge_server.signals.junction import Advised, Effect, Junction, Record, Would
 from edge_server.signals.layout import ApproachLayout, Layout, layouts
 from edge_server.signals.lease import HEARTBEAT_MAX_AGE_MS, Order, Standing
+from edge_server.signals.modes.mode import Mode, Setting
 from edge_server.signals.sight import Sight
 from edge_server.signals.view import View
 from node.identity import Identity
@@ -39,7 +42,8 @@ class SignalService:
     send: hand a command to the link, now or never. commanded: hear of each command that was sent. record: keep a line
     of the decision log. report: tell people of a fault, or that it is over. path: the site file, for messages. peer:
     the other edge server of a pair; defers: whether it is to be let go first.
-    beat: called with each tick. guide: what may propose in a controller's place.
+    beat: called with each tick. guide: what may propose in a controller's place. mode: of an intersection, at the
+    start; set_mode changes it. show: what people see beside the commands.
     """
 
     def __init__(
@@ -56,8 +60,12 @@ class SignalService:
         defers: Callable[[], bool] = lambda: False,
         beat: Callable[[], None] = lambda: None,
         guide: Guide | None = None,
+        mode: Callable[[IntersectionId], Mode] = lambda _: "act",
+        show: Callable[[Event], None] = lambda _: None,
     ) -> None:
         self._identity = identity
+        self._mode = mode
+        self._show = show
         self._guide = guide
         self._send = send
         self._record = record
@@ -85,7 +93,7 @@ class SignalService:
         for intersection, layout in layouts(site).items():
             decide = controller(layout.control)
             self._junctions[intersection] = Junction(
-                layout, decide, self._identity.device, now_ms, self._peer, self._guide
+                layout, decide, self._identity.device, now_ms, self._peer, self._guide, self._mode(intersection)
             )
             self._approaches.update(layout.downstream)
             self._watching.update((approach.id, intersection) for approach in layout.approaches)
@@ -132,9 +140,34 @@ class SignalService:
                 self._carry_out(junction, junction.decide(self._sights, self._now_ms(), urgent=True))
 
     def standing(self, intersection: IntersectionId) -> Standing:
-        """Whether this edge server steers an intersection; unheard where none of that name is steered here."""
+        """Whether this edge server steers an intersection by itself: idle where its mode is lower than act, unheard
+        where none of that name is steered here."""
         junction = self._junctions.get(intersection)
-        return junction.lease.standing if junction is not None else "unheard"
+        if junction is None:
+            return "unheard"
+        return junction.lease.standing if junction.mode == "act" else "idle"
+
+    def set_mode(self, intersection: IntersectionId, setting: Setting) -> None:
+        """What may come of decisions at an intersection from now on."""
+        junction = self._junctions.get(intersection)
+        if junction is not None:
+            with self._lock:
+                self._carry_out(junction, junction.set_mode(setting.mode))
+        self._show(ModeChanged(intersection=intersection, setting=setting))
+
+    def confirm(self, intersection: IntersectionId, advice: str) -> None:
+        """Command what is proposed to operators. Raises NotKnown (KF92), AdviceGone (KF306)."""
+        with self._lock:
+            junction = self._junction(intersection)
+            now_ms = self._now_ms()
+            self._carry_out(junction, junction.confirm(advice, now_ms))
+            self._carry_out(junction, junction.decide(self._sights, now_ms, urgent=True))
+
+    def decline(self, intersection: IntersectionId, advice: str) -> None:
+        """Propose it no more for a while, or end what was confirmed. Raises NotKnown (KF92), AdviceGone (KF306)."""
+        with self._lock:
+            junction = self._junction(intersection)
+            self._carry_out(junction, junction.decline(advice, self._now_ms()))
 
     def shown(self, intersection: IntersectionId) -> tuple[Layout, View | None] | None:
         """An intersection, and what its controller shows now: no view of one that has not been heard for a while."""
@@ -168,6 +201,12 @@ class SignalService:
             except Exception:
                 log.exception("tick failed")
 
+    def _junction(self, intersection: IntersectionId) -> Junction:
+        junction = self._junctions.get(intersection)
+        if junction is None:
+            raise NotKnown(kind="intersection", name=intersection[:63])
+        return junction
+
     def _now_ms(self) -> int:
         return self._identity.clock.monotonic_ms()
 
@@ -180,6 +219,34 @@ class SignalService:
                     self._report(effect)
                 case Record():
                     self._record(effect)
+                case Would():
+                    self._show(
+                        WouldCommand(
+                            intersection=effect.intersection,
+                            controller=effect.controller,
+                            phases=effect.phases,
+                            reason=effect.reason,
+                            overruled=effect.overruled,
+                            agrees=effect.agrees,
+                            at_ms=self._identity.clock.wall_ms(),
+                        )
+                    )
+                case Advised():
+                    self._show(AdviceChanged(intersection=effect.intersection, proposal=self._proposed(effect)))
+
+    def _proposed(self, told: Advised) -> Proposed | None:
+        one = told.advice
+        if one is None:
+            return None
+        return Proposed(
+            id=one.id,
+            stage=one.wish.stage,
+            phases=one.wish.phases,
+            controller=one.wish.controller,
+            reason=one.wish.reason,
+            ends_ms=self._identity.clock.wall_ms() + one.ends_ms - self._now_ms(),
+            confirmed=one.confirmed_ms is not None,
+        )
 
     def _dispatch(self, junction: Junction, order: Order) -> None:
         safe = order.command

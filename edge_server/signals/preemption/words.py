@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_server.signals.modes.mode import Mode
 from edge_server.signals.preemption.events import (
     Effect,
     Ended,
@@ -32,9 +33,11 @@ _HIGHER = {"railway": "a railway crossing", "bridge": "a bridge", "other-system"
 
 
 def lines(
-    intersection: IntersectionId, event: Happening, effects: tuple[Effect, ...], at_ms: int
+    intersection: IntersectionId, event: Happening, effects: tuple[Effect, ...], at_ms: int, mode: Mode = "act"
 ) -> tuple[LogEntry, ...]:
-    """at_ms: the wall clock. Answers are no news: they say what the other effects say."""
+    """at_ms: the wall clock. mode: of the intersection: below act, it would have been. Answers are no news: they say
+    what the other effects say."""
+    would = f" (mode {mode}: nothing is granted)"
     texts: list[tuple[str, str | None]] = []
     if isinstance(event, Higher):
         does = "has" if event.active else "releases"
@@ -44,13 +47,15 @@ def lines(
     for effect in effects:
         match effect:
             case Granted():
-                texts.append((f"{effect.vehicle} from {effect.approach} is granted the signals", None))
+                what = "is granted the signals" if mode == "act" else f"would be granted the signals{would}"
+                texts.append((f"{effect.vehicle} from {effect.approach} {what}", None))
             case Ended():
                 texts.append((f"{effect.vehicle}'s claim is over: {_ENDINGS[effect.ending]}", None))
             case Refused():
                 texts.append((f"{effect.vehicle} is refused: {effect.refusal}", CODES[effect.refusal]))
             case Recovering(True):
-                texts.append(("the lease is over; who waited longest is served first", None))
+                if mode == "act":
+                    texts.append(("the lease is over; who waited longest is served first", None))
             case _:
                 pass
     return tuple(

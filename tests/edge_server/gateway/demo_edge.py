@@ -31,7 +31,11 @@ from edge_server.ingest.figures import IngestFigures
 from edge_server.pair.backfill import stored_after
 from edge_server.pair.routes import pair_routes
 from edge_server.pair.site_file import SiteFile
+from edge_server.signals.desk import SignalDesk
 from edge_server.signals.events import SignalCommanded
+from edge_server.signals.modes.book import ModeBook
+from edge_server.signals.preemption.desk import Listeners, PreemptionDesk
+from edge_server.signals.service import SignalService
 from edge_server.store import ingested
 from edge_server.store.file import open_store
 from edge_server.store.reader import StoreReader
@@ -188,12 +192,14 @@ class DemoEdge:
             lambda device: None,
         )
         reader = StoreReader(folder / "edge.db")
+        self._set_up_signals(folder)
         pair = pair_routes(
             folder,
             SiteFile(folder / "site.toml", folder),
             self.trust.authority,
             self.accounts.shared,
             lambda read: stored_after(reader, "demo", read),
+            self.modes.shared,
         )
         self.context = EdgeContext(
             version="0.1.0",
@@ -211,7 +217,34 @@ class DemoEdge:
             configure=self._configure,
             updates=self.updates,
             trust=TrustParts(self.trust, watch, pair),
+            signals=SignalDesk(self.modes, self.service),
+            preemption=self.preemption,
         )
+
+    def _set_up_signals(self, folder: Path) -> None:
+        """Real ones, which hear the bus only once a test says so (deciding)."""
+        identity = self._identity(EDGE)
+        self.modes = ModeBook(self.site, folder, EDGE, self.clock.wall_ms)
+        self.preemption = PreemptionDesk(self.site, identity, folder)
+        self.sent: list[SignalCommand] = []
+        self.service = SignalService(
+            self.site,
+            identity,
+            lambda _, command: self.sent.append(command) is None,
+            record=lambda _: None,
+            report=lambda _: None,
+            guide=self.preemption,
+            mode=lambda place: self.modes.of(place).mode,
+            show=self.bus.publish,
+        )
+        self.modes.watch(self.service.set_mode)
+        self.preemption.attach(
+            Listeners(changed=self.service.nudge, standing=self.service.standing, shown=self.service.shown)
+        )
+
+    def deciding(self) -> None:
+        """Let the signals hear what is said from now on."""
+        self.bus.subscribe(self.service.handle, ObservationReceived, HeartbeatReceived, name="signals")
 
     def _configure(self, device: DeviceId, name: str, arguments: Mapping[str, str]) -> MessageId:
         if not self.broker_connected:
@@ -221,6 +254,7 @@ class DemoEdge:
 
     def close(self) -> None:
         self.bus.close()
+        self.preemption.stop()
         self.accounts.close()
         self._store.close()
         self.updates.stop()

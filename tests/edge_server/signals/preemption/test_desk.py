@@ -9,9 +9,12 @@ from msgspec.structs import replace
 
 from edge_server.backup.contents import chosen
 from edge_server.errors import NothingToEnd, NotKnown, PreemptionLogBroken
+from edge_server.signals.events import AdviceChanged
+from edge_server.signals.modes.mode import Setting
 from edge_server.signals.preemption import desk as desks
 from edge_server.signals.preemption.events import Granted, Refused
 from edge_server.signals.preemption.log_lines import Reading, replay
+from edge_server.signals.preemption.words import lines
 from node.clock import ManualClock
 from protocol.ids import IntersectionId
 from protocol.preemption import PreemptionRules
@@ -344,3 +347,38 @@ def test_a_clock_that_starts_before_the_log_ends_goes_on_after_it(tmp_path):
     again = Edge(tmp_path, clock=ManualClock(monotonic_ms=100, wall_ms=1_000_000))
     assert again.desk.now_ms() >= newest_ms
     again.desk.stop()
+
+
+@pytest.mark.parametrize("mode", ["off", "shadow", "advise"])
+def test_below_act_nothing_is_called_granted_and_what_would_have_been_is_told(edge, mode):
+    settled(edge)
+    edge.service.set_mode(NORTH, Setting(mode=mode, controller="controller-north", simulated=False))
+    sent = edge.sent
+    edge.told.clear()
+    assert (edge.ask().status, edge.statuses) == ("watchOtherTraffic", edge.statuses)
+    edge.run(12, ("ambulance-1", "north-n"))
+    assert edge.sent == sent
+    assert {status.status for status in edge.statuses} <= {"watchOtherTraffic", "granted"}
+    assert edge.statuses[-1].reason == "not-steering"
+    told = [
+        (place, event, effects) for place, event, effects in edge.told if any(isinstance(e, Granted) for e in effects)
+    ]
+    (line,) = (one for one in lines(*told[0], 0, mode) if "granted" in one.text)
+    assert line.text == f"ambulance-1 from north-n would be granted the signals (mode {mode}: nothing is granted)"
+
+
+def test_in_advise_a_vehicle_s_lease_is_commanded_once_an_operator_confirms_it(edge):
+    settled(edge)
+    shown = []
+    edge.service._show = shown.append
+    edge.service.set_mode(NORTH, Setting(mode="advise", controller="controller-north", simulated=False))
+    edge.ask()
+    edge.run(3, ("ambulance-1", "north-n"))
+    edge.sent = 0  # the controller's lease has lapsed
+    (proposal,) = (one.proposal for one in shown if isinstance(one, AdviceChanged))
+    assert (proposal.controller, proposal.phases) == ("preemption", (4, 8))
+    assert not edge.plant.serving(4)
+    edge.service.confirm(NORTH, proposal.id)
+    edge.run(12, ("ambulance-1", "north-n"))
+    assert edge.plant.serving(4)
+    assert "granted" not in {status.status for status in edge.statuses}

@@ -1,0 +1,1 @@
+"""How far each intersection is given into this edge server's hands: off, shadow, advise or act."""
