@@ -16,6 +16,7 @@ import typer
 
 from edge_server.accounts import cli as accounts_cli
 from edge_server.backup import cli as backup_cli
+from edge_server.neighbours import cli as neighbours_cli
 from edge_server.own_id import own_id
 from edge_server.pair import cli as pair_cli
 from edge_server.signals import cli as signals_cli
@@ -39,6 +40,7 @@ app.add_typer(accounts_cli.token, name="token")
 app.add_typer(backup_cli.app, name="backup")
 app.command(name="restore")(backup_cli.bring_back)
 app.add_typer(pair_cli.app, name="pair")
+app.command()(neighbours_cli.neighbour)
 app.add_typer(signals_cli.app, name="signals")
 app.add_typer(preemption_cli.vehicle, name="vehicle")
 app.add_typer(preemption_cli.preemption, name="preemption")

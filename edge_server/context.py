@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge_server.ingest.figures import IngestFigures
     from edge_server.signals.desk import SignalDesk
     from edge_server.signals.preemption.desk import PreemptionDesk
+    from edge_server.signals.preemption.wave_desk import WaveDesk
     from edge_server.store.reader import StoreReader
     from edge_server.store.writer import StoreWriter
     from edge_server.trust.parts import TrustParts
@@ -35,7 +36,8 @@ class EdgeContext:
     that a request (ASGI scope, body) proves to come from, or None. bind_host: where the door listens.
     bundles: the folder of those that devices install from, None for none.
     trust: the site's authority, None for none.
-    preemption: who may have the signals, None for nobody. signals: their modes and what is proposed, None for none.
+    preemption: who may have the signals, None for nobody; wave: the same for whole ways.
+    signals: their modes and what is proposed, None for none.
     updates: the mirror and the rollout; serve_bytes_s: how fast the mirror is handed on, 0 for any speed.
     """
 
@@ -60,4 +62,5 @@ class EdgeContext:
     bundles: Path | None = None
     trust: TrustParts | None = None
     preemption: PreemptionDesk | None = None
+    wave: WaveDesk | None = None
     signals: SignalDesk | None = None

@@ -427,6 +427,33 @@ class PriorityQueueFull(KinflowError):
     advice = "Ask again when some have passed; `preemption.queue` of the site file says how many may wait."
 
 
+class RouteBroken(KinflowError):
+    number = 326
+    status = 409
+    cause = "The route of {vehicle} breaks at {where}: {detail}."
+    advice = "Compare the vehicle's map with the site file; what lies before that leg is served, nothing behind it."
+
+
+class NeighbourUnknown(KinflowError):
+    number = 327
+    status = 404
+    cause = "The route of {vehicle} leads to the site {site}, which is no neighbour of this one."
+    advice = "Enter it as [[neighbours]] in the site file; `kinflow edge neighbour` prints the lines there."
+
+
+class NeighbourUnreached(KinflowError):
+    number = 328
+    cause = "Routes can't be handed on to the site {site}: {detail}."
+    advice = "Signals there don't know of vehicles that come from here. Look after its edge server and the network."
+
+
+class NotANeighbour(KinflowError):
+    number = 329
+    status = 403
+    cause = "A route was handed over by somebody who is no neighbour of this site: {detail}."
+    advice = "Both sites have to name one another in [[neighbours]], each with the other's pin."
+
+
 class VehicleKeysUnusable(KinflowError):
     number = 320
     cause = "The vehicles' key file {path} can't be used: {detail}."

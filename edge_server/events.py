@@ -11,7 +11,7 @@ from edge_server.fleet.device import Device
 from edge_server.store.room import Stage
 from edge_server.store.rows import LogEntry
 from protocol.ids import DeviceId
-from protocol.messages import Alarm, Health, Heartbeat, Observation, PriorityRequest, VehiclePosition
+from protocol.messages import Alarm, Health, Heartbeat, Observation, PriorityRequest, PriorityRoute, VehiclePosition
 
 
 class Event(Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -56,6 +56,12 @@ class PriorityRequested(Event, frozen=True, kw_only=True, tag=True):
     """A vehicle's message came in; whether it is believed is for the pre-emption to find out."""
 
     request: PriorityRequest
+
+
+class RouteRequested(Event, frozen=True, kw_only=True, tag=True):
+    """The same of a vehicle's whole way."""
+
+    route: PriorityRoute
 
 
 class DeviceChanged(Event, frozen=True, kw_only=True, tag=True):

@@ -19,7 +19,7 @@ from edge_server.closet import Closet
 from edge_server.cloud_link.reporter import CloudReporter
 from edge_server.cloud_link.sender import load_sender
 from edge_server.context import EdgeContext
-from edge_server.events import BrokerLink, HeartbeatReceived, ObservationReceived, PriorityRequested
+from edge_server.events import BrokerLink, HeartbeatReceived, ObservationReceived, PriorityRequested, RouteRequested
 from edge_server.gateway.app import Gateway
 from edge_server.gateway.auth import load_or_make_token
 from edge_server.gateway.config_desk import ConfigDesk
@@ -30,6 +30,8 @@ from edge_server.ingest.broker_drops import BrokerDrops
 from edge_server.ingest.inbox import Inbox
 from edge_server.ingest.receiver import Receiver, bulky
 from edge_server.ingest.worker import IngestWorker
+from edge_server.neighbours.door import NeighbourDoor, neighbour_routes
+from edge_server.neighbours.link import NeighbourLink, NeighbourLinks
 from edge_server.pair.asking import PeerAsker
 from edge_server.pair.backfill import Backfill, stored_after
 from edge_server.pair.keeping import PairKeeper
@@ -49,6 +51,7 @@ from edge_server.signals.modes.book import ModeBook
 from edge_server.signals.modes.mode import Setting
 from edge_server.signals.preemption.desk import Listeners, PreemptionDesk
 from edge_server.signals.preemption.events import Effect, Happening
+from edge_server.signals.preemption.wave_desk import Surroundings, WaveDesk
 from edge_server.signals.preemption.words import lines
 from edge_server.signals.service import SignalService
 from edge_server.store.retention import Limits
@@ -231,10 +234,16 @@ class EdgeServer:
             lambda read: stored_after(store.reader, f"{self._identity.boot}-{options.database.stat().st_ino}", read),
             self._modes.shared,
         )
-        self._trust = TrustParts(trust, watch, routes)
         self._pair_keepers = self._keep_pair(peer, trust, store, site_file, write) if peer is not None else ()
         self._hires = HiresFiles(options.home / HIRES, options.site)
         self._preemption = PreemptionDesk(options.site, self._identity, options.home)
+        self._wave = WaveDesk(options.site, self._preemption)
+        door = NeighbourDoor(options.site.neighbours, trust.authority.root, self._identity.clock)
+        self._trust = TrustParts(trust, watch, routes, neighbour_routes(door, self._wave))
+        self._neighbours = NeighbourLinks(
+            NeighbourLink(one, trust.authority, self._identity.clock, self._send_status, self._worker.alarm)
+            for one in options.site.neighbours
+        )
         self._signals = SignalService(
             options.site,
             self._identity,
@@ -271,6 +280,7 @@ class EdgeServer:
             bundles=options.home / shelf.FOLDER,
             trust=self._trust,
             preemption=self._preemption,
+            wave=self._wave,
             signals=SignalDesk(self._modes, self._signals),
             device_of=lambda scope, body: device_of(trust, scope, body),
         )
@@ -282,6 +292,14 @@ class EdgeServer:
                 standing=self._signals.standing,
                 shown=self._signals.shown,
                 alarm=self._worker.alarm,
+            )
+        )
+        self._wave.attach(
+            Surroundings(
+                shown=self._signals.shown,
+                sights=self._signals.sights,
+                onward=self._neighbours.put,
+                note=self._tell_of_route,
             )
         )
         self._modes.attach(self._worker.alarm)
@@ -301,7 +319,9 @@ class EdgeServer:
         self.bus.subscribe(self._signals.handle, ObservationReceived, HeartbeatReceived, name="signals")
         self.bus.subscribe(self._hires.handle, HeartbeatReceived, name="hires")
         self.bus.subscribe(self._preemption.handle, ObservationReceived, PriorityRequested, name="preemption")
+        self.bus.subscribe(self._wave.handle, RouteRequested, name="waves")
         self._preemption.start()
+        self._neighbours.start()
         self._signals.start()
         self._gateway.start()
         self._trust.watch.start()
@@ -334,6 +354,7 @@ class EdgeServer:
         self._trust.trust.close()
         self._accounts.close()
         self._signals.stop()
+        self._neighbours.stop()
         self._preemption.stop()
         self._worker.stop()
         self._presence.farewell()
@@ -469,6 +490,18 @@ class EdgeServer:
                 severity="warning" if setting.mode == "act" else "info",
                 subject=intersection,
                 text=f"{intersection} is in mode {setting.mode} now. {setting.by or 'Nobody'}: {setting.reason}"[:500],
+            )
+        )
+
+    def _tell_of_route(self, vehicle: str, text: str, code: str) -> None:
+        self.context.write.append_event(
+            LogEntry(
+                at_ms=self._identity.clock.wall_ms(),
+                kind="preemption",
+                severity="warning",
+                subject=vehicle,
+                text=text[:500],
+                code=code,
             )
         )
 

@@ -132,9 +132,23 @@ class Intersection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return frozenset(self.conflicts) | frozenset((b, a) for a, b in self.conflicts)
 
 
+class Neighbour(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another site, whose edge servers are handed the routes of vehicles that drive on into it, and hand over theirs.
+
+    hosts: by which its edge servers are reached, both of a pair. pin: SHA-256 of its root's key (SubjectPublicKeyInfo)
+    in hexadecimal, as its `kinflow edge neighbour` prints it. exits: the ids that lanes here lead `to` and that lead
+    there; without any, which way a route takes there is not checked."""
+
+    site: Annotated[SiteId, Slug]
+    hosts: Annotated[tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:%-]{1,253}$(?!\n)")], ...], Meta(min_length=1)]
+    http_port: Annotated[int, Meta(ge=1, le=65535)] = 8800
+    pin: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+    exits: tuple[Annotated[str, Slug], ...] = ()
+
+
 class Site(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole site file. `watched`: roads that a camera looks at and that no signal here serves. preemption: who may
-    have the signals, and for how long."""
+    have the signals, and for how long. neighbours: to whom a vehicle's route is handed on."""
 
     version: Literal[1] = 1
     id: Annotated[SiteId, Slug]
@@ -143,6 +157,7 @@ class Site(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     intersections: tuple[Intersection, ...] = ()
     watched: tuple[Approach, ...] = ()
     preemption: PreemptionRules = PreemptionRules()
+    neighbours: tuple[Neighbour, ...] = ()
 
     def intersection(self, intersection: IntersectionId) -> Intersection:
         return next(one for one in self.intersections if one.id == intersection)

@@ -64,6 +64,7 @@ def _site(site: Site) -> Iterator[Finding]:
         [str(one.camera) for one in site.approaches() if one.camera is not None],
     )
     yield from _preemption(site.preemption)
+    yield from _neighbours(site)
     for approach in site.approaches():
         yield from _places(f"approaches[{approach.id}].line", approach.line)
     for intersection in site.intersections:
@@ -84,6 +85,18 @@ def _preemption(rules: PreemptionRules) -> Iterator[Finding]:
         yield Finding(
             "fault", "preemption", f"run_s {rules.run_s} is below cap_s {rules.cap_s}: no lease could reach it"
         )
+
+
+def _neighbours(site: Site) -> Iterator[Finding]:
+    yield from _unique("neighbours", [str(one.site) for one in site.neighbours])
+    leads_to = {egress for approach in site.approaches() for lane in approach.lanes for egress in lane.to}
+    for one in site.neighbours:
+        where = f"neighbours[{one.site}]"
+        if one.site == site.id:
+            yield Finding("fault", where, "a site is not its own neighbour")
+        for exit_id in one.exits:
+            if exit_id not in leads_to:
+                yield Finding("hint", where, f"no lane here leads to the exit {exit_id!r}")
 
 
 def _unique(where: str, ids: list[str]) -> Iterator[Finding]:

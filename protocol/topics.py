@@ -20,6 +20,7 @@ from protocol.messages import (
     Message,
     Observation,
     PriorityRequest,
+    PriorityRoute,
     PriorityStatus,
     SignalCommand,
     VehiclePosition,
@@ -78,6 +79,7 @@ SIGNAL_COMMAND: Topic[SignalCommand] = Topic(
     "signal-command", (SignalCommand,), "live", writer="edge", roles=("controller",)
 )
 PRIORITY_REQUEST: Topic[PriorityRequest] = Topic("priority-request", (PriorityRequest,), "live", roles=("vehicle",))
+PRIORITY_ROUTE: Topic[PriorityRoute] = Topic("priority-route", (PriorityRoute,), "live", roles=("vehicle",))
 PRIORITY_STATUS: Topic[PriorityStatus] = Topic(
     "priority-status", (PriorityStatus,), "live", writer="edge", roles=("vehicle",)
 )
@@ -97,6 +99,7 @@ TOPICS: tuple[Topic[Any], ...] = (
     HEARTBEAT,
     SIGNAL_COMMAND,
     PRIORITY_REQUEST,
+    PRIORITY_ROUTE,
     PRIORITY_STATUS,
     DECLARATION,
     CONFIG_COMMAND,

@@ -97,8 +97,8 @@ class Gateway:
             inner.include_router(updates_api(self._edge.updates, Throttle(self._edge.serve_bytes_s)))
         if self._edge.signals is not None:
             inner.include_router(modes_api(self._edge.signals, self._edge.accounts))
-        if self._edge.preemption is not None:
-            inner.include_router(preemption_api(self._edge.preemption, self._edge.accounts))
+        if self._edge.preemption is not None and self._edge.wave is not None:
+            inner.include_router(preemption_api(self._edge.preemption, self._edge.wave, self._edge.accounts))
         inner.include_router(me_api(self._edge.accounts))
         inner.include_router(accounts_api(self._edge.accounts))
         for router in self._edge.trust.routers() if self._edge.trust is not None else ():

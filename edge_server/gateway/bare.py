@@ -11,11 +11,13 @@ from edge_server.bus import Bus
 from edge_server.context import EdgeContext
 from edge_server.gateway.app import Gateway
 from edge_server.ingest.figures import IngestFigures
+from edge_server.neighbours.door import NeighbourDoor, neighbour_routes
 from edge_server.pair.routes import pair_routes
 from edge_server.pair.site_file import SiteFile
 from edge_server.signals.desk import SignalDesk
 from edge_server.signals.modes.book import ModeBook
 from edge_server.signals.preemption.desk import PreemptionDesk
+from edge_server.signals.preemption.wave_desk import WaveDesk
 from edge_server.signals.service import SignalService
 from edge_server.store.reader import StoreReader
 from edge_server.store.writer import StoreWriter
@@ -59,9 +61,11 @@ def bare_gateway(version: str = "0") -> Gateway:
                 _nowhere,
                 _nowhere,
             ),
+            neighbour_routes(cast(NeighbourDoor, None), cast(WaveDesk, None)),
         ),
         signals=SignalDesk(ModeBook(site, Path("none"), "edge", _nowhere), cast(SignalService, object())),
         preemption=cast(PreemptionDesk, object()),
+        wave=cast(WaveDesk, object()),
         updates=UpdateService(
             RolloutStore(Path(":memory:")),
             Mirror(Path("none"), _nowhere),

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from edge_server.bus import Bus
-from edge_server.events import HeartbeatReceived, PriorityRequested
+from edge_server.events import HeartbeatReceived, PriorityRequested, RouteRequested
 from edge_server.ingest.core import Arrival
 from edge_server.ingest.inbox import Cleared, Inbox, Reject
 from node.broker.port import BrokerClient, Received
@@ -18,7 +18,7 @@ from node.clock import Clock
 from protocol.codec import decode_addressed
 from protocol.errors import KinflowError
 from protocol.ids import DeviceId
-from protocol.messages import Alarm, Birth, Death, Gap, Heartbeat, PriorityRequest
+from protocol.messages import Alarm, Birth, Death, Gap, Heartbeat, PriorityRequest, PriorityRoute
 from protocol.topics import (
     ALARM,
     DEFAULT_PREFIX,
@@ -28,13 +28,24 @@ from protocol.topics import (
     OBSERVATION,
     PRESENCE,
     PRIORITY_REQUEST,
+    PRIORITY_ROUTE,
     VEHICLE,
     Topic,
     parse,
 )
 
 # Presence first: a device's registration is known before anything that it says.
-HEARD: tuple[Topic[Any], ...] = (PRESENCE, HEARTBEAT, PRIORITY_REQUEST, OBSERVATION, ALARM, HEALTH, VEHICLE, GAP)
+HEARD: tuple[Topic[Any], ...] = (
+    PRESENCE,
+    HEARTBEAT,
+    PRIORITY_REQUEST,
+    PRIORITY_ROUTE,
+    OBSERVATION,
+    ALARM,
+    HEALTH,
+    VEHICLE,
+    GAP,
+)
 # What fills queues, and comes again or is soon replaced when it was lost.
 BULKY: tuple[Topic[Any], ...] = (OBSERVATION, HEALTH, VEHICLE)
 SAMPLE_BYTES = 1_000
@@ -110,6 +121,10 @@ class Receiver:
         if isinstance(message, PriorityRequest):
             if not received.retained:
                 self._bus.publish(PriorityRequested(request=message))
+            return
+        if isinstance(message, PriorityRoute):
+            if not received.retained:
+                self._bus.publish(RouteRequested(route=message))
             return
         arrival = Arrival(message, now_ms, now_mono_ms, received.retained)
         self._inbox.put(arrival, precious=isinstance(message, Alarm | Birth | Death | Gap))

@@ -6,7 +6,7 @@ It decides on each live observation, on each heartbeat and every 500 ms, and sen
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -177,6 +177,11 @@ class SignalService:
         view = junction.view
         heard = view is not None and self._now_ms() - view.heard_ms <= HEARTBEAT_MAX_AGE_MS
         return junction.layout, view if heard else None
+
+    def sights(self) -> Mapping[ApproachId, Sight]:
+        """What was seen last of every approach."""
+        with self._lock:
+            return dict(self._sights)
 
     def take_over(self, intersection: IntersectionId) -> None:
         """Steer an intersection although another edge server does, because a person said so."""

@@ -17,6 +17,8 @@ class TrustParts:
     trust: EdgeTrust
     watch: TrustWatch
     pair: APIRouter
+    neighbours: APIRouter | None = None
 
     def routers(self) -> list[APIRouter]:
-        return [device_routes(DeviceDesk(self.trust, self.watch)), operator_routes(self.trust, self.watch), self.pair]
+        own = [device_routes(DeviceDesk(self.trust, self.watch)), operator_routes(self.trust, self.watch), self.pair]
+        return own if self.neighbours is None else [*own, self.neighbours]

@@ -53,6 +53,7 @@ class Asker:
     def __init__(self, host: str, port: int, context: ssl.SSLContext | None, limit: int = ANSWER_LIMIT) -> None:
         self.host, self.port, self._limit = host, port, limit
         self._context = context
+        self.timeout_s = TIMEOUT_S
 
     def get(self, path: str, kind: type[T]) -> T:
         return self._decode(self._ask("GET", path, b"", {}), kind)
@@ -62,6 +63,9 @@ class Asker:
 
     def get_signed(self, path: str, kind: type[T], headers: Mapping[str, str]) -> T:
         return self._decode(self._ask("GET", path, b"", headers), kind)
+
+    def post_raw(self, path: str, body: bytes, kind: type[T], headers: Mapping[str, str]) -> T:
+        return self._decode(self._ask("POST", path, body, headers), kind)
 
     def post_signed(self, path: str, ask: object, kind: type[T], credentials: Credentials) -> T:
         body, now_ms = msgspec.json.encode(ask), credentials.time.now_ms()
@@ -73,9 +77,11 @@ class Asker:
     def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
         connection: http.client.HTTPConnection
         if self._context is None:
-            connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
         else:
-            connection = http.client.HTTPSConnection(self.host, self.port, timeout=TIMEOUT_S, context=self._context)
+            connection = http.client.HTTPSConnection(
+                self.host, self.port, timeout=self.timeout_s, context=self._context
+            )
         try:
             connection.connect()
             # By its address: whatever name a person typed, that is a name that it goes by.

@@ -49,10 +49,11 @@ def sign_request(  # noqa: PLR0917 (what is signed)
 @dataclass
 class RequestVerifier:
     """allowed: whether the device of a certificate that is ours may ask at this time (milliseconds); it tells why not,
-    "" for yes. Thread-safe."""
+    "" for yes. meant_for: the root for which a request has to be meant, where that is another one. Thread-safe."""
 
     root: x509.Certificate
     allowed: Callable[[Facts, int], str]
+    meant_for: x509.Certificate | None = None
     _seen: dict[str, dict[str, int]] = field(default_factory=dict)
     _held: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -64,7 +65,7 @@ class RequestVerifier:
             raise SignatureRefused(detail="the certificate is not of this authority")
         try:
             known = facts(certificate)
-            text = _text(_pin(self.root), method, path, body, at_ms, nonce)
+            text = _text(_pin(self.meant_for or self.root), method, path, body, at_ms, nonce)
             known.key.verify(signature, text, ec.ECDSA(hashes.SHA256()))
         except (InvalidSignature, CredentialsUnusable) as error:
             raise SignatureRefused(detail="the signature does not fit") from error

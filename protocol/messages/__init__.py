@@ -11,6 +11,7 @@ from protocol.messages.heartbeat import CommandOutcome, Heartbeat, Lease, PhaseS
 from protocol.messages.observation import EmergencySighting, LaneObservation, Observation, Quality
 from protocol.messages.presence import Birth, CameraInfo, Death
 from protocol.messages.priority_request import PriorityRequest
+from protocol.messages.priority_route import Leg, PriorityRoute
 from protocol.messages.priority_status import PriorityStatus
 from protocol.messages.signal_command import SignalCommand
 from protocol.messages.vehicle import VehiclePosition
@@ -32,10 +33,12 @@ __all__ = [
     "Heartbeat",
     "LaneObservation",
     "Lease",
+    "Leg",
     "Message",
     "Observation",
     "PhaseState",
     "PriorityRequest",
+    "PriorityRoute",
     "PriorityStatus",
     "Quality",
     "SignalCommand",

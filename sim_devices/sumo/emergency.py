@@ -1,32 +1,38 @@
 """Emergency vehicles of a simulation that ask for the signals on their way, and the pre-emption that answers.
 
-Each tells the next two signals of its route when it will be there, at the speed limit, once a second from 400 m on; the
-pre-emption is the edge's own machine (edge_server.signals.preemption) with the rules' usual terms.
+Each sends its whole route once a second. The green wave and the pre-emption of each intersection are the edge's own
+(edge_server.signals.preemption) with the rules' usual terms; only signatures and the network are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from edge_server.signals.guide import NO_GUIDANCE, Guidance
 from edge_server.signals.layout import Layout
-from edge_server.signals.preemption.events import Cancel, Ended, Granted, Happening, Renew, Request, Tick
+from edge_server.signals.preemption.events import Ended, Granted, Happening, Tick
+from edge_server.signals.preemption.flush import Need, need
 from edge_server.signals.preemption.machine import step
+from edge_server.signals.preemption.route import OwnLeg
 from edge_server.signals.preemption.state import State
-from edge_server.signals.preemption.terms import terms_of
+from edge_server.signals.preemption.terms import Terms
 from edge_server.signals.preemption.wanted import calls, waiting_ms, wanted
+from edge_server.signals.preemption.wave import Teller, events, predict
 from edge_server.signals.safety import Proposal
+from edge_server.signals.sight import Sights
 from edge_server.signals.view import View
-from protocol.ids import ApproachId, PhaseId
-from protocol.site import Site
+from protocol.ids import ApproachId, BootId, DeviceId, IntersectionId, MessageId, PhaseId, SiteId
+from protocol.messages import Leg, PriorityRoute
+from protocol.messages.priority_route import LEGS_MOST
+from protocol.preemption import PreemptionRules
+from sim_devices.sumo.net import Net
 from sim_devices.sumo.signal_loop import SignalLoop
 
 PREFIX = "kinflow-ev-"
-REACH_M = 400.0
-AHEAD = 2
+SITE = SiteId("sumo-net")
 
 
 class LeaseGuide:
@@ -34,6 +40,7 @@ class LeaseGuide:
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self.view: View | None = None
         self.begun = self.over = False
 
     def tell(self, event: Happening) -> None:
@@ -44,6 +51,7 @@ class LeaseGuide:
     def look(self, layout: Layout, view: View | None, called: frozenset[PhaseId], now_ms: int) -> Guidance:
         if view is None:
             return NO_GUIDANCE
+        self.view = view
         state = self.state
         if state.normal and not state.queue:
             return NO_GUIDANCE
@@ -57,68 +65,92 @@ class LeaseGuide:
 class Emergencies:
     """Asks for every emergency vehicle of a running simulation, and takes the time until queues are as before."""
 
-    def __init__(self, api: Any, loops: Sequence[SignalLoop], site: Site) -> None:
+    def __init__(self, api: Any, loops: Sequence[SignalLoop], net: Net) -> None:
         self._api = api
-        self._guides: dict[int, LeaseGuide] = {}
-        self._links: dict[tuple[str, int], tuple[int, ApproachId]] = {}
-        self._asked: dict[str, dict[int, ApproachId]] = {}
+        self._loops = loops
+        self._guides: dict[IntersectionId, LeaseGuide] = {}
+        self._links: dict[tuple[str, int], tuple[IntersectionId, ApproachId, str]] = {}
+        self._layouts = {loop.layout.intersection: loop.layout for loop in loops}
+        self._speeds_mps: dict[str, float] = {}
+        self._asking: set[str] = set()
         self._sequence = 0
-        self._before: dict[int, int] = {}
-        self._ended_ms: dict[int, int] = {}
+        self._before: dict[IntersectionId, int] = {}
+        self._ended_ms: dict[IntersectionId, int] = {}
         self.recovered_s: list[float] = []
-        self._lanes = [tuple(lane for lanes in loop.one.stop_lanes.values() for lane in lanes) for loop in loops]
-        terms = terms_of(site)
-        for at, loop in enumerate(loops):
-            self._guides[at] = loop.guide = LeaseGuide(State(terms[loop.layout.intersection]))
-            approach_of = {lane: name for name, lanes in loop.one.stop_lanes.items() for lane in lanes}
+        self._lanes = {
+            loop.layout.intersection: tuple(lane for lanes in loop.one.stop_lanes.values() for lane in lanes)
+            for loop in loops
+        }
+        for loop in loops:
+            name = loop.layout.intersection
+            # Before the net's map is drawn, lanes lead `to` SUMO's own edges.
+            terms = Terms.of(loop.one.intersection, PreemptionRules())
+            self._guides[name] = loop.guide = LeaseGuide(State(terms))
+            approach_of = {lane: road for road, lanes in loop.one.stop_lanes.items() for lane in lanes}
             base = 0
             for light, size in loop.one.lights:
                 for index in range(size):
                     for way in loop.one.ways.get(base + index, ()):
                         if way.from_lane in approach_of:
-                            self._links[light, index] = (at, approach_of[way.from_lane])
+                            egress = net.lanes[way.to_lane].edge
+                            self._links[light, index] = (name, approach_of[way.from_lane], egress)
                 base += size
 
-    def look(self, now_ms: int) -> None:
+    def look(self, sights: Sights, now_ms: int) -> None:
         vehicle = self._api.vehicle
         here = {one for one in vehicle.getIDList() if one.startswith(PREFIX)}
-        for gone in self._asked.keys() - here:
-            self._cancel(gone, frozenset(), now_ms)
+        for name in self._asking - here:
+            self._tell(name, (), sights, now_ms)
+            self._speeds_mps.pop(name, None)
         for name in here:
-            ahead: dict[int, ApproachId] = {}
-            arrives_s: dict[int, float] = {}
-            speed_mps = max(1.0, vehicle.getAllowedSpeed(name))
-            for light, index, distance_m, _ in vehicle.getNextTLS(name)[:AHEAD]:
-                if distance_m <= REACH_M and (light, index) in self._links:
-                    at, approach = self._links[light, index]
-                    ahead.setdefault(at, approach)
-                    arrives_s.setdefault(at, distance_m / speed_mps)
-            self._cancel(name, ahead.keys(), now_ms)
-            for at, approach in ahead.items():
-                self._ask(name, at, approach, round(arrives_s[at] * 1000), now_ms)
+            if not vehicle.getLaneID(name).startswith(":"):  # within a junction less is allowed
+                self._speeds_mps[name] = vehicle.getAllowedSpeed(name)
+            self._tell(name, self._legs(name), sights, now_ms)
+        self._asking = here
         self._recover(now_ms)
 
-    def _ask(self, name: str, at: int, approach: ApproachId, arrives_in_ms: int, now_ms: int) -> None:
-        self._sequence += 1
-        known = self._asked.setdefault(name, {})
-        kind = Renew if at in known else Request
-        known[at] = approach
-        self._guides[at].tell(
-            kind(
-                at_ms=now_ms, vehicle=name, request=0, sequence=self._sequence, role="ambulance", approach=approach,
-                arrives_in_ms=arrives_in_ms, evidence=("dispatched",),
-            )
-        )  # fmt: skip
+    def _legs(self, name: str) -> tuple[Leg, ...]:
+        """The signals ahead on its route, each with the way from the one before."""
+        found: list[Leg] = []
+        gone_m = 0
+        for light, index, distance_m, _ in self._api.vehicle.getNextTLS(name)[:LEGS_MOST]:
+            if (light, index) in self._links:
+                intersection, approach, egress = self._links[light, index]
+                leg_m = max(0, round(distance_m) - gone_m)
+                gone_m += leg_m
+                found.append(
+                    Leg(
+                        site=SITE, intersection=intersection, approach=approach, egress=egress, distance_m=leg_m
+                    )
+                )  # fmt: skip
+        return tuple(found)
 
-    def _cancel(self, name: str, but: Collection[int], now_ms: int) -> None:
-        known = self._asked.get(name, {})
-        for at in tuple(known):
-            if at not in but:
-                del known[at]
-                self._sequence += 1
-                self._guides[at].tell(Cancel(at_ms=now_ms, vehicle=name, sequence=self._sequence))
-        if not known:
-            self._asked.pop(name, None)
+    def _tell(self, name: str, legs: tuple[Leg, ...], sights: Sights, now_ms: int) -> None:
+        self._sequence += 1
+        message = PriorityRoute(
+            id=MessageId(""), source=DeviceId(name), boot=BootId("0" * 16), seq=self._sequence, at_ms=now_ms,
+            mono_ms=now_ms, action="renew" if legs else "cancel", request=0, sequence=self._sequence,
+            role="ambulance", speed_cmps=max(100, round(100 * self._speeds_mps.get(name, 1.0))), legs=legs,
+            evidence=("dispatched",),
+        )  # fmt: skip
+        own: dict[IntersectionId, OwnLeg] = {}
+        gone_m = 0
+        for leg in legs:
+            gone_m += leg.distance_m
+            own.setdefault(leg.intersection, OwnLeg(leg, gone_m))
+        arrivals = predict(tuple(own.values()), message.speed_cmps, lambda one: self._needs(one, sights))
+        states = {intersection: guide.state for intersection, guide in self._guides.items()}
+        teller = Teller(at_ms=now_ms, off_ms=0, proof="verified", on_shift=True, own_role=True)
+        for intersection, event in events(message, teller, arrivals, states):
+            if legs or states[intersection].claim_of(name) is not None:
+                self._guides[intersection].tell(event)
+
+    def _needs(self, own: OwnLeg, sights: Sights) -> Need | None:
+        leg, guide = own.leg, self._guides[own.leg.intersection]
+        if guide.view is None:
+            return None
+        phases = frozenset(guide.state.terms.phases(leg.approach, leg.egress))
+        return need(self._layouts[leg.intersection], guide.view, sights, leg.approach, phases)
 
     def _recover(self, now_ms: int) -> None:
         halted = self._api.lane.getLastStepHaltingNumber

@@ -156,7 +156,7 @@ def _drive(spec: RunSpec, api: Any, rings: set[str]) -> RunFigures:
         guards = _peers(api, own, TYPES[spec.controller])
     else:
         loops = _loops(spec, net, steered, now_ms)
-    emergencies = Emergencies(api, loops, make_site(net, steered)) if spec.preemption else None
+    emergencies = Emergencies(api, loops, net) if spec.preemption else None
     sensing = Sensing(
         net, tuple(steered), api, spec.sensing, seed=spec.seed, loss=spec.loss, delay_ms=spec.delay_ms,
         dead=_dead(steered, spec),
@@ -181,7 +181,7 @@ def _drive(spec: RunSpec, api: Any, rings: set[str]) -> RunFigures:
             sights.update(sensing.look(now_ms))
             walkers.call(now_ms)
             if emergencies is not None:
-                emergencies.look(now_ms)
+                emergencies.look(sights, now_ms)
             before_ns = sum(loop.spent_ns for loop in loops)
             for loop in loops:
                 for before_ms in between_ms:

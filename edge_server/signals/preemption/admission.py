@@ -43,6 +43,8 @@ def unallowed(state: State, event: Request) -> Refusal | None:
         return "off-shift"
     if not terms.phases(event.approach, event.egress):
         return "no-such-route"
+    if not event.linked:
+        return "route-gap"
     if terms.evidence and not set(terms.evidence) & set(event.evidence):
         return "no-evidence"
     return None
@@ -69,6 +71,8 @@ def _within_hour(state: State, event: Request) -> tuple[int, ...]:
 
 
 def _mark(event: Signed) -> str:
+    if event.mark:
+        return event.mark
     parts: list[object] = ["cancel", event.request] if isinstance(event, Cancel) else [event.request]
     if isinstance(event, Request):
         parts += [event.role, event.approach, event.egress, event.arrives_in_ms, event.importance, *event.evidence]

@@ -57,8 +57,16 @@ def lasts(state: State, level: Level, used_ms: int) -> bool:
     return state.terms.cap_ms[level] - used_ms >= least_ms(state, level)
 
 
+def is_early(state: State, claim: Claim, at_ms: int) -> bool:
+    """Whether it is too early to grant a claim: before the longest lead, or before the vehicle needs it."""
+    lead_ms = state.terms.lead_ms[claim.level]
+    if claim.ahead_ms is not None:
+        lead_ms = min(lead_ms, claim.ahead_ms)
+    return claim.arrival_ms - at_ms > lead_ms
+
+
 def _ready(state: State, claim: Claim, at_ms: int) -> bool:
-    if claim.arrival_ms - at_ms > state.terms.lead_ms[claim.level]:
+    if is_early(state, claim, at_ms):
         return False
     if at_ms < state.locked_ms.get(claim.level, 0) or (claim.level == "priority" and state.run is not None):
         return False

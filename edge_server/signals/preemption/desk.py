@@ -36,7 +36,7 @@ from edge_server.signals.preemption.events import (
     Tick,
 )
 from edge_server.signals.preemption.log_file import LogFile
-from edge_server.signals.preemption.log_lines import Opened, Stepped, Unwritten, digest
+from edge_server.signals.preemption.log_lines import Line, Opened, Routed, Stepped, Unwritten, digest
 from edge_server.signals.preemption.machine import step
 from edge_server.signals.preemption.reading import event_of, zone_of
 from edge_server.signals.preemption.refusals import CODES, error_of
@@ -97,7 +97,10 @@ class PreemptionDesk:
     """Safe from any thread. home: where vehicles.toml and the log lie. A site with a fault grants nothing.
 
     The log's clock is the wall clock of the start, or what the log came to where that is later, and from then on the
-    monotonic one: it never runs backwards, whatever is done to the wall clock."""
+    monotonic one: it never runs backwards, whatever is done to the wall clock.
+
+    terms, keys, zone: by which messages are judged; for the desk of green waves (wave_desk), which plans over several
+    intersections and tells each by `apply`."""
 
     def __init__(self, site: Site, identity: Identity, home: Path, listeners: Listeners | None = None) -> None:
         self.site = site.id
@@ -108,19 +111,19 @@ class PreemptionDesk:
         self._lock = threading.Lock()
         self._untold: queue.SimpleQueue[_Done | None] = queue.SimpleQueue()
         self._teller: threading.Thread | None = None
-        self._keys = VehicleKeys(home / "vehicles.toml")
+        self.keys = VehicleKeys(home / "vehicles.toml")
         self._key_problem: KinflowError | None = None
-        self._zone = zone_of(site.preemption.timezone)
+        self.zone = zone_of(site.preemption.timezone)
         clock = identity.clock
         self._file = LogFile(home, clock.wall_ms())
         self._offset_ms = max(self._file.newest_ms, clock.wall_ms()) - clock.monotonic_ms()
-        self._terms = {} if faults(site) else terms_of(site)
+        self.terms = {} if faults(site) else terms_of(site)
         self._states: dict[IntersectionId, State] = {}
         self._forged = _Forged()
         self._gap = False
         self._unwritable = False
-        self._approaches = {one: terms.intersection for terms in self._terms.values() for one in terms.routes}
-        for intersection, terms in self._terms.items():
+        self._approaches = {one: terms.intersection for terms in self.terms.values() for one in terms.routes}
+        for intersection, terms in self.terms.items():
             known = self._file.states.get(intersection)
             self._states[intersection] = known if known is not None and known.terms == terms else _under(known, terms)
             if known is None or known.terms != terms:
@@ -168,6 +171,10 @@ class PreemptionDesk:
             except Exception:
                 log.exception("telling failed")
 
+    def wall_ms(self) -> int:
+        """The wall clock, by which a message's own time is judged."""
+        return self._identity.clock.wall_ms()
+
     # What comes in
 
     def handle(self, event: BusEvent) -> None:
@@ -189,14 +196,23 @@ class PreemptionDesk:
             raise NotKnown(kind="intersection", name=message.intersection)
         clock = self._identity.clock
         event = event_of(
-            message, self._keys.of(message.source), at_ms=self.now_ms(), wall_ms=clock.wall_ms(), zone=self._zone
+            message, self.keys.of(message.source), at_ms=self.now_ms(), wall_ms=clock.wall_ms(), zone=self.zone
         )
         done = self._do(message.intersection, event)
         for effect in done.effects:
             if isinstance(effect, Refused) and effect.vehicle == event.vehicle:
-                raise error_of(effect.refusal, event, self._terms[message.intersection])
+                raise error_of(effect.refusal, event, self.terms[message.intersection])
         found = [one for one in done.effects if isinstance(one, Answer) and one.vehicle == event.vehicle]
-        return self._status(message.intersection, found[-1])
+        return self.status(message.intersection, found[-1])
+
+    def apply(self, intersection: IntersectionId, event: Happening) -> tuple[Effect, ...]:
+        """One event, made elsewhere. Raises PreemptionLogUnwritable (KF322)."""
+        return self._do(intersection, event).effects
+
+    def write_route(self, line: Routed) -> None:
+        """Where a vehicle's route leads, into the log. What can't be written is told as for any other line."""
+        with self._lock, contextlib.suppress(PreemptionLogUnwritable):
+            self._write(line)
 
     def observe(self, observation: Observation) -> None:
         """What a live observation holds of emergency vehicles; `unavailable` says nothing."""
@@ -224,8 +240,8 @@ class PreemptionDesk:
 
     def keep(self) -> None:
         """Once a second or so: the key file is looked at, the log brought to the disk."""
-        self._keys.look()
-        problem = self._keys.problem
+        self.keys.look()
+        problem = self.keys.problem
         if (problem is None) != (self._key_problem is None):
             error = problem or self._key_problem
             assert error is not None
@@ -303,7 +319,7 @@ class PreemptionDesk:
             done = _Done(intersection, event, effects, after != before)
             if self._is_worth_a_line(done):
                 try:
-                    self._write(intersection, event, after)
+                    self._write(Stepped(intersection=intersection, event=event, after=digest(after)))
                 except PreemptionLogUnwritable:
                     if isinstance(event, Signed) or any(isinstance(one, Granted) for one in effects):
                         raise
@@ -319,13 +335,13 @@ class PreemptionDesk:
         believed = not isinstance(done.event, Signed) or done.event.proof == "verified"
         return believed or done.changed or self._may_write_forged()
 
-    def _write(self, intersection: IntersectionId, event: Happening, after: State) -> None:
+    def _write(self, line: Line) -> None:
         try:
             if self._gap:
                 for one in self._states:
                     self._open(one)
                 self._gap = False
-            self._file.write(Stepped(intersection=intersection, event=event, after=digest(after)))
+            self._file.write(line)
         except PreemptionLogUnwritable as error:
             if not self._unwritable:
                 self._unwritable = True
@@ -371,12 +387,12 @@ class PreemptionDesk:
         if self._listeners.standing(intersection) != "standing-by":
             for effect in done.effects:
                 if isinstance(effect, Answer) and not effect.vehicle.startswith(CAMERA):
-                    self._listeners.send(DeviceId(effect.vehicle), self._status(intersection, effect))
+                    self._listeners.send(DeviceId(effect.vehicle), self.status(intersection, effect))
         if done.changed and not isinstance(done.event, Tick):
             self._listeners.changed(intersection)
 
-    def _status(self, intersection: IntersectionId, answer: Answer) -> PriorityStatus:
-        """`granted` is said only while we steer."""
+    def status(self, intersection: IntersectionId, answer: Answer) -> PriorityStatus:
+        """An answer as a message; `granted` is said only while we steer."""
         clock = self._identity.clock
         status, reason = answer.status, answer.reason
         holder = self._states[intersection].holder

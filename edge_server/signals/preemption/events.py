@@ -29,12 +29,13 @@ Refusal = Literal[
     "role-not-allowed",
     "off-shift",
     "no-such-route",
+    "route-gap",
     "no-evidence",
     "too-often",
     "locked-out",
     "queue-full",
 ]
-Ending = Literal["passed", "lapsed", "cap", "rerouted", "displaced", "outranked", "by-hand", "out-of-sight"]
+Ending = Literal["passed", "lapsed", "cap", "rerouted", "displaced", "outranked", "by-hand", "out-of-sight", "delayed"]
 
 
 class Event(Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -45,26 +46,31 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="event"):
 
 class Signed(Event, frozen=True, kw_only=True):
     """What a vehicle sends. request: its own number of the request, 0 to 255 (SRM requestID). sequence: rises with each
-    message of this vehicle, renewals and cancellations included. off_ms: its time less ours. on_shift: by the key
-    file."""
+    message of this vehicle, renewals and cancellations included. mark: tells this very message from another of the same
+    number, where its fields here do not. off_ms: its time less ours. on_shift: by the key file."""
 
     vehicle: str
     request: int = 0
     sequence: int
+    mark: str = ""
     off_ms: int = 0
     proof: Proof = "verified"
     on_shift: bool = True
 
 
 class Request(Signed, frozen=True, kw_only=True, tag=True):
-    """The signals are asked for. own_role: it is the one of the key file. egress: where it leaves, None when not
-    told. arrives_in_ms: until it is at the stop line, by its own estimate. importance: SRM RequestImportanceLevel."""
+    """The signals are asked for. own_role: it is the one of the key file. egress: where it leaves, None when not told.
+    arrives_in_ms: until it is at the stop line, by its own estimate or ours. ahead_ms: how long before that it needs
+    the signals, None for as long as is allowed. linked: the leg before leads here. importance: SRM
+    RequestImportanceLevel."""
 
     role: VehicleRole
     own_role: bool = True
     approach: ApproachId
     egress: str | None = None
     arrives_in_ms: int = 0
+    ahead_ms: int | None = None
+    linked: bool = True
     importance: int = 14
     evidence: tuple[Evidence, ...] = ()
 
@@ -74,7 +80,9 @@ class Renew(Request, frozen=True, kw_only=True, tag=True):
 
 
 class Cancel(Signed, frozen=True, kw_only=True, tag=True):
-    """The vehicle has passed, or needs nothing any more."""
+    """The vehicle has passed, or needs nothing any more. passed: it had what it asked for; else it drives elsewhere."""
+
+    passed: bool = True
 
 
 class Tick(Event, frozen=True, kw_only=True, tag=True):

@@ -22,7 +22,7 @@ from edge_server.signals.preemption import state as states
 from edge_server.signals.preemption.events import Effect, Happening
 from edge_server.signals.preemption.machine import step
 from edge_server.signals.preemption.state import State
-from protocol.ids import IntersectionId
+from protocol.ids import IntersectionId, SiteId
 
 BEGIN = "0" * 64
 # What decides: a log that another edition wrote can be checked for its chain, and not replayed.
@@ -58,7 +58,19 @@ class Unwritten(Struct, frozen=True, kw_only=True, tag=True):
     count: int
 
 
-Line = Begun | Opened | Stepped | Unwritten
+class Routed(Struct, frozen=True, kw_only=True, tag=True):
+    """A vehicle's route, each time that it leads elsewhere than before: where it was planned, to which sites it was
+    handed on, at which leg it breaks and why, and which neighbour handed it over ("": the vehicle sent it here)."""
+
+    at_ms: int
+    vehicle: str
+    legs: tuple[IntersectionId, ...]
+    onward: tuple[SiteId, ...]
+    fault: tuple[int, str] | None = None
+    by: str = ""
+
+
+Line = Begun | Opened | Stepped | Unwritten | Routed
 _DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from edge_server.signals.preemption.admission import count, is_repeated, remember, unallowed, untimely, untrue
-from edge_server.signals.preemption.arbitration import lasts, next_claim, order, until_ms
+from edge_server.signals.preemption.arbitration import is_early, lasts, next_claim, order, until_ms
 from edge_server.signals.preemption.events import (
     Answer,
     Cancel,
@@ -68,7 +68,7 @@ def _status(state: State, claim: Claim | None, at_ms: int) -> PriorityAnswer:
         return "granted"
     if state.outranked:
         return "watchOtherTraffic"
-    if claim.arrival_ms - at_ms > state.terms.lead_ms[claim.level]:
+    if is_early(state, claim, at_ms):
         return "requested"
     if state.recovery is not None or at_ms < state.locked_ms.get(claim.level, 0):
         return "reserviceLocked"
@@ -125,7 +125,7 @@ def _ask(state: State, event: Request) -> Step:
     claim = state.claim_of(event.vehicle)
     phases = state.terms.phases(event.approach, event.egress)
     if claim is not None and (claim.approach, claim.phases) == (event.approach, phases):
-        return _renew(state, claim, event), ()
+        return _renew(state, claim, event)
     effects: tuple[Effect, ...] = ()
     if claim is not None:  # another way than before
         state, effects = _withdraw(state, event.vehicle, event.at_ms, "rerouted")
@@ -153,10 +153,12 @@ def _claim(state: State, event: Request) -> Claim:
         asked_ms=event.at_ms,
         renewed_ms=event.at_ms,
         used_ms=spent.used_ms if spent is not None else 0,
+        ahead_ms=event.ahead_ms,
     )
 
 
-def _renew(state: State, claim: Claim, event: Request) -> State:
+def _renew(state: State, claim: Claim, event: Request) -> Step:
+    """A vehicle that says that it comes much later than it was granted for gives back what it holds, and waits."""
     fresh = _claim(state, event)
     renewed = replace(
         claim,
@@ -164,9 +166,14 @@ def _renew(state: State, claim: Claim, event: Request) -> State:
         rank=fresh.rank,
         egress=fresh.egress,
         arrival_ms=fresh.arrival_ms,
+        ahead_ms=fresh.ahead_ms,
         renewed_ms=event.at_ms,
     )
-    return _put(state, claim, renewed)
+    state = _put(state, claim, renewed)
+    late_ms = state.terms.lead_ms[claim.level] + state.terms.renew_ms
+    if state.holder is renewed and renewed.arrival_ms - event.at_ms > late_ms:
+        return _release(state, event.at_ms, "delayed")
+    return state, ()
 
 
 def _put(state: State, claim: Claim, renewed: Claim) -> State:
@@ -198,7 +205,7 @@ def _cancel(state: State, event: Cancel) -> Step:
         return _refuse(state, event, refusal)
     if is_repeated(state, event):
         return state, ()
-    return _withdraw(remember(state, event), event.vehicle, event.at_ms, "passed")
+    return _withdraw(remember(state, event), event.vehicle, event.at_ms, "passed" if event.passed else "rerouted")
 
 
 # What cameras see, what outranks us, what people do
@@ -358,7 +365,8 @@ def _turn(state: State, event: Happening) -> Step:
 
 
 def _release(state: State, at_ms: int, ending: Ending) -> Step:
-    """The holder holds no more. Who was displaced or outranked waits again, with what is left of its cap."""
+    """The holder holds no more. Who was displaced, outranked or is delayed waits again, with what is left of its
+    cap."""
     claim = state.holder
     if claim is None or claim.granted_ms is None or claim.until_ms is None:
         return state, ()
@@ -366,7 +374,7 @@ def _release(state: State, at_ms: int, ending: Ending) -> Step:
     state = replace(state, holder=None)
     if claim.level == "priority":
         state = replace(state, locked_ms={**state.locked_ms, "priority": at_ms + state.terms.lockout_ms})
-    if ending in ("displaced", "outranked") and lasts(state, claim.level, used_ms):
+    if ending in ("displaced", "outranked", "delayed") and lasts(state, claim.level, used_ms):
         again = replace(claim, granted_ms=None, until_ms=None, used_ms=used_ms)
         state = replace(state, queue=_sorted(*state.queue, again))
     else:

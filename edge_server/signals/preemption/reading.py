@@ -10,7 +10,8 @@ import structlog
 from edge_server.signals.preemption.events import Cancel, Renew, Request
 from edge_server.signals.preemption.signature import proof
 from edge_server.signals.preemption.vehicles import Vehicle
-from protocol.messages import PriorityRequest
+from edge_server.signals.preemption.wave import Teller
+from protocol.messages import PriorityRequest, PriorityRoute
 
 log = structlog.get_logger("edge.preemption")
 
@@ -50,6 +51,18 @@ def event_of(
         arrives_in_ms=message.arrives_in_ms,
         importance=message.importance,
         evidence=message.evidence,
+    )
+
+
+def teller_of(message: PriorityRoute, vehicle: Vehicle | None, *, at_ms: int, wall_ms: int, zone: tzinfo) -> Teller:
+    """The same of a route, as far as it is the same for all of its legs."""
+    now = datetime.fromtimestamp(wall_ms / 1000, UTC).astimezone(zone)
+    return Teller(
+        at_ms=at_ms,
+        off_ms=message.at_ms - wall_ms,
+        proof=proof(message, vehicle.key if vehicle is not None else None),
+        on_shift=vehicle is not None and vehicle.on_shift(now),
+        own_role=vehicle is not None and vehicle.role == message.role,
     )
 
 

@@ -15,6 +15,7 @@ from edge_server.errors import (
     PriorityTooOften,
     PriorityUnbelieved,
     PriorityWithoutEvidence,
+    RouteBroken,
 )
 from edge_server.signals.preemption.events import Refusal, Request, Signed
 from edge_server.signals.preemption.terms import Terms
@@ -58,6 +59,9 @@ _ERRORS: dict[Refusal, Callable[[Signed, Terms], KinflowError]] = {
         vehicle=event.vehicle, evidence=", ".join(terms.evidence)
     ),
     "no-such-route": _no_route,
+    "route-gap": lambda event, terms: RouteBroken(
+        vehicle=event.vehicle, where=terms.intersection, detail="the leg before does not lead there"
+    ),
     "locked-out": lambda event, terms: PriorityLockedOut(vehicle=event.vehicle, intersection=terms.intersection),
     "queue-full": lambda event, terms: PriorityQueueFull(vehicle=event.vehicle, intersection=terms.intersection),
 }
@@ -74,6 +78,7 @@ CODES: dict[str, str] = {
     "too-often": "KF315",
     "no-evidence": "KF316",
     "no-such-route": "KF317",
+    "route-gap": "KF326",
     "locked-out": "KF318",
     "queue-full": "KF319",
 }

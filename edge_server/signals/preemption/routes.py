@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Body, Request
@@ -17,12 +17,14 @@ from edge_server.errors import RequestInvalid
 from edge_server.signals.j2735.codec import JsonCodec, Kind, Value
 from edge_server.signals.preemption.desk import PreemptionDesk
 from edge_server.signals.preemption.state import Claim, State
+from edge_server.signals.preemption.wave_desk import WaveDesk
 from protocol.codec import decode
 from protocol.errors import MessageMalformed, MessageTooLarge, MessageVersionUnknown
 from protocol.ids import IntersectionId
-from protocol.messages import PriorityRequest
-from protocol.topics import PRIORITY_REQUEST
+from protocol.messages import Message, PriorityRequest, PriorityRoute
+from protocol.topics import PRIORITY_REQUEST, PRIORITY_ROUTE, Topic
 
+T = TypeVar("T", bound=Message)
 Reason = Annotated[str, Field(min_length=1, max_length=300)]
 
 
@@ -72,7 +74,7 @@ class HigherPreemption(BaseModel):
     active: bool
 
 
-def preemption_api(desk: PreemptionDesk, accounts: Accounts) -> APIRouter:
+def preemption_api(desk: PreemptionDesk, wave: WaveDesk, accounts: Accounts) -> APIRouter:
     router = APIRouter(prefix="/api/v1/preemption", tags=["preemption"])
 
     @router.get("")
@@ -86,9 +88,18 @@ def preemption_api(desk: PreemptionDesk, accounts: Accounts) -> APIRouter:
     @need("operator")
     async def ask(request: Request) -> Response:
         """A vehicle's signed message (`priority-request`), passed on by a dispatch centre; its status is returned."""
-        message = _read(await request.body())
+        message = _read(PRIORITY_REQUEST, await request.body())
         status = await run_in_threadpool(desk.ask, message)
         return Response(msgspec.json.encode(status), media_type="application/json")
+
+    @router.post("/routes", response_class=Response, openapi_extra=_body(PriorityRoute), responses=_REFUSALS)
+    @need("operator")
+    async def ask_route(request: Request) -> Response:
+        """A vehicle's signed route (`priority-route`), passed on by a dispatch centre; its status at each intersection
+        of this site is returned."""
+        message = _read(PRIORITY_ROUTE, await request.body())
+        statuses = await run_in_threadpool(wave.ask, message)
+        return Response(msgspec.json.encode(statuses), media_type="application/json")
 
     @router.get("/ssm", response_class=JSONResponse)
     @need("viewer")
@@ -134,9 +145,9 @@ def _j2735(kind: Kind, value: Value) -> Response:
     return Response(JsonCodec().encode(kind, value), media_type="application/json")
 
 
-def _read(body: bytes) -> PriorityRequest:
+def _read(topic: Topic[T], body: bytes) -> T:
     try:
-        return decode(PRIORITY_REQUEST, body)
+        return decode(topic, body)
     except (MessageMalformed, MessageTooLarge, MessageVersionUnknown) as error:
         raise RequestInvalid(detail=error.cause_text.rstrip(".")) from error
 

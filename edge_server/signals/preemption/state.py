@@ -17,8 +17,8 @@ CAMERA = "camera:"
 
 class Claim(Struct, frozen=True):
     """What one vehicle wants, and, once it is granted, holds. rank: its importance, at most its role's. arrival_ms: at
-    the stop line. asked_ms: first. until_ms: the cap of the lease, None while it waits. used_ms: what it held
-    before."""
+    the stop line. ahead_ms: how long before that it is granted at the earliest, None for the longest lead. asked_ms:
+    first. until_ms: the cap of the lease, None while it waits. used_ms: what it held before."""
 
     vehicle: str
     request: int
@@ -34,6 +34,7 @@ class Claim(Struct, frozen=True):
     granted_ms: int | None = None
     until_ms: int | None = None
     used_ms: int = 0
+    ahead_ms: int | None = None
 
 
 class Spent(Struct, frozen=True):

@@ -61,7 +61,8 @@ def waiting_ms(layout: Layout, view: View, called: Iterable[PhaseId], now_ms: in
 
 
 def _taken(claim: Claim, layout: Layout, view: View) -> StageLayout | None:
-    """The stage that gives the vehicle most of its lanes: what is green already, then what lets fewest walk."""
+    """The stage that gives the vehicle most of its lanes: then one in which it gives way to nobody, then what is green
+    already, then what lets fewest walk."""
     phases = frozenset(claim.phases)
     heading = view.target or view.serving
     fitting = [stage for stage in layout.stages.values() if stage.phases & phases]
@@ -69,6 +70,7 @@ def _taken(claim: Claim, layout: Layout, view: View) -> StageLayout | None:
         fitting,
         key=lambda stage: (
             len(stage.phases & phases),
+            -len(stage.yields & phases),
             len(stage.phases & heading - layout.pedestrians),
             -len(stage.pedestrians),
         ),

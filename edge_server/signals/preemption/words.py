@@ -27,6 +27,7 @@ _ENDINGS: dict[Ending, str] = {
     "displaced": "another one comes first",
     "outranked": "something outranks it",
     "by-hand": "a person ended it",
+    "delayed": "the vehicle will be there much later",
     "out-of-sight": "the camera sees it no more",
 }
 _HIGHER = {"railway": "a railway crossing", "bridge": "a bridge", "other-system": "another system"}

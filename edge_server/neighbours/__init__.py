@@ -1,0 +1,1 @@
+"""Edge servers of other sites, to whom a vehicle's route is handed on."""
