@@ -50,10 +50,12 @@ from edge_server.signals.junction import Record
 from edge_server.signals.modes.book import ModeBook
 from edge_server.signals.modes.mode import Setting
 from edge_server.signals.preemption.desk import Listeners, PreemptionDesk
-from edge_server.signals.preemption.events import Effect, Happening
+from edge_server.signals.preemption.events import Effect, Granted, Happening
 from edge_server.signals.preemption.wave_desk import Surroundings, WaveDesk
 from edge_server.signals.preemption.words import lines
 from edge_server.signals.service import SignalService
+from edge_server.signals.shadow.book import FOLDER as SHADOW
+from edge_server.signals.shadow.book import ShadowBook
 from edge_server.store.retention import Limits
 from edge_server.store.room import Marks
 from edge_server.store.rows import LogEntry, SignalEntry
@@ -259,6 +261,9 @@ class EdgeServer:
             mode=lambda place: self._modes.of(place).mode,
             show=self.bus.publish,
         )
+        self._shadow = ShadowBook(
+            options.home / SHADOW, self._identity.clock.wall_ms, self._signals.take_tallies, self._signals.peek_tallies
+        )
         self.context = EdgeContext(
             version=options.version,
             device=options.device,
@@ -281,7 +286,7 @@ class EdgeServer:
             trust=self._trust,
             preemption=self._preemption,
             wave=self._wave,
-            signals=SignalDesk(self._modes, self._signals),
+            signals=SignalDesk(self._modes, self._signals, self._shadow),
             device_of=lambda scope, body: device_of(trust, scope, body),
         )
         self._preemption.attach(
@@ -355,6 +360,7 @@ class EdgeServer:
         self._accounts.close()
         self._signals.stop()
         self._neighbours.stop()
+        self._shadow.flush()
         self._preemption.stop()
         self._worker.stop()
         self._presence.farewell()
@@ -373,6 +379,7 @@ class EdgeServer:
                 self._heart.beat("broker")
                 self._preemption.keep()
                 self._modes.look()
+                self._shadow.keep()
                 self._health_file.tell(self._client.connected)
                 failing = self._revive_broker(failing)
                 if self._pair is not None and (alarm := self._pair.look()) is not None:
@@ -478,6 +485,8 @@ class EdgeServer:
         wall_ms, mode = self._identity.clock.wall_ms(), self._modes.of(intersection).mode
         if mode == "act":
             self._hires.told(intersection, effects, wall_ms)
+        elif any(isinstance(effect, Granted) for effect in effects):
+            self._signals.would_grant(intersection)
         for line in lines(intersection, event, effects, wall_ms, mode):
             self.context.write.append_event(line)
 

@@ -19,6 +19,7 @@ from edge_server.signals.modes.book import ModeBook
 from edge_server.signals.preemption.desk import PreemptionDesk
 from edge_server.signals.preemption.wave_desk import WaveDesk
 from edge_server.signals.service import SignalService
+from edge_server.signals.shadow.book import ShadowBook
 from edge_server.store.reader import StoreReader
 from edge_server.store.writer import StoreWriter
 from edge_server.trust.parts import TrustParts
@@ -63,7 +64,9 @@ def bare_gateway(version: str = "0") -> Gateway:
             ),
             neighbour_routes(cast(NeighbourDoor, None), cast(WaveDesk, None)),
         ),
-        signals=SignalDesk(ModeBook(site, Path("none"), "edge", _nowhere), cast(SignalService, object())),
+        signals=SignalDesk(
+            ModeBook(site, Path("none"), "edge", _nowhere), cast(SignalService, object()), cast(ShadowBook, object())
+        ),
         preemption=cast(PreemptionDesk, object()),
         wave=cast(WaveDesk, object()),
         updates=UpdateService(

@@ -47,6 +47,25 @@ def modes(as_json: AsJson = False, home: Home = None) -> None:
         typer.echo(f"{place:<24}{one.mode:<8}{'simulated' if one.simulated else 'real':<11}{why}")
 
 
+@app.command()
+def report(
+    hours: Annotated[int, typer.Option(min=1, max=744, help="How far back.")] = 24,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """What real controllers did while they were shadowed, beside what ours would have done. What a running server has
+    counted within the last quarter of an hour is not in it."""
+    from edge_server.signals.shadow.book import FOLDER, read_rows  # noqa: PLC0415
+    from edge_server.signals.shadow.report import HOUR_MS  # noqa: PLC0415
+    from edge_server.signals.shadow.report import report as of  # noqa: PLC0415
+    from edge_server.signals.shadow.words import text  # noqa: PLC0415
+
+    to_ms = time.time_ns() // 1_000_000
+    from_ms = to_ms - hours * HOUR_MS
+    found = of(read_rows((home or find_home()) / FOLDER, from_ms), from_ms, to_ms)
+    typer.echo(found.model_dump_json() if as_json else text(found))
+
+
 @app.command(name="raise")
 def lift(
     place: Place,

@@ -14,20 +14,21 @@ from edge_server.signals import advice as advices
 from edge_server.signals import lease as leases
 from edge_server.signals import safety, watch
 from edge_server.signals.advice import Advice, AdviceState, Wish
+from edge_server.signals.calling import wanted_phases
 from edge_server.signals.controller import Decide
 from edge_server.signals.fault import SignalFault
 from edge_server.signals.guide import Guidance, Guide, NoGuide
 from edge_server.signals.layout import Layout, StageLayout
 from edge_server.signals.modes.mode import Mode
 from edge_server.signals.safety import Memory, Proposal, Verdict, judge
-from edge_server.signals.sight import Sight, Sights
+from edge_server.signals.shadow.beside import Beside
+from edge_server.signals.shadow.tally import Tally
+from edge_server.signals.sight import Sights
 from edge_server.signals.view import View
 from edge_server.signals.watch import Watch
 from protocol.ids import DeviceId, IntersectionId, MessageId, PhaseId
 from protocol.messages import Heartbeat
 
-# From this many vehicles on, a lane calls for the phases that serve it.
-CALLING_VEHICLES = 1.0
 # What would be commanded is written down no more often than this: nothing follows it, so it may change its mind.
 SHADOW_EVERY_MS = 2_000
 
@@ -99,6 +100,12 @@ class Junction:
         self._said: tuple[str, bool, tuple[PhaseId, ...]] | None = None
         self._shadowed_ms = 0
         self._would: Would | None = None
+        self._beside: Beside | None = None
+
+    @property
+    def tally(self) -> Tally | None:
+        """What shadowing has counted since it was taken last."""
+        return self._beside.tally if self._beside is not None else None
 
     @property
     def mode(self) -> Mode:
@@ -150,7 +157,7 @@ class Junction:
         proposal = guidance.proposal or self._propose(sights, view, now_ms)
         wanted |= guidance.calls
         if self._mode != "act":
-            effects += self._look_on(guidance, proposal, view, wanted, now_ms)
+            effects += self._look_on(guidance, proposal, view, sights, wanted, now_ms)
             confirmed = self._advice.confirmed
             if confirmed is None:
                 return effects
@@ -203,8 +210,14 @@ class Junction:
             return
         self._lease = leases.take_over(self._lease)
 
-    def _look_on(
-        self, guidance: Guidance, proposal: Proposal, view: View, wanted: frozenset[PhaseId], now_ms: int
+    def _look_on(  # noqa: PLR0917 (all that a decision is made from)
+        self,
+        guidance: Guidance,
+        proposal: Proposal,
+        view: View,
+        sights: Sights,
+        wanted: frozenset[PhaseId],
+        now_ms: int,
     ) -> list[Effect]:
         """Judge what is wanted as if it were commanded; in advise, bring it before an operator."""
         memory, verdict = judge(self.layout, self._memory, view, proposal, wanted=wanted, now_ms=now_ms)
@@ -216,6 +229,7 @@ class Junction:
         walking = self.layout.pedestrians
         agrees = frozenset(phases) - walking == (view.target or view.serving) - walking
         name, reason = verdict.command.controller, verdict.reason
+        self._compare(view, sights, verdict, now_ms, agrees=agrees)
         would = Would(place, name, phases, reason, verdict.overruled, agrees)
         effects: list[Effect] = [would] if would != self._would else []
         self._would = would
@@ -232,6 +246,24 @@ class Junction:
             wish = Wish(stage.id, phases, name, reason, urgent) if stage is not None else None
             effects += self._advise(wish, view, now_ms)
         return effects
+
+    def _compare(self, view: View, sights: Sights, verdict: Verdict, now_ms: int, *, agrees: bool) -> None:
+        """Only with a controller that follows its own plan."""
+        if self._beside is None:
+            self._beside = Beside(self.layout, self._decide)
+        if view.heartbeat.control == "local" and self._advice.confirmed is None:
+            self._beside.look(view, sights, verdict, now_ms, agrees=agrees)
+        else:
+            self._beside.pause()
+
+    def would_grant(self) -> None:
+        """Pre-emption or priority would have been granted, in act."""
+        if self._beside is None:
+            self._beside = Beside(self.layout, self._decide)
+        self._beside.tally.would_grant += 1
+
+    def take_tally(self) -> Tally | None:
+        return self._beside.take() if self._beside is not None else None
 
     def _stage_of(self, proposal: Proposal, verdict: Verdict) -> StageLayout | None:
         """The stage that a command leads to; None while it only holds what is green, or ends a change."""
@@ -288,17 +320,3 @@ class Junction:
         self._said = said
         kind: Literal["commanded", "overruled"] = "overruled" if verdict.overruled else "commanded"
         return [Record(self.layout.intersection, kind, verdict.command.controller, phases, verdict.reason)]
-
-
-def wanted_phases(layout: Layout, sights: Sights, now_ms: int) -> frozenset[PhaseId]:
-    """Phases whose lanes hold a vehicle or more, or may: an unseen lane is taken as calling."""
-    wanted: set[PhaseId] = set()
-    for approach in layout.approaches:
-        sight = sights.get(approach.id, NEVER)
-        for position, lane in enumerate(approach.lanes):
-            if not lane.phases <= wanted and sight.mean(position, lane, now_ms) >= CALLING_VEHICLES:
-                wanted |= lane.phases
-    return frozenset(wanted)
-
-
-NEVER = Sight(seen_ms=0)

@@ -5,6 +5,7 @@ It decides on each live observation, on each heartbeat and every 500 ms, and sen
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Mapping
 
@@ -20,6 +21,8 @@ from edge_server.signals.junction import Advised, Effect, Junction, Record, Woul
 from edge_server.signals.layout import ApproachLayout, Layout, layouts
 from edge_server.signals.lease import HEARTBEAT_MAX_AGE_MS, Order, Standing
 from edge_server.signals.modes.mode import Mode, Setting
+from edge_server.signals.shadow.book import Taken
+from edge_server.signals.shadow.tally import Tally
 from edge_server.signals.sight import Sight
 from edge_server.signals.view import View
 from node.identity import Identity
@@ -154,6 +157,27 @@ class SignalService:
             with self._lock:
                 self._carry_out(junction, junction.set_mode(setting.mode))
         self._show(ModeChanged(intersection=intersection, setting=setting))
+
+    def would_grant(self, intersection: IntersectionId) -> None:
+        """Where it is only watched, pre-emption or priority would have been granted."""
+        junction = self._junctions.get(intersection)
+        if junction is not None and junction.mode != "act":
+            with self._lock:
+                junction.would_grant()
+
+    def take_tallies(self) -> Taken:
+        """What shadowing has counted since this was asked last, with the name of our controller."""
+        with self._lock:
+            return self._tallies(Junction.take_tally)
+
+    def peek_tallies(self) -> Taken:
+        """The same, and it goes on being counted."""
+        with self._lock:
+            return self._tallies(lambda junction: copy.deepcopy(junction.tally))
+
+    def _tallies(self, of: Callable[[Junction], Tally | None]) -> Taken:
+        found = ((place, junction.layout.control, of(junction)) for place, junction in self._junctions.items())
+        return {place: (control, tally) for place, control, tally in found if tally is not None}
 
     def confirm(self, intersection: IntersectionId, advice: str) -> None:
         """Command what is proposed to operators. Raises NotKnown (KF92), AdviceGone (KF306)."""

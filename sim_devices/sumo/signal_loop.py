@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from edge_server.signals.calling import wanted_phases
 from edge_server.signals.controller import Decide
 from edge_server.signals.guide import Guide, NoGuide
-from edge_server.signals.junction import wanted_phases
 from edge_server.signals.layout import Layout
 from edge_server.signals.safety import Memory, Proposal, judge, sent
 from edge_server.signals.sight import Sights

@@ -6,9 +6,9 @@ one that nobody waits for is passed over.
 
 from __future__ import annotations
 
+from edge_server.signals.calling import wanted_phases
 from edge_server.signals.controller import Decision
 from edge_server.signals.controllers import kinflow
-from edge_server.signals.junction import wanted_phases
 from edge_server.signals.layout import Layout
 from edge_server.signals.service_model import current_stage
 from edge_server.signals.sight import Sights

@@ -50,7 +50,7 @@ class ModeBook:
         alarm: Callable[[str, KinflowError, bool], None] = lambda *_: None,
     ) -> None:
         self.path = home / FILE_NAME
-        self._edge, self._wall_ms, self._alarm = edge, wall_ms, alarm
+        self._edge, self.wall_ms, self._alarm = edge, wall_ms, alarm
         self._starting = {one.id: starting(one, site) for one in site.intersections}
         self._lock = threading.RLock()
         self._kept: dict[IntersectionId, Setting] = {}
@@ -142,7 +142,7 @@ class ModeBook:
                 raise ModeNotThatWay(
                     intersection=intersection, mode=now.mode, wanted=mode, way="higher" if upwards else "lower"
                 )
-            fresh = changed(now, mode, self._edge, by, reason, self._wall_ms())
+            fresh = changed(now, mode, self._edge, by, reason, self.wall_ms())
             try:
                 self._write({intersection: fresh})
             except OSError as error:
@@ -207,7 +207,7 @@ class ModeBook:
             log.error(str(self._broken))
             known = self.all()
             self._kept = {
-                one: changed(now, lower_of(now.mode, "shadow"), self._edge, "", BROKEN, self._wall_ms())
+                one: changed(now, lower_of(now.mode, "shadow"), self._edge, "", BROKEN, self.wall_ms())
                 for one, now in known.items()
             }
             self._alarm("signal-modes-unusable", self._broken, True)

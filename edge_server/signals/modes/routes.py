@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Body, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,7 @@ from edge_server.accounts.rows import Actor
 from edge_server.signals.desk import SignalDesk
 from edge_server.signals.modes.changing import lift, lower
 from edge_server.signals.modes.mode import Mode, Setting
+from edge_server.signals.shadow.report import HOUR_MS, ShadowReports, report
 from protocol.errors import KinflowError
 from protocol.ids import IntersectionId
 
@@ -74,6 +75,14 @@ def modes_api(desk: SignalDesk, accounts: Accounts) -> APIRouter:
     def modes() -> list[ModeView]:
         """How far each intersection is given into this edge server's hands."""
         return [_view(place, one) for place, one in book.all().items()]
+
+    @router.get("/shadow")
+    @need("viewer")
+    def shadow(hours: Annotated[int, Query(ge=1, le=744)] = 24) -> ShadowReports:
+        """What real controllers did while they were shadowed, beside what ours would have done."""
+        to_ms = book.wall_ms()
+        from_ms = to_ms - hours * HOUR_MS
+        return report(desk.shadow.rows(from_ms), from_ms, to_ms)
 
     @router.post("/{intersection}/mode/raise")
     @need("admin")

@@ -36,6 +36,7 @@ from edge_server.signals.events import SignalCommanded
 from edge_server.signals.modes.book import ModeBook
 from edge_server.signals.preemption.desk import Listeners, PreemptionDesk
 from edge_server.signals.service import SignalService
+from edge_server.signals.shadow.book import ShadowBook
 from edge_server.store import ingested
 from edge_server.store.file import open_store
 from edge_server.store.reader import StoreReader
@@ -217,7 +218,7 @@ class DemoEdge:
             configure=self._configure,
             updates=self.updates,
             trust=TrustParts(self.trust, watch, pair),
-            signals=SignalDesk(self.modes, self.service),
+            signals=SignalDesk(self.modes, self.service, self.shadow),
             preemption=self.preemption,
         )
 
@@ -238,6 +239,9 @@ class DemoEdge:
             show=self.bus.publish,
         )
         self.modes.watch(self.service.set_mode)
+        self.shadow = ShadowBook(
+            folder / "shadow", self.clock.wall_ms, self.service.take_tallies, self.service.peek_tallies
+        )
         self.preemption.attach(
             Listeners(changed=self.service.nudge, standing=self.service.standing, shown=self.service.shown)
         )
