@@ -16,6 +16,7 @@ import typer
 
 from edge_server.accounts import cli as accounts_cli
 from edge_server.backup import cli as backup_cli
+from edge_server.cabinet import cli as cabinet_cli
 from edge_server.neighbours import cli as neighbours_cli
 from edge_server.own_id import own_id
 from edge_server.pair import cli as pair_cli
@@ -44,6 +45,7 @@ app.command()(neighbours_cli.neighbour)
 app.add_typer(signals_cli.app, name="signals")
 app.add_typer(preemption_cli.vehicle, name="vehicle")
 app.add_typer(preemption_cli.preemption, name="preemption")
+app.add_typer(cabinet_cli.app, name="controller")
 
 DATABASE = "edge.db"
 SITE = "site.toml"

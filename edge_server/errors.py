@@ -1,4 +1,4 @@
-"""What can go wrong in the edge server, for a person to read. Numbers 75 to 94, 200 to 229 and 300 to 339.
+"""What can go wrong in the edge server, for a person to read. Numbers 75 to 94, 200 to 229, 300 to 339 and 470 to 474.
 
 status: what the API answers with, 503 where it is not said.
 """
@@ -477,3 +477,49 @@ class NothingToEnd(KinflowError):
     status = 404
     cause = "{vehicle} neither holds nor waits for anything at {intersection}."
     advice = "GET /api/v1/preemption shows who does."
+
+
+class CabinetUnreachable(KinflowError):
+    number = 324
+    cause = "The signal controller at {address} does not answer: {detail}."
+    advice = (
+        "Check address, power and network, and that SNMP is on in it; `kinflow edge controller check` asks it again."
+    )
+
+
+class CabinetRefused(KinflowError):
+    number = 325
+    cause = "The signal controller at {address} refuses: {detail}."
+    advice = "Compare user, algorithms and key file with the controller's SNMPv3 users and what they may do."
+
+
+class CabinetSecurityWeak(KinflowError):
+    number = 470
+    cause = "The controller of {intersection} would be spoken to {detail}, which anybody on the network can forge."
+    advice = "Give it an SNMPv3 user with SHA-2 and AES. Only on a bench: set `insecure = true` beside it."
+
+
+class CabinetBackupUnusable(KinflowError):
+    number = 471
+    cause = "The controller at {address} has unitBackupTime {seconds} s: {detail}."
+    advice = "Set it in the controller, to 10 s say: it is what gives the signals back when Kinflow is gone."
+
+
+class CabinetMismatch(KinflowError):
+    number = 472
+    cause = "The controller of {intersection} does not fit the site file: {detail}."
+    advice = (
+        "Correct one of the two: `kinflow edge controller check` lists every difference. Nothing is written before."
+    )
+
+
+class CabinetKeysUnusable(KinflowError):
+    number = 473
+    cause = "The key file {path} can't be used: {detail}."
+    advice = "Write it as docs/ntcip.md shows, for its owner alone: `chmod 600 {path}`."
+
+
+class ControllerEpochUnreadable(KinflowError):
+    number = 474
+    cause = "The gateway's file {path} can't be read: {detail}."
+    advice = "Delete it: the gateway then begins at epoch 0, and every edge server asks for its lease anew."

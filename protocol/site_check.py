@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
+from protocol.cabinet import Cabinet
 from protocol.geo import LonLat
 from protocol.preemption import PreemptionRules
 from protocol.site import Approach, Intersection, Phase, Site
@@ -22,6 +23,8 @@ GRAVITY_MPS2 = 9.81
 VEHICLE_LENGTH_M = 6.0
 YELLOW_FLOOR_S = 3.0
 TOLERANCE_S = 0.05
+# What an SNMP message can be forged or read with.
+WEAK = ("none", "md5", "sha-1", "des")
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ def _site(site: Site) -> Iterator[Finding]:
         yield from _matrix(intersection, where)
         yield from _stages(intersection, where)
         yield from _lanes(intersection, where)
+        if intersection.cabinet is not None:
+            yield from _cabinet(intersection, intersection.cabinet, f"{where}.cabinet")
 
 
 def _preemption(rules: PreemptionRules) -> Iterator[Finding]:
@@ -246,3 +251,52 @@ def _lanes(intersection: Intersection, where: str) -> Iterator[Finding]:
                 )
     for idle in sorted(known - used):
         yield Finding("hint", f"{where}.phases[{idle}]", "no lane uses this phase")
+
+
+def _cabinet(intersection: Intersection, cabinet: Cabinet, where: str) -> Iterator[Finding]:
+    try:
+        _ = cabinet.port
+    except ValueError:
+        yield Finding("fault", f"{where}.address", f"{cabinet.address!r} is no HOST or HOST:PORT")
+    weak = cabinet.version != "v3" or cabinet.authentication in WEAK or cabinet.privacy in WEAK
+    if weak:
+        named = cabinet.version if cabinet.version != "v3" else f"{cabinet.authentication} and {cabinet.privacy}"
+        if not cabinet.insecure:
+            yield Finding("fault", where, f"SNMP with {named} can be forged; use v3 with SHA-2 and AES")
+        else:
+            text = f"INSECURE: with {named} anybody on that network can move these signals; never outside a bench"
+            yield Finding("hint", where, text)
+    yield from _cabinet_phases(intersection, cabinet, where)
+    stages = {stage.id: stage for stage in intersection.stages}
+    for stage, number in cabinet.preempts:
+        if stage not in stages:
+            yield Finding("fault", f"{where}.preempts", f"stage {stage!r} of pre-empt {number} does not exist")
+
+
+def _cabinet_phases(intersection: Intersection, cabinet: Cabinet, where: str) -> Iterator[Finding]:
+    known = {phase.id: phase for phase in intersection.phases}
+    told = dict(cabinet.phases)
+    for phase in sorted(told.keys() - known.keys()):
+        yield Finding("fault", f"{where}.phases", f"phase {phase} does not exist")
+    for kind in ("vehicle", "pedestrian"):
+        taken: dict[int, int] = {}
+        for one in intersection.phases:
+            if one.kind != kind:
+                continue
+            if kind == "pedestrian" and one.id not in told:
+                text = f"say in which phase of the controller pedestrian phase {one.id} walks: [{one.id}, N]"
+                yield Finding("fault", f"{where}.phases", text)
+            number = told.get(one.id, int(one.id))
+            if number in taken:
+                text = f"{kind} phases {taken[number]} and {one.id} are both {number} in the controller"
+                yield Finding("fault", f"{where}.phases", text)
+            taken[number] = int(one.id)
+    vehicles = {told.get(one.id, int(one.id)): one.id for one in intersection.phases if one.kind == "vehicle"}
+    for stage in intersection.stages:
+        for phase in stage.phases:
+            if phase not in known or known[phase].kind == "vehicle":
+                continue
+            beside = vehicles.get(told.get(phase, int(phase)))
+            if beside is not None and beside not in stage.phases:
+                text = f"phase {phase} walks in the controller only while phase {beside} is green, which is not in it"
+                yield Finding("fault", f"{where}: stage {stage.id}", text)

@@ -157,6 +157,40 @@ def fault(
     typer.echo(json.dumps(client.set(subject, wish) if subject else client.state(), indent=2))
 
 
+@app.command()
+def controller(
+    place: Annotated[str, typer.Argument(help="The intersection, as the site file calls it.")],
+    site: Annotated[Path, typer.Option(help="A site file that describes its cabinet.")],
+    port: Annotated[int, typer.Option(help="Of the agent, on loopback; 0: any free one.")] = 1161,
+    backup: Annotated[int, typer.Option(min=0, help="unitBackupTime, in seconds.")] = 10,
+    home: Home = None,
+) -> None:
+    """Run a simulated NTCIP controller, to try a gateway against. Faults and calls come by standard input, one a line:
+    `fault conflict`, `fault none`, `call 4`, `walk 4`, `restart`. Its keys are the cabinet's."""
+    from edge_server.cabinet.ntcip.security import security_of, user_of  # noqa: PLC0415
+    from node.clock import SystemClock  # noqa: PLC0415
+    from protocol.site import load_site  # noqa: PLC0415
+    from sim_devices.ntcip.agent import SimulatedNtcipController  # noqa: PLC0415
+    from sim_devices.ntcip.card import Card  # noqa: PLC0415
+    from sim_devices.ntcip.console import obey_lines  # noqa: PLC0415
+
+    intersection = next((one for one in load_site(site).intersections if one.id == place), None)
+    if intersection is None or intersection.cabinet is None:
+        raise typer.BadParameter(f"the site file describes no cabinet of {place!r}")
+    described = intersection.cabinet
+    security = security_of(intersection.id, described)
+    user = user_of(intersection.id, described, security, home or find_home())
+    simulated = SimulatedNtcipController(
+        Card.of(intersection, described, backup), security, user, SystemClock(), port=port
+    )
+    stop = threading.Event()
+    on_stop_signals(stop.set)
+    _say(f"A simulated NTCIP controller of {place} listens on 127.0.0.1:{simulated.port}. It is no real one.")
+    threading.Thread(target=obey_lines, args=(sys.stdin, simulated), daemon=True).start()
+    stop.wait()
+    simulated.stop()
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 

@@ -69,3 +69,21 @@ class ScenarioUnreadable(KinflowError):
     number = 343
     cause = "{path} can't be read as a SUMO configuration: {detail}."
     advice = "Give a `.sumocfg` file that `sumo -c FILE` runs, or `grid`."
+
+
+class SimulatedPhasesUnfit(KinflowError):
+    number = 344
+    cause = "The simulated NTCIP controller has phases 1 to 8, and {intersection} wants {phases}."
+    advice = "Give its phases numbers from 1 to 8 in the cabinet's `phases`, opposing movements in different rings."
+
+
+class SimulatedAgentFailed(KinflowError):
+    number = 345
+    cause = "The simulated NTCIP controller can't listen on {address}: {detail}."
+    advice = "Choose another --port; 161 needs a right that only root has."
+
+
+class SimulatedFaultUnknown(KinflowError):
+    number = 346
+    cause = "A simulated NTCIP controller has no fault {name!r}."
+    advice = "Choose one of: {known}."

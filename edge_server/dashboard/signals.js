@@ -129,7 +129,7 @@ function makePhase(phase) {
 }
 
 function reason(signal, mode, model) {
-  if (signal.fault) return `Fault: ${signal.fault}`;
+  if (signal.fault) return `${mode === "local" ? "Takes no commands" : "Fault"}: ${signal.fault}`;
   if (mode === "unknown") {
     return signal.received_ms === null
       ? `Waiting for controller ${signal.controller}. Is it switched on and on this broker?`

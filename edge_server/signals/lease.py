@@ -32,8 +32,8 @@ REMEMBERED_ORDERS = 32
 # How much longer than the first edge server of a pair the second one waits before it asks, while the first one lives.
 DEFER_MS = 2_000
 
-# Refusals that no newer command would mend: the site and the controller differ.
-MISFITS = ("foreign-intersection", "unknown-phase", "conflicting-phases", "lease-too-long")
+# Refusals that no newer command would mend: the site and the controller differ, or it takes none at all.
+MISFITS = ("foreign-intersection", "unknown-phase", "conflicting-phases", "lease-too-long", "not-taking-commands")
 USURPED = ("lower-epoch", "epoch-too-high", "held-by-another")
 
 Standing = Literal["unheard", "idle", "asking", "holding", "standing-by", "barred"]

@@ -18,7 +18,7 @@ from edge_server.signals.fault import SignalFault
 from edge_server.signals.layout import Layout
 from edge_server.signals.lease import HEARTBEAT_MAX_AGE_MS, MISFITS, USURPED, LeaseState, answer
 from edge_server.signals.view import View
-from protocol.ids import DeviceId
+from protocol.ids import DeviceId, PhaseId
 from protocol.messages import Heartbeat
 
 SILENT_AFTER_MS = 3_000
@@ -31,7 +31,7 @@ GRACE_MS = 5_000
 class Watch(Struct, frozen=True):
     """since_ms: when the watch began. unanswered_ms, refused_ms: since when our orders have got no answer, or nothing
     but refusals. contradiction: how the controller disobeyed, until it obeys; disobeyed: the latest heartbeat showed
-    it."""
+    it. target, target_ms: what it heads for, and since when."""
 
     since_ms: int
     unanswered_ms: int | None = None
@@ -39,6 +39,8 @@ class Watch(Struct, frozen=True):
     refusal: str = ""
     contradiction: str | None = None
     disobeyed: bool = False
+    target: frozenset[PhaseId] = frozenset()
+    target_ms: int = 0
 
 
 def sent(watch: Watch, now_ms: int) -> Watch:
@@ -58,7 +60,9 @@ def heard(watch: Watch, layout: Layout, before: LeaseState, view: View) -> Watch
             watch = replace(watch, refused_ms=since_ms, refusal=outcome.refusal)
     if before.standing not in ("asking", "holding") or now_ms - before.heard_ms > HEARTBEAT_MAX_AGE_MS:
         watch = replace(watch, unanswered_ms=None)
-    contradiction = _contradiction(layout, before, view)
+    if view.target != watch.target:
+        watch = replace(watch, target=view.target, target_ms=now_ms)
+    contradiction = _contradiction(layout, before, view, now_ms - watch.target_ms)
     return replace(watch, contradiction=contradiction or watch.contradiction, disobeyed=contradiction is not None)
 
 
@@ -80,7 +84,9 @@ def faults(
         contradicts = ControllerContradicts(intersection=place, detail=detail)
         found.append(SignalFault("controller-contradicts", place, "critical", contradicts))
     if watch.refusal in MISFITS or _overdue(watch.refused_ms, now_ms):
-        refused = CommandRefused(intersection=place, refusal=watch.refusal)
+        said = view.heartbeat.fault if view is not None else None
+        refusal = f"{watch.refusal} ({said})" if said else watch.refusal
+        refused = CommandRefused(intersection=place, refusal=refusal)
         found.append(SignalFault("command-refused", place, "warning", refused))
     foreign = lease.holder is not None and lease.holder != peer and (lease.holder != lease.edge or lease.twin)
     if lease.standing == "standing-by" and foreign:
@@ -93,7 +99,7 @@ def _overdue(since_ms: int | None, now_ms: int) -> bool:
     return since_ms is not None and now_ms - since_ms > PERSISTENT_MS
 
 
-def _contradiction(layout: Layout, before: LeaseState, view: View) -> str | None:
+def _contradiction(layout: Layout, before: LeaseState, view: View, headed_ms: int) -> str | None:
     heartbeat = view.heartbeat
     lit = frozenset(one for one, state in view.shown.items() if state.aspect != "red")
     if heartbeat.control != "flash" and not layout.compatible(lit):
@@ -103,10 +109,12 @@ def _contradiction(layout: Layout, before: LeaseState, view: View) -> str | None
     outcome = heartbeat.last_command
     if outcome is not None and outcome.refusal is None and outcome.command in before.orders:
         told = before.orders[outcome.command]
-        if told != view.target:
+        # A controller that times walk by itself is done with it while its vehicles go on.
+        if not view.target <= told or not told - view.target <= layout.pedestrians:
             return f"told to serve {sorted(told)}, it heads for {sorted(view.target)}"
     slowest_ms = max(stage.service_ms for stage in layout.stages.values()) + GRACE_MS
-    still_ms = min((state.elapsed_ms for state in heartbeat.phases), default=0)
+    # Between a command and the first lamp that changes lies a cabinet that is asked once in a while.
+    still_ms = min([headed_ms, *(state.elapsed_ms for state in heartbeat.phases)])
     if not view.target <= view.serving and still_ms > slowest_ms:
         return f"it heads for {sorted(view.target)} and has changed nothing for {still_ms // 1000} s"
     return None

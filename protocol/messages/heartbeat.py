@@ -28,6 +28,7 @@ Refusal = Literal[
     "conflicting-phases",
     "lease-too-long",
     "fault",
+    "not-taking-commands",
 ]
 
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from edge_server.cabinet import acceptance
+from edge_server.cabinet.acceptance import FRESH_MS, Register
 from node.identity import Envelope
 from protocol.ids import BootId, PhaseId
 from protocol.messages import CommandOutcome, Heartbeat, Lease, PhaseState, SignalCommand
 from protocol.messages.heartbeat import Aspect
-from sim_devices.controller import acceptance
-from sim_devices.controller.acceptance import FRESH_MS, Register
 from sim_devices.controller.lamps import SERVING, Lamp, Lamps, advance, all_red
 from sim_devices.controller.wiring import Wiring
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from edge_server.signals.timetable import Timetable, milliseconds, timetable
@@ -49,6 +49,10 @@ class Wiring:
         }
         stages = tuple(frozenset(stage.phases) for stage in intersection.stages)
         return cls(intersection.id, heads, stages, timetable(intersection))
+
+    @property
+    def phases(self) -> Collection[PhaseId]:
+        return self.heads.keys()
 
     def conflicting(self, phases: frozenset[PhaseId]) -> frozenset[PhaseId]:
         """Those of `phases` that conflict with another of them."""

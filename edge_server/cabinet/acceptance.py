@@ -1,15 +1,18 @@
-"""Which signal commands the controller takes. The first rule that a command breaks names the refusal."""
+"""Which signal commands a controller takes: one set of rules for every kind, simulated ones included.
+
+The first rule that a command breaks names the refusal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from protocol.ids import BootId, DeviceId
+from protocol.ids import BootId, DeviceId, IntersectionId, PhaseId
 from protocol.messages import SignalCommand
 from protocol.messages.heartbeat import Refusal
 from protocol.messages.signal_command import LEASE_MAX_MS
-from sim_devices.controller.wiring import Wiring
 
 # A command that quotes a heartbeat older than this was too long on its way.
 FRESH_MS = 1_500
@@ -17,6 +20,20 @@ REMEMBERED_EDGES = 16
 # An edge server asks for the next epoch or, after lost answers, one of the next few. Far above that is a mistake or
 # malice, and taking it could leave no epoch for anybody else.
 EPOCH_LEAP = 1_000
+
+
+class Known(Protocol):
+    """What a controller knows of its intersection, as far as commands are judged by it."""
+
+    @property
+    def intersection(self) -> IntersectionId: ...
+
+    @property
+    def phases(self) -> Collection[PhaseId]: ...
+
+    def conflicting(self, phases: frozenset[PhaseId]) -> frozenset[PhaseId]:
+        """Those of `phases` that conflict with another of them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -39,26 +56,26 @@ class Register:
 
 
 def refusal(
-    wiring: Wiring, register: Register, command: SignalCommand, *, boot: BootId, beats: Mapping[int, int], now_ms: int
+    known: Known, register: Register, command: SignalCommand, *, boot: BootId, beats: Mapping[int, int], now_ms: int
 ) -> Refusal | None:
     """None when the command is taken. beats: when each recent heartbeat of this boot went out, by its counter."""
     beat_ms = beats.get(command.heartbeat) if command.heartbeat_boot == boot else None
-    if command.intersection != wiring.intersection:
+    if command.intersection != known.intersection:
         return "foreign-intersection"
     if beat_ms is None or now_ms - beat_ms > FRESH_MS:
         return "stale-heartbeat"
     if command.seq <= register.seqs.get((command.source, command.boot), -1):
         return "repeated"
-    return _unservable(wiring, command) or _outranked(register, command)
+    return _unservable(known, command) or _outranked(register, command)
 
 
-def _unservable(wiring: Wiring, command: SignalCommand) -> Refusal | None:
+def _unservable(known: Known, command: SignalCommand) -> Refusal | None:
     phases = frozenset(command.phases)
     if command.lease_ms > LEASE_MAX_MS:
         return "lease-too-long"
-    if not phases <= wiring.heads.keys():
+    if not phases.issubset(known.phases):
         return "unknown-phase"
-    return "conflicting-phases" if wiring.conflicting(phases) else None
+    return "conflicting-phases" if known.conflicting(phases) else None
 
 
 def _outranked(register: Register, command: SignalCommand) -> Refusal | None:

@@ -1,0 +1,1 @@
+"""Gateways to signal cabinets: what makes a controller of any make speak Kinflow's heartbeats and signal commands."""

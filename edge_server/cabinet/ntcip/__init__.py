@@ -1,0 +1,1 @@
+"""NTCIP 1202 (actuated signal controllers) over SNMP: what is read, what is written, and when."""
