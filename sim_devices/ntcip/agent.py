@@ -46,7 +46,7 @@ class SimulatedNtcipController:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="ntcip-agent", daemon=True)
         self._thread.start()
-        self._closed = False
+        self._closed = self._deaf = False
         try:
             self._on_loop(self._open(host, port))
         except OSError as error:
@@ -88,7 +88,7 @@ class SimulatedNtcipController:
         # An engine of its own each time: one that comes back with another's id and an earlier clock is a replay.
         found = engine.SnmpEngine(snmpEngineID=rfc1902.OctetString(b"\x80\x00\x04\xb6\x05" + secrets.token_bytes(8)))
         self._engine = found
-        transport = _Deafened(lambda: self.state.fault == "dead")
+        transport = _Deafened(lambda: self._deaf or self.state.fault == "dead")
         transport.open_server_mode((host, port))
         # pysnmp tells of a port that is taken nowhere else.
         await transport._lport
@@ -124,6 +124,7 @@ class SimulatedNtcipController:
         if ticking is not None:
             ticking.cancel()
         found = getattr(self, "_engine", None)
+        self._deaf = True
         if found is not None:
             found.close_dispatcher()
         await asyncio.sleep(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -20,6 +21,8 @@ from protocol.errors import KinflowError
 
 TIMEOUT_S = 0.5
 TRIES = 3
+# One that is silent may be another one by now, or have lost its memory: it is got to know anew, this often at most.
+ANEW_S = 5.0
 # So many varbinds of small integers stay far below the 484 bytes that every SNMP agent has to take.
 MOST_OBJECTS = 24
 
@@ -46,6 +49,8 @@ _ERROR_STATUS = {
     14: "it could not carry it out", 16: "this user has no rights", 17: "an object may only be read",
 }  # fmt: skip
 
+_GET, _SET = cmdgen.GetCommandGenerator(), cmdgen.SetCommandGenerator()
+
 Value = int | str | None
 
 
@@ -68,13 +73,16 @@ class UdpSnmp:
 
     def __init__(self, host: str, port: int, security: Security, user: User) -> None:
         self.address = f"{host}:{port}"
+        self._to = (host, port, security, user)
+        self._known_s = time.monotonic()
+        self._stale = False
         logging.getLogger("pysnmp").setLevel(logging.ERROR)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"snmp-{host}", daemon=True)
         self._thread.start()
         self._closed = False
         try:
-            self._run(self._open(host, port, security, user))
+            self._run(self._open(*self._to))
         except BaseException:
             self.close()
             raise
@@ -83,11 +91,11 @@ class UdpSnmp:
         found: dict[Oid, Value] = {}
         for start in range(0, len(oids), MOST_OBJECTS):
             some = [(oid, None) for oid in oids[start : start + MOST_OBJECTS]]
-            found |= self._run(self._ask(self._getter, some))
+            found |= self._run(self._ask(_GET, some))
         return found
 
     def set(self, values: Mapping[Oid, int]) -> None:
-        self._run(self._ask(self._setter, [(oid, rfc1902.Integer32(value)) for oid, value in values.items()]))
+        self._run(self._ask(_SET, [(oid, rfc1902.Integer32(value)) for oid, value in values.items()]))
 
     def close(self) -> None:
         if self._closed:
@@ -127,16 +135,23 @@ class UdpSnmp:
         config.add_target_address(
             self._engine, "cabinet", udp.DOMAIN_NAME, found[0][4], "cabinet", round(TIMEOUT_S * 100), TRIES - 1
         )
-        self._getter, self._setter = cmdgen.GetCommandGenerator(), cmdgen.SetCommandGenerator()
+
+    async def _get_to_know(self) -> None:
+        """pysnmp keeps for ever which SNMP engine is at an address, and what its clock says."""
+        await self._shut()
+        await self._open(*self._to)
+        self._known_s, self._stale = time.monotonic(), False
 
     async def _shut(self) -> None:
-        opened = getattr(self, "_engine", None)
+        opened = self.__dict__.pop("_engine", None)
         if opened is not None:
             opened.close_dispatcher()
         # Closing a socket of asyncio's takes a round of its loop.
         await asyncio.sleep(0)
 
     async def _ask(self, generator: Any, pairs: list[tuple[Oid, Any]]) -> dict[Oid, Value]:
+        if self._stale and time.monotonic() - self._known_s > ANEW_S:
+            await self._get_to_know()
         answered: asyncio.Future[tuple[Any, Any, Any, Any]] = self._loop.create_future()
 
         def take(_engine: Any, _handle: Any, indication: Any, status: Any, index: Any, got: Any, _context: Any) -> None:
@@ -145,6 +160,7 @@ class UdpSnmp:
 
         generator.send_varbinds(self._engine, "cabinet", None, "", pairs, take)
         indication, status, index, got = await answered
+        self._stale = bool(indication)
         if indication:
             raise self._error(indication)
         if int(status):
