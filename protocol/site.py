@@ -106,8 +106,8 @@ class Intersection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One signalised intersection. Every pair of phases must stand in exactly one of `conflicts` and `compatible`: a
     conflict that somebody forgot is then a fault in the file and not a green. camera_preempts: whether what cameras and
     microphones alone hold for an emergency vehicle may pre-empt; else it calls or extends a phase, no more. simulated:
-    whether its controller is a simulation, which may be steered from the start; None: as the site says. cabinet: how a gateway speaks to
-    the controller there, where that does not speak MQTT by itself."""
+    whether its controller is a simulation, which may be steered from the start; None: as the site says. cabinet: how a
+    gateway speaks to the controller there, where that does not speak MQTT by itself."""
 
     id: Annotated[IntersectionId, Slug]
     name: str = ""

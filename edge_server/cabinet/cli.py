@@ -123,6 +123,7 @@ def run(
     from edge_server.cabinet.making import cabinet_of, connection, recording  # noqa: PLC0415
     from edge_server.cabinet.ntcip.security import FOLDER  # noqa: PLC0415
     from edge_server.cabinet.runner import CabinetGateway  # noqa: PLC0415
+    from edge_server.signals.modes.mode import is_simulated  # noqa: PLC0415
     from node.broker.address import parse_broker  # noqa: PLC0415
     from node.clock import SystemClock  # noqa: PLC0415
     from node.file_lock import hold_state  # noqa: PLC0415
@@ -154,6 +155,7 @@ def run(
                 clock,
                 EpochFile(state.with_suffix(".epoch")),
                 prefix=settings.broker.prefix,
+                simulated=is_simulated(intersection, wanted),
                 heard=recording(folder, wanted, clock) if not described.acts else lambda _: None,
             )
             running.callback(gateway.stop)
