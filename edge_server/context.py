@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge_server.ingest.figures import IngestFigures
     from edge_server.signals.desk import SignalDesk
     from edge_server.signals.preemption.desk import PreemptionDesk
+    from edge_server.signals.preemption.episode_routes import Episodes
     from edge_server.signals.preemption.wave_desk import WaveDesk
     from edge_server.store.reader import StoreReader
     from edge_server.store.writer import StoreWriter
@@ -38,6 +39,7 @@ class EdgeContext:
     trust: the site's authority, None for none.
     preemption: who may have the signals, None for nobody; wave: the same for whole ways.
     signals: their modes and what is proposed, None for none.
+    episodes: what the logs tell of pre-emptions, None for no logs.
     updates: the mirror and the rollout; serve_bytes_s: how fast the mirror is handed on, 0 for any speed.
     """
 
@@ -64,3 +66,4 @@ class EdgeContext:
     preemption: PreemptionDesk | None = None
     wave: WaveDesk | None = None
     signals: SignalDesk | None = None
+    episodes: Episodes | None = None

@@ -42,7 +42,7 @@ from edge_server.pair.shared_things import SharedThings
 from edge_server.pair.site_file import SiteFile
 from edge_server.presence import Presence
 from edge_server.signals.desk import SignalDesk
-from edge_server.signals.events import SignalCommanded
+from edge_server.signals.events import PreemptionChanged, SignalCommanded
 from edge_server.signals.fault import SignalFault
 from edge_server.signals.hires_files import FOLDER as HIRES
 from edge_server.signals.hires_files import HiresFiles
@@ -50,6 +50,7 @@ from edge_server.signals.junction import Record
 from edge_server.signals.modes.book import ModeBook
 from edge_server.signals.modes.mode import Setting
 from edge_server.signals.preemption.desk import Listeners, PreemptionDesk
+from edge_server.signals.preemption.episode_routes import Episodes
 from edge_server.signals.preemption.events import Effect, Granted, Happening
 from edge_server.signals.preemption.wave_desk import Surroundings, WaveDesk
 from edge_server.signals.preemption.words import lines
@@ -286,6 +287,7 @@ class EdgeServer:
             trust=self._trust,
             preemption=self._preemption,
             wave=self._wave,
+            episodes=Episodes(options.home, store.reader, self._preemption.numbers),
             signals=SignalDesk(self._modes, self._signals, self._shadow),
             device_of=lambda scope, body: device_of(trust, scope, body),
         )
@@ -483,6 +485,9 @@ class EdgeServer:
 
     def _tell_of_preemption(self, intersection: IntersectionId, event: Happening, effects: tuple[Effect, ...]) -> None:
         wall_ms, mode = self._identity.clock.wall_ms(), self._modes.of(intersection).mode
+        self.bus.publish(
+            PreemptionChanged(state=self._preemption.states[intersection], shift_ms=wall_ms - self._preemption.now_ms())
+        )
         if mode == "act":
             self._hires.told(intersection, effects, wall_ms)
         elif any(isinstance(effect, Granted) for effect in effects):

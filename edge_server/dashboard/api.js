@@ -61,5 +61,13 @@ export const api = {
   revokeDevice: (device) => call("POST", `trust/devices/${id(device)}/revoke`),
   renameDevice: (device, name) => call("POST", `trust/devices/${id(device)}/rename`, { name }),
   replaceDevice: (device) => call("POST", `trust/devices/${id(device)}/replace`, {}),
+  raiseMode: (place, said) => call("POST", `signals/${id(place)}/mode/raise`, said),
+  lowerMode: (place, said) => call("POST", `signals/${id(place)}/mode/lower`, said),
+  confirmAdvice: (place, proposal) => call("POST", `signals/${id(place)}/advice/${id(proposal)}/confirm`),
+  declineAdvice: (place, proposal) => call("POST", `signals/${id(place)}/advice/${id(proposal)}/decline`, {}),
+  shadow: (hours) => call("GET", `signals/shadow?hours=${hours}`),
+  endPreemption: (place, vehicle, reason) => call("POST", `preemption/${id(place)}/end`, { vehicle, reason }),
+  episodes: () => call("GET", "preemption/episodes"),
+  episode: (episode) => call("GET", `preemption/episodes/${id(episode)}`),
   relearn: (camera) => call("POST", `cameras/${id(camera)}/relearn-road`),
 };

@@ -17,8 +17,12 @@ import { Joining } from "./joining.js";
 import { Me } from "./me.js";
 import { Model } from "./model.js";
 import { People } from "./people.js";
+import { Priorities } from "./priority.js";
 import { Programs } from "./programs.js";
+import { Replay } from "./replay.js";
+import { Shadow } from "./shadow.js";
 import { Signals } from "./signals.js";
+import { Steering } from "./steering.js";
 import { Stream } from "./stream.js";
 import { startTheme } from "./theme.js";
 import { Updates } from "./updates.js";
@@ -38,6 +42,10 @@ const approaches = new Approaches(model, choose);
 const map = new CityMap(model, choose);
 const form = new Form();
 const me = new Me(form);
+const steering = new Steering(model, form);
+const priorities = new Priorities(model, form);
+const shadow = new Shadow(model);
+const replay = new Replay(model);
 const people = new People(form, loadAdmin);
 const programs = new Programs(form, loadAdmin);
 const audit = new Audit();
@@ -95,6 +103,12 @@ function drawSignals() {
   signals.draw();
   map.drawSignals();
   drawSignalTile(model);
+  steering.draw();
+}
+
+function drawClaims() {
+  priorities.draw();
+  map.corridor.draw();
 }
 
 function drawLink(state = stream.state) {
@@ -156,11 +170,12 @@ function drawLegend() {
       item.append(SHOWN_WORDS[state]);
       return item;
     });
-  $("legend").append(...items, el("li", { class: "sub", text: "paler = less certain" }), el("li", { class: "sub", text: "E edge, L local plan, F flashing, ? not heard" }));
+  $("legend").append(...items, el("li", { class: "sub", text: "paler = less certain" }), el("li", { class: "corridor-key", text: "corridor of a vehicle that has or wants the signals" }), el("li", { class: "sub", text: "E edge, L local plan, F flashing, ? not heard" }));
 }
 
 model.on(["approach"], drawApproaches);
 model.on(["signal"], drawSignals);
+model.on(["priority", "signal"], drawClaims);
 model.on(["device", "camera"], slowly(drawDevices));
 model.on(["vehicle"], () => map.drawVehicles());
 model.on(["alarm"], () => alarms.draw());
@@ -173,6 +188,8 @@ const stream = new Stream(model, (state) => {
     me.load();
     loadSite();
     updates.load();
+    shadow.load();
+    replay.load();
     if (approaches.chosen) history.load();
   }
 });
@@ -182,7 +199,7 @@ $("wrong-class").addEventListener("click", () => corrections.askClass(model.appr
 // Ages and what is stale change without an event.
 setInterval(() => {
   drawLink();
-  model.changed("approach", "signal", "vehicle", "device", "alarm");
+  model.changed("approach", "signal", "priority", "vehicle", "device", "alarm");
 }, 1000);
 
 me.on(loadAdmin);

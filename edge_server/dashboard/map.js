@@ -1,5 +1,6 @@
 // The city: roads, congestion, signal heads at their stop lines, who steers, and vehicles. No tiles: the site is data.
 
+import { Corridor } from "./corridor.js";
 import { $, blank, say } from "./dom.js";
 import { controlBadge, headsIcon } from "./signals.js";
 import { SHOWN_WORDS, certainty, fixed, named, shownAs, stateWords } from "./words.js";
@@ -25,6 +26,7 @@ export class CityMap {
     this.onChoose = onChoose;
     this.map = L.map("map", { attributionControl: false, zoomSnap: 0.25, zoomControl: true, maxZoom: 22 });
     this.map.setView([0, 0], 2);
+    this.corridor = new Corridor(this.map, model);
     this.map.on("zoomend", () => {
       const scale = this.#metresPerPixel();
       $("map").classList.toggle("near", scale < NEAR_M_PER_PX);
@@ -52,9 +54,11 @@ export class CityMap {
         ? "No site yet. Give the server a site.toml (kinflow site check FILE judges it), or start kinflow city run for a simulated one."
         : "",
     );
+    this.corridor.setSite(site);
     this.fit();
     this.drawRoads();
     this.drawSignals();
+    this.corridor.draw();
   }
 
   fit() {

@@ -11,6 +11,7 @@ const PLURALS = {
   event: "events",
   correction: "corrections",
   server: "servers",
+  priority: "priorities",
 };
 
 export const KINDS = Object.keys(PLURALS);

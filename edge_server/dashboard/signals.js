@@ -103,16 +103,10 @@ function update(node, signal, model) {
   const badge = title.lastElementChild;
   badge.dataset.control = mode;
   const lease = mode === "edge" ? signal.lease : null;
-  say(badge, CONTROL[mode][0].replace("? ", "") + (lease ? ` · epoch ${lease.epoch}` : ""));
-  keyed(phases, signal.phases, (phase) => phase.phase, makePhase, (one, phase) => {
-    const aspect = aspectOf(signal, phase.phase, model);
-    one.dataset.aspect = aspect;
-    one.firstElementChild.dataset.aspect = lamp(aspect);
-    const words = ASPECT_WORDS[aspect] ?? aspect;
+  say(badge, CONTROL[mode][0].replace("? ", "") + (lease ? ` · ${lease.edge} · epoch ${lease.epoch}` : ""));
+  keyed(phases, signal.phases, (phase) => phase.phase, makeHead, (one, phase) => {
     const called = signal.calls.includes(phase.phase) ? ", called" : "";
-    one.setAttribute("aria-label", `${phase.name || `Phase ${phase.phase}`}: ${words}${called}`);
-    one.title = one.getAttribute("aria-label");
-    say(one.lastElementChild, phase.name || `Phase ${phase.phase}`);
+    showLamp(one, phase, aspectOf(signal, phase.phase, model), called);
     one.classList.toggle("called", Boolean(called));
   });
   say(why, reason(signal, mode, model));
@@ -123,7 +117,15 @@ function lamp(aspect) {
   return { walk: "green", "pedestrian-clearance": "clearing" }[aspect] ?? aspect;
 }
 
-function makePhase(phase) {
+export function showLamp(node, phase, aspect, more) {
+  node.dataset.aspect = aspect;
+  node.firstElementChild.dataset.aspect = lamp(aspect);
+  node.setAttribute("aria-label", `${phase.name || `Phase ${phase.phase}`}: ${ASPECT_WORDS[aspect] ?? aspect}${more}`);
+  node.title = node.getAttribute("aria-label");
+  say(node.lastElementChild, phase.name || `Phase ${phase.phase}`);
+}
+
+export function makeHead(phase) {
   const picture = phase.kind === "pedestrian" ? walker() : head();
   return el("span", { class: "phase", role: "img", "data-phase": phase.phase }, picture, el("span", { class: "phase-name" }));
 }

@@ -21,6 +21,16 @@ export function age(ms) {
 }
 
 export const fixed = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+/** Time left, in whole seconds, never below none. */
+export const seconds = (ms) => `${Math.max(0, Math.ceil(ms / 1000))} s`;
+
+/** The names of phases, those of vehicles first. */
+export function phaseWords(signal, phases) {
+  const known = phases.map((phase) => signal.phases.find((one) => one.phase === phase) ?? { phase, name: "", kind: "vehicle" });
+  known.sort((a, b) => (a.kind === "pedestrian") - (b.kind === "pedestrian"));
+  return known.map((one) => one.name || `phase ${one.phase}`).join(" and ");
+}
+
 export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 export const indexOf = (occupancy) => Math.min(1, Math.max(0, occupancy / OCCUPANCY_AT_JAM));
 export const classOf = (index) => CLASSES[[0.25, 0.5, 0.8].filter((bound) => index >= bound).length];

@@ -31,6 +31,7 @@ from edge_server.gateway.metrics import CONTENT_TYPE, exposition
 from edge_server.gateway.route_table import RouteTable
 from edge_server.gateway.routes import api
 from edge_server.signals.modes.routes import modes_api
+from edge_server.signals.preemption.episode_routes import episodes_api
 from edge_server.signals.preemption.routes import preemption_api
 from edge_server.updates.routes import updates_api
 from edge_server.updates.serving import Throttle
@@ -97,6 +98,8 @@ class Gateway:
             inner.include_router(updates_api(self._edge.updates, Throttle(self._edge.serve_bytes_s)))
         if self._edge.signals is not None:
             inner.include_router(modes_api(self._edge.signals, self._edge.accounts))
+        if self._edge.episodes is not None:
+            inner.include_router(episodes_api(self._edge.episodes))
         if self._edge.preemption is not None and self._edge.wave is not None:
             inner.include_router(preemption_api(self._edge.preemption, self._edge.wave, self._edge.accounts))
         inner.include_router(me_api(self._edge.accounts))

@@ -17,6 +17,7 @@ from edge_server.pair.site_file import SiteFile
 from edge_server.signals.desk import SignalDesk
 from edge_server.signals.modes.book import ModeBook
 from edge_server.signals.preemption.desk import PreemptionDesk
+from edge_server.signals.preemption.episode_routes import Episodes
 from edge_server.signals.preemption.wave_desk import WaveDesk
 from edge_server.signals.service import SignalService
 from edge_server.signals.shadow.book import ShadowBook
@@ -67,6 +68,7 @@ def bare_gateway(version: str = "0") -> Gateway:
         signals=SignalDesk(
             ModeBook(site, Path("none"), "edge", _nowhere), cast(SignalService, object()), cast(ShadowBook, object())
         ),
+        episodes=cast(Episodes, object()),
         preemption=cast(PreemptionDesk, object()),
         wave=cast(WaveDesk, object()),
         updates=UpdateService(

@@ -37,13 +37,20 @@ from edge_server.gateway.views import (
     CorrectionView,
     DeviceView,
     EventView,
+    PriorityView,
     ServerView,
     Shown,
     SignalView,
     StateView,
     VehicleView,
 )
-from edge_server.signals.events import AdviceChanged, ModeChanged, SignalCommanded, WouldCommand
+from edge_server.signals.events import (
+    AdviceChanged,
+    ModeChanged,
+    PreemptionChanged,
+    SignalCommanded,
+    WouldCommand,
+)
 from protocol.ids import DeviceId
 
 BEAT_S = 5.0
@@ -171,6 +178,7 @@ class Feed:
             corrections=board.all(CorrectionView),
             events=board.all(EventView),
             servers=board.all(ServerView),
+            priorities=board.all(PriorityView),
         )
 
     def put(self, view: Shown) -> None:
@@ -205,8 +213,9 @@ class Feed:
             _log.exception("event not shown", event_kind=type(event).__name__)
 
     async def _remember(self) -> None:
-        """Bring the board to what the store and the registry hold now."""
+        """Bring the board to what the store, the registry and the signals hold now."""
         read = self._edge.read
+        self._remember_signals()
         devices = self._edge.devices()
         for name in {view.id for view in self.board.all(DeviceView)} - set(devices):
             self._projection.apply(DeviceRemoved(device=DeviceId(name)))
@@ -222,6 +231,18 @@ class Feed:
             self.board.put(correction_view(correction))
         await self.refresh_alarms()
         self._notify()
+
+    def _remember_signals(self) -> None:
+        signals, preemption = self._edge.signals, self._edge.preemption
+        if signals is not None:
+            for place, setting in signals.modes.all().items():
+                self._projection.apply(ModeChanged(intersection=place, setting=setting))
+            for place, proposal in signals.service.proposals().items():
+                self._projection.apply(AdviceChanged(intersection=place, proposal=proposal))
+        if preemption is not None:
+            shift_ms = self._edge.clock.wall_ms() - preemption.now_ms()
+            for state in preemption.states.values():
+                self._projection.apply(PreemptionChanged(state=state, shift_ms=shift_ms))
 
     def _wake(self) -> None:
         if self._loop is not None:
@@ -271,6 +292,8 @@ def _subject(event: Event) -> str:
             subject = event.command.intersection
         case ModeChanged() | WouldCommand() | AdviceChanged():
             subject = event.intersection
+        case PreemptionChanged():
+            subject = event.state.terms.intersection
         case DeviceChanged():
             subject = event.device.device
         case DeviceRemoved():

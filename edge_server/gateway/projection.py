@@ -21,6 +21,7 @@ from edge_server.events import (
 )
 from edge_server.fleet.device import Device
 from edge_server.gateway.board import Board
+from edge_server.gateway.priority import priority_view
 from edge_server.gateway.rows import certain, event_view, figure, remembered
 from edge_server.gateway.views import (
     SERVER,
@@ -38,7 +39,13 @@ from edge_server.gateway.views import (
     VehicleView,
     WouldView,
 )
-from edge_server.signals.events import AdviceChanged, ModeChanged, SignalCommanded, WouldCommand
+from edge_server.signals.events import (
+    AdviceChanged,
+    ModeChanged,
+    PreemptionChanged,
+    SignalCommanded,
+    WouldCommand,
+)
 from edge_server.signals.modes.mode import Setting
 from edge_server.store.rows import IndexPoint
 from protocol.ids import IntersectionId
@@ -180,6 +187,10 @@ class Projection:
         one = event.proposal
         proposal = ProposalView(**structs.asdict(one)) if one is not None else None
         self._board.put(self._signal(event.intersection).model_copy(update={"proposal": proposal}))
+
+    @apply.register
+    def _preempted(self, event: PreemptionChanged) -> None:
+        self._board.put(priority_view(event.state, event.shift_ms))
 
     @apply.register
     def _device(self, event: DeviceChanged) -> None:

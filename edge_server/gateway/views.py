@@ -156,6 +156,34 @@ class SignalView(Shown):
     proposal: ProposalView | None = None
 
 
+class ClaimShown(View):
+    """What a vehicle wants, or holds until until_ms at most. arrival_ms: at the stop line. All on the wall clock."""
+
+    vehicle: str
+    role: str
+    level: Literal["preempt", "priority"]
+    importance: int
+    approach: str
+    egress: str
+    phases: tuple[int, ...]
+    arrival_ms: int
+    asked_ms: int
+    until_ms: int | None
+
+
+class PriorityView(Shown):
+    """Who has the signals of one intersection, or wants them. recovering: the phase whose turn it is after a lease, 0
+    while that is not known yet."""
+
+    kind: ClassVar[str] = "priority"
+    id: str
+    holder: ClaimShown | None = None
+    queue: tuple[ClaimShown, ...] = ()
+    higher: dict[str, Literal["railway", "bridge", "other-system"]] = {}
+    recovering: int | None = None
+    cameras: tuple[str, ...] = ()
+
+
 class CameraView(Shown):
     kind: ClassVar[str] = "camera"
     id: str
@@ -299,6 +327,7 @@ class StateView(View):
     corrections: tuple[CorrectionView, ...]
     events: tuple[EventView, ...]
     servers: tuple[ServerView, ...]
+    priorities: tuple[PriorityView, ...] = ()
 
 
 class CommandView(View):

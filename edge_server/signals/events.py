@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from edge_server.events import Event
 from edge_server.signals.modes.mode import Setting
+from edge_server.signals.preemption.state import State
 from protocol.ids import IntersectionId, PhaseId
 from protocol.messages import SignalCommand
 
@@ -32,6 +33,13 @@ class WouldCommand(Event, frozen=True, kw_only=True, tag=True):
     overruled: bool
     agrees: bool
     at_ms: int
+
+
+class PreemptionChanged(Event, frozen=True, kw_only=True, tag=True):
+    """shift_ms: the wall clock less the clock of the log of pre-emption, on which the state's times are."""
+
+    state: State
+    shift_ms: int
 
 
 class Proposed(Struct, frozen=True, kw_only=True):

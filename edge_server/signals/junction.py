@@ -103,6 +103,11 @@ class Junction:
         self._beside: Beside | None = None
 
     @property
+    def advice(self) -> Advice | None:
+        """What is proposed to operators now, or what one has confirmed."""
+        return self._advice.standing
+
+    @property
     def tally(self) -> Tally | None:
         """What shadowing has counted since it was taken last."""
         return self._beside.tally if self._beside is not None else None

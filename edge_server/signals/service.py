@@ -13,6 +13,7 @@ import structlog
 
 from edge_server.errors import NotKnown
 from edge_server.events import Event, HeartbeatReceived, ObservationReceived
+from edge_server.signals.advice import Advice
 from edge_server.signals.controller import controller
 from edge_server.signals.events import AdviceChanged, ModeChanged, Proposed, WouldCommand
 from edge_server.signals.fault import SignalFault
@@ -187,6 +188,11 @@ class SignalService:
             self._carry_out(junction, junction.confirm(advice, now_ms))
             self._carry_out(junction, junction.decide(self._sights, now_ms, urgent=True))
 
+    def proposals(self) -> dict[IntersectionId, Proposed | None]:
+        """What is proposed to operators at each intersection."""
+        with self._lock:
+            return {place: self._proposed(junction.advice) for place, junction in self._junctions.items()}
+
     def decline(self, intersection: IntersectionId, advice: str) -> None:
         """Propose it no more for a while, or end what was confirmed. Raises NotKnown (KF92), AdviceGone (KF306)."""
         with self._lock:
@@ -261,10 +267,9 @@ class SignalService:
                         )
                     )
                 case Advised():
-                    self._show(AdviceChanged(intersection=effect.intersection, proposal=self._proposed(effect)))
+                    self._show(AdviceChanged(intersection=effect.intersection, proposal=self._proposed(effect.advice)))
 
-    def _proposed(self, told: Advised) -> Proposed | None:
-        one = told.advice
+    def _proposed(self, one: Advice | None) -> Proposed | None:
         if one is None:
             return None
         return Proposed(

@@ -125,6 +125,14 @@ class StoreReader:
         )
         return _of(SignalEntry, ({**row, "phases": msgspec.json.decode(row["phases"])} for row in rows))
 
+    def signal_log_between(self, intersection: IntersectionId, from_ms: int, to_ms: int) -> list[SignalEntry]:
+        """Oldest first."""
+        rows = self._query(
+            "SELECT * FROM signal_log WHERE intersection = ? AND at_ms BETWEEN ? AND ? ORDER BY at_ms, id LIMIT 10000",
+            (intersection, from_ms, to_ms),
+        )
+        return _of(SignalEntry, ({**row, "phases": msgspec.json.decode(row["phases"])} for row in rows))
+
     def corrections(self, limit: int = 1_000) -> list[Correction]:
         return _of(Correction, self._query("SELECT * FROM corrections ORDER BY id DESC LIMIT ?", (limit,)))
 

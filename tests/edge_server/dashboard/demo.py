@@ -6,15 +6,19 @@ import math
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from edge_server.gateway.app import Gateway
 from edge_server.gateway.server import GatewayServer
-from protocol.ids import CameraId
+from protocol.errors import KinflowError
+from protocol.ids import CameraId, IntersectionId
 from protocol.messages import CameraHealth
+from tests.edge_server.dashboard.ambulance import Asking, enter
 from tests.edge_server.gateway.demo_edge import SIDES, DemoEdge
 
 NAMES = ("west", "east")
+ROUTE = (("ambulance-1", "west", "w", 6), ("ambulance-1", "east", "w", 24), ("ambulance-2", "west", "n", 15))
 PEAKS = {"west-n": 0.2, "west-e": 0.45, "west-s": 0.15, "west-w": 0.92, "east-n": 0.35, "east-e": 0.7, "east-s": 0.1}
 
 
@@ -80,7 +84,11 @@ def signals(edge: DemoEdge, at_s: float) -> None:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
+        enter(Path(folder))
         edge = DemoEdge(Path(folder))
+        edge.modes.lower(IntersectionId("east"), "advise", "anna", "the new crossing is being watched")
+        edge.deciding()
+        vehicles = {name: Asking(edge, name) for name in ("ambulance-1", "ambulance-2")}
         gateway = Gateway(edge.context)
         server = GatewayServer(gateway, port=int(sys.argv[1]) if len(sys.argv) > 1 else 0)
         history(edge)
@@ -94,6 +102,11 @@ def main() -> None:
                     for side in SIDES:
                         say(edge, f"{name}-{side}", at_s)
                 signals(edge, at_s)
+                edge.service.tick()
+                if at_s % 1.0 == 0:
+                    for who, place, side, arrives_s in ROUTE:
+                        with suppress(KinflowError):  # its cap, its lock-out
+                            vehicles[who].ask(place, f"{place}-{side}", arrives_in_ms=arrives_s * 1000)
                 edge.vehicle("ambulance-1", -110 + (at_s * 12) % 480, -4)
                 time.sleep(0.5)
                 at_s += 0.5

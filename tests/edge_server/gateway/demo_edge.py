@@ -32,9 +32,11 @@ from edge_server.pair.backfill import stored_after
 from edge_server.pair.routes import pair_routes
 from edge_server.pair.site_file import SiteFile
 from edge_server.signals.desk import SignalDesk
-from edge_server.signals.events import SignalCommanded
+from edge_server.signals.events import PreemptionChanged, SignalCommanded
 from edge_server.signals.modes.book import ModeBook
 from edge_server.signals.preemption.desk import Listeners, PreemptionDesk
+from edge_server.signals.preemption.episode_routes import Episodes
+from edge_server.signals.preemption.wave_desk import WaveDesk
 from edge_server.signals.service import SignalService
 from edge_server.signals.shadow.book import ShadowBook
 from edge_server.store import ingested
@@ -171,6 +173,7 @@ class DemoEdge:
         self._identities: dict[DeviceId, Identity] = {}
         self._epoch_ms = self.clock.monotonic_ms()
         self._lock = threading.Lock()
+        self._beats = 0
         self.accounts = Accounts(folder / "accounts.db", self.clock, TOKEN, Hasher(time_cost=1, memory_kib=64))
         self._store = open_store(folder / "edge.db").connection
         self.updates = UpdateService(
@@ -218,6 +221,8 @@ class DemoEdge:
             configure=self._configure,
             updates=self.updates,
             trust=TrustParts(self.trust, watch, pair),
+            wave=WaveDesk(self.site, self.preemption),
+            episodes=Episodes(folder, reader, self.preemption.numbers),
             signals=SignalDesk(self.modes, self.service, self.shadow),
             preemption=self.preemption,
         )
@@ -243,8 +248,19 @@ class DemoEdge:
             folder / "shadow", self.clock.wall_ms, self.service.take_tallies, self.service.peek_tallies
         )
         self.preemption.attach(
-            Listeners(changed=self.service.nudge, standing=self.service.standing, shown=self.service.shown)
+            Listeners(
+                told=lambda place, *_: self.tell_of_preemption(place),
+                changed=self.service.nudge,
+                standing=self.service.standing,
+                shown=self.service.shown,
+            )
         )
+
+        self.preemption.start()
+
+    def tell_of_preemption(self, place: IntersectionId) -> None:
+        shift_ms = self.clock.wall_ms() - self.preemption.now_ms()
+        self.bus.publish(PreemptionChanged(state=self.preemption.states[place], shift_ms=shift_ms))
 
     def deciding(self) -> None:
         """Let the signals hear what is said from now on."""
@@ -361,14 +377,22 @@ class DemoEdge:
         )
         return said
 
-    def heartbeat(self, intersection: str, aspects: dict[int, str], control: str = "edge", **more: object) -> None:
+    def heartbeat(
+        self,
+        intersection: str,
+        aspects: dict[int, str],
+        control: str = "edge",
+        elapsed_ms: int = 4_000,
+        **more: object,
+    ) -> None:
+        self._beats += 1
         lease = Lease(edge=EDGE, epoch=3, remaining_ms=4_000) if control == "edge" else None
         said = Heartbeat(
             **self._identity(f"controller-{intersection}").live(),
             intersection=IntersectionId(intersection),
-            counter=1,
+            counter=self._beats,
             control=control,
-            phases=tuple(PhaseState(PhaseId(p), aspect, 4_000) for p, aspect in aspects.items()),
+            phases=tuple(PhaseState(PhaseId(p), aspect, elapsed_ms) for p, aspect in aspects.items()),
             target=tuple(PhaseId(p) for p, aspect in aspects.items() if aspect in {"green", "walk"}),
             highest_epoch=3,
             lease=lease,
