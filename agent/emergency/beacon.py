@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.emergency.flicker import Box, Grid, flicker, grid_of
+from agent.emergency.crops import Box, Crop, crop_of, laid
+from agent.emergency.flicker import Flicker, flicker
 from agent.emergency.flicker_llr import flicker_llr, quiet_llr
 
 Colour = Literal["blue", "red", "amber"]
@@ -33,7 +34,7 @@ class History:
     """One track's pictures, the oldest first, of the last WINDOW_MS. height_px: of the box in the last of them."""
 
     times_ms: tuple[int, ...] = ()
-    grids: tuple[Grid, ...] = ()
+    crops: tuple[Crop, ...] = ()
     height_px: float = 0.0
 
     @cached_property
@@ -61,20 +62,20 @@ NOT_AVAILABLE = BeaconReading(available=False)
 
 
 def remember(history: History, image: NDArray[Any], box: Box, gain: float, mono_ms: int) -> History:
-    """The same history where this picture adds nothing: it came too soon after the last. gain: see grid_of. A box too
+    """The same history where this picture adds nothing: it came too soon after the last. gain: see crop_of. A box too
     small to hold a beacon of a pixel adds nothing either; one that leaps begins anew."""
     if history.times_ms and 0 <= mono_ms - history.times_ms[-1] < _LEAST_PAUSE_MS:
         return history
-    grid, height = grid_of(image, box, gain), box[3] - box[1]
+    crop, height = crop_of(image, box, gain), box[3] - box[1]
     if history.times_ms:
         late = mono_ms - history.times_ms[-1] > _LARGEST_GAP_MS
-        if late or (grid is not None and abs(log(height / history.height_px)) > _LEAP):
+        if late or (crop is not None and abs(log(height / history.height_px)) > _LEAP):
             history = EMPTY
     first = next((i for i, at in enumerate(history.times_ms) if mono_ms - at <= WINDOW_MS), len(history.times_ms))
-    times, grids = history.times_ms[first:], history.grids[first:]
-    if grid is None or (times and mono_ms <= times[-1]):
-        return History(times, grids, history.height_px)
-    return History((*times, mono_ms), (*grids, grid), height)
+    times, crops = history.times_ms[first:], history.crops[first:]
+    if crop is None or (times and mono_ms <= times[-1]):
+        return History(times, crops, history.height_px)
+    return History((*times, mono_ms), (*crops, crop), height)
 
 
 def whole(image: NDArray[Any], box: Box) -> bool:
@@ -96,15 +97,20 @@ def judge(history: History) -> BeaconReading:
     return history.reading
 
 
+def flicker_of(history: History) -> Flicker | None:
+    """None where nothing changes its colour. The history holds LEAST_PICTURES."""
+    times_s = np.array(history.times_ms) / 1000
+    return flicker(laid(history.crops, times_s), times_s)
+
+
 def _judge(history: History) -> BeaconReading:
     if len(history.times_ms) < LEAST_PICTURES:
         return BeaconReading(available=len(history.times_ms) < 3 or fast_enough(history.times_ms))
     if not fast_enough(history.times_ms):
         return NOT_AVAILABLE
-    times_s = np.array(history.times_ms) / 1000
-    found = flicker(np.stack(history.grids), times_s)
+    found = flicker_of(history)
     if found is None:
-        return BeaconReading(True, llr=quiet_llr(float(np.ptp(times_s))))
+        return BeaconReading(True, llr=quiet_llr((history.times_ms[-1] - history.times_ms[0]) / 1000))
     blue, red, amber, other = found.colours
     llr, amber_llr = flicker_llr(found), flicker_llr(replace(found, colours=(blue, red + amber, 0.0, other)))
     if amber_llr <= 0:

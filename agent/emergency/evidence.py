@@ -49,6 +49,11 @@ class ClassEvidence:
     llr: float
     named: bool
 
+    @property
+    def learnt(self) -> bool:
+        """Named by a class that real pictures taught."""
+        return self.named and self.kind not in ("unknown", "emergency_other")
+
 
 def of_class(
     scores: Mapping[Label, float], thresholds: Mapping[Label, float], synthetic_only: frozenset[Label]
@@ -69,7 +74,7 @@ def share_of(margin: float) -> float:
 
 def of_beacons(llr: float, amber_llr: float, named: ClassEvidence) -> float:
     """amber_llr counts for a vehicle that a class, learnt from real pictures, names an emergency vehicle."""
-    if named.named and named.kind not in ("unknown", "emergency_other"):
+    if named.learnt:
         llr = max(llr, min(AMBER_LLR, amber_llr))
     return min(BEACON_LLR[1], max(BEACON_LLR[0], llr))
 

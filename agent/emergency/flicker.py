@@ -1,10 +1,10 @@
 """What flickers in one track's picture, how often, and in which colour: a test in time, without training.
 
-Each picture of a track is shrunk to a grid over its box and a margin around it, so that a vehicle may move and grow. In
-each cell the colour differences blue - green and red - green, in which white light and moving edges of white and grey
-cancel, are fitted by a sinusoid over a parabola at each of some frequencies, at the times at which the pictures were
-really taken (Lomb 1976, Astrophys. Space Sci. 39, 447; with the trend in the fit, Zechmeister and Kürster 2009, A&A
-496, 577). Cells are pooled by power, without regard to phase, so that lamps that flash in turn don't cancel.
+Each picture of a track is shrunk to a grid over the vehicle and a margin around it (crops.py), so that it may move and
+grow. In each cell the colour differences blue - green and red - green, in which white light and moving edges of white
+and grey cancel, are fitted by a sinusoid over a parabola at each of some frequencies, at the times at which the
+pictures were really taken (Lomb 1976, Astrophys. Space Sci. 39, 447; with the trend in the fit, Zechmeister and Kürster
+2009, A&A 496, 577). Cells are pooled by power, without regard to phase, so that lamps that flash in turn don't cancel.
 """
 
 from __future__ import annotations
@@ -16,12 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-GRID = 12
-# Rows that can hold a beacon: below them are lamps of every vehicle, indicators and their mirrors on a wet road.
-ROWS = 6
-# Cells around those, in which nothing is looked for: they tell a lamp that flashes from one that moves in and out.
-MARGIN = 2
-_ABOVE, _BESIDE = 0.14, 0.06
+from agent.emergency.crops import GRID, MARGIN, ROWS, Array
+
 # Flicker is that of the mean of so many cells across and down, in which a lamp stays while the box around it sways.
 _WIDE = 3
 _AT_ONCE = 40
@@ -31,10 +27,6 @@ _FREQUENCIES = np.arange(0.4, HIGH_HZ + 0.01, 0.1)
 CELLS = 8
 # Standard deviation, in grey levels, of the cell that changes most: below it there is nothing to look for.
 LEAST_LEVELS = 3.0
-
-Array = NDArray[np.float64]
-Grid = NDArray[Any]
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -61,35 +53,15 @@ class Flicker:
     once: float
 
 
-def grid_of(image: NDArray[Any], box: Box, gain: float) -> Grid | None:
-    """(ROWS + 2 MARGIN, GRID + 2 MARGIN, 3) float32 of what a beacon on this box could light, and what is around it;
-    None for a box of less than 6 pixels.
-
-    gain: the picture's own brightness over its usual one, which is divided out (exposure, mains flicker)."""
-    left, top, right, bottom = box
-    width, height = right - left, bottom - top
-    if width < 6 or height < 6:
-        return None
-    above = max(3.0, _ABOVE * height)
-    across, down = ((1 + 2 * _BESIDE) * width + 1) / GRID, (height + above + 1) / GRID
-    x, y = left - _BESIDE * width - MARGIN * across, top - above - MARGIN * down
-    x0, x1 = int(max(0.0, x)), int(min(image.shape[1], x + (GRID + 2 * MARGIN) * across))
-    y0, y1 = int(max(0.0, y)), int(min(image.shape[0], y + (ROWS + 2 * MARGIN) * down))
-    if x1 - x0 < 4 or y1 - y0 < 4:
-        return None
-    size = (GRID + 2 * MARGIN, ROWS + 2 * MARGIN)
-    small = cv2.resize(image[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    found: Grid = small / np.float32(max(0.2, gain))
-    return found
-
-
 def brightness(image: NDArray[Any]) -> float:
-    """Mean level of a picture, from one pixel in 256."""
-    return float(image[4::16, 4::16].mean()) + 1.0
+    """Mean level of the middle half of a picture's pixels, from one in 256: a lamp that is lit leaves it as it is."""
+    levels = np.sort(image[4::16, 4::16].mean(axis=2), axis=None)
+    quarter = len(levels) // 4
+    return float(levels[quarter : len(levels) - quarter].mean()) + 1.0
 
 
 def flicker(grids: NDArray[Any], times_s: Array) -> Flicker | None:
-    """grids: (n, ...) of grid_of, n at least 8. None where nothing changes its colour."""
+    """grids: (n, ...) of crops.laid, n at least 8. None where nothing changes its colour."""
     n, rows, columns = grids.shape[:3]
     seen = _wide_means(grids)
     pairs = np.stack([seen[..., 0] - seen[..., 1], seen[..., 2] - seen[..., 1]], axis=-1)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from agent.emergency.flicker import Flicker
 
 NAMES = ("explained", "levels", "blue or red", "cycles", "brightness", "steady", "added", "outside", "edge", "once")
-WEIGHTS = (0.873, 0.701, 7.377, 1.097, 4.934, -0.335, 13.902, -0.434, -3.851, -2.262)
-CONSTANT = -25.0
+WEIGHTS = (0.541, 0.692, 7.069, -0.067, 3.296, 2.129, 11.34, -0.484, -2.391, -2.319)
+CONSTANT = -21.67
 SCALE, MIDDLE = 3.3, -0.43
 LEAST_CYCLES = 1.8
 _QUIET_PER_S, _QUIET = -1.0, -3.0
@@ -28,7 +28,7 @@ def figures(found: Flicker) -> NDArray[np.float64]:
     return np.array(
         [
             log(explained / (1 - explained)),
-            log(min(45.0, max(4.0, found.levels))),
+            log(min(45.0, max(2.0, found.levels))),
             found.colours[0] + found.colours[1],
             log(min(6.0, max(1.2, found.cycles))),
             (min(240.0, max(140.0, found.brightness)) - 140) / 100,

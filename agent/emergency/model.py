@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from agent.emergency import latch as latches
 from agent.emergency.beacon import EMPTY, BeaconReading, Colour, History, fast_enough, judge, remember, whole
+from agent.emergency.crops import Box
 from agent.emergency.evidence import Declared, Evidence, Kind, of_beacons, of_class, of_declaration, of_siren
-from agent.emergency.flicker import Box, brightness
+from agent.emergency.flicker import brightness
 from agent.emergency.fusion import fired, probability
 from agent.emergency.latch import OFF, Latch, Rule
 from agent.emergency.siren import SirenReading
@@ -31,8 +32,10 @@ _UNSEEN_MS = 1_500
 PREDICTED_MS = 300
 # A vehicle is found whether its lamps are lit or not; what is found less often than this may be the light itself.
 LEAST_FOUND = 0.5
-# So many pictures in a row in which it comes nearer: it drives.
-_MOVES_AFTER = 8
+# Red lamps alone count on what is found as often as a vehicle is, and comes nearer for so long without a pause, or once
+# did for longer: it drives. The box of what stands sways to and fro.
+_MOSTLY_FOUND = 0.7
+_COMES_AFTER_MS, _DRIVES_AFTER_MS = 300, 700
 _SENSE_AFTER_MS = 1_000
 _GAIN_SHARE = 0.03
 NO_BEACONS: frozenset[Label] = frozenset({"person", "bicycle"})
@@ -65,12 +68,13 @@ class EmergencyReading:
 
 @dataclass(frozen=True)
 class Watched:
-    """One track. looks: pictures in which it was looked for. coming: of them, those in a row in which it came nearer,
-    up to _MOVES_AFTER, where it stays. probability: of a request now."""
+    """One track. looks: pictures in which it was looked for. coming_ms: since when it has come nearer without a pause.
+    drives: it did for long enough. probability: of a request now."""
 
     history: History = EMPTY
     looks: int = 1
-    coming: int = 0
+    coming_ms: int | None = None
+    drives: bool = False
     present: Latch = OFF
     requested: Latch = OFF
     probability: float = 0.0
@@ -161,12 +165,14 @@ class EmergencyModel:
                 beacons = judge(history)
         named = of_class(track.scores, self._thresholds, self._synthetic)
         direction = direction_of(track.velocity_mps)
-        coming = one.coming
-        if coming < _MOVES_AFTER:
-            coming = coming + 1 if direction == "towards" else 0
+        coming_ms = None if direction != "towards" else mono_ms if one.coming_ms is None else one.coming_ms
+        for_ms = 0 if coming_ms is None else mono_ms - coming_ms
+        drives = one.drives or for_ms >= _DRIVES_AFTER_MS
+        vehicle = (drives or for_ms >= _COMES_AFTER_MS) and track.hits >= _MOSTLY_FOUND * looks
         flash = of_beacons(beacons.llr, beacons.amber_llr, named)
-        if direction == "standing" and coming < _MOVES_AFTER and "blue" not in beacons.colours and not named.named:
-            # Red lamps flash at the roadside too, at works and at crossings.
+        placed = track.ground is not None or direction is not None
+        if placed and not vehicle and "blue" not in beacons.colours and not named.learnt:
+            # Red lamps flash at the roadside too, at works and at crossings, and as tail lamps of what stands ahead.
             flash = min(0.0, flash)
         llrs: dict[Evidence, float] = {"class": named.llr, "beacons": flash, **given}
         if named.llr + flash <= 0:
@@ -181,7 +187,8 @@ class EmergencyModel:
         return Watched(
             history,
             looks,
-            coming,
+            coming_ms,
+            drives,
             latches.step(one.present, PRESENT, sight, mono_ms),
             latches.step(one.requested, REQUEST, asks, mono_ms),
             chance,

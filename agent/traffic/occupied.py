@@ -30,7 +30,7 @@ class Trust(NamedTuple):
 
 
 # Fitted to rendered roads by benchmarks.eval.index_fusion.
-TRUST = Trust(0.023, 0.074, 2.25)
+TRUST = Trust(0.035, 0.090, 0.86)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.emergency.beacon import EMPTY, LEAST_PICTURES, fast_enough, remember, whole
+from agent.emergency.beacon import EMPTY, LEAST_PICTURES, fast_enough, flicker_of, remember, whole
 from agent.emergency.evidence import EMERGENCY_LABELS, share_of
-from agent.emergency.flicker import Flicker, brightness, flicker
+from agent.emergency.flicker import Flicker, brightness
 from agent.emergency.flicker_llr import LEAST_CYCLES, NAMES, figures
 from agent.emergency.model import NO_BEACONS, PREDICTED_MS, REQUEST, direction_of
 from agent.traffic.boxes import overlap
@@ -101,7 +101,7 @@ def followed(window: Window, pictures: Iterable[Picture]) -> Seen:
                 if history is before and line:
                     found = line[-1].found
                 elif len(history.times_ms) >= LEAST_PICTURES and fast_enough(history.times_ms):
-                    found = flicker(np.stack(history.grids), np.array(history.times_ms) / 1000)
+                    found = flicker_of(history)
             mine = one.own is not None and overlap(track.box, one.own) > _OWN
             away = direction_of(track.velocity_mps) == "away"
             line.append(Look(one.mono_ms, mine, mine and shown, away, found, track))

@@ -112,7 +112,18 @@ class Glow:
                 cv2.fillConvexPoly(buffer, pixels[rows], (level * 0.8, level, level))
 
     def _dot(self, buffer: Image, at: Array, mirror: Array, level: list[float], radius: float) -> None:
+        """Its light is added to what is there: an indicator takes nothing from the head lamp beside it."""
         size = max(1, round(radius + 0.3))
+        low = np.maximum(0, np.minimum(at, mirror) - 3 * size - 1)
+        high = np.maximum(0, np.maximum(at, mirror) + 3 * size + 2)
+        there = buffer[low[1] : high[1], low[0] : high[0]]
+        if not there.size:
+            return
+        own = np.zeros_like(there)
+        self._paint(own, at - low, mirror - low, level, size)
+        cv2.add(there, own, dst=there)
+
+    def _paint(self, buffer: Image, at: Array, mirror: Array, level: list[float], size: int) -> None:
         centre = (int(at[0]), int(at[1]))
         if self.weather.rain and mirror[1] > at[1]:
             below = (int(mirror[0]), int(mirror[1]) + 2 * size)

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.emergency.beacon import EMPTY, remember
+from agent.emergency.beacon import EMPTY, flicker_of, remember
 from agent.emergency.evidence import Declared
-from agent.emergency.flicker import Flicker, flicker
+from agent.emergency.flicker import Flicker
 from agent.emergency.flicker_llr import flicker_llr
 from agent.emergency.model import EmergencyModel, EmergencyReading
 from agent.emergency.siren import SirenReading
@@ -185,7 +185,7 @@ def test_a_lamp_that_flashes_adds_light_and_one_that_the_swaying_box_lets_in_les
         history = EMPTY
         for mono_ms, image, track in Road((lamp,), width_px=30, lamp=0.3, growth_per_s=0.0, seconds=3.0).pictures(seed):
             history = remember(history, image, track.box, 1.0, mono_ms)
-        found = flicker(np.stack(history.grids), np.array(history.times_ms) / 1000)
+        found = flicker_of(history)
         assert found is not None
         return found
 
@@ -307,6 +307,20 @@ def test_red_lamps_on_what_stands_and_no_class_names_ask_for_nothing() -> None:
     assert "requested" not in states(Road(lamps, velocity_mps=still))
     assert "requested" in states(Road(alternating(BLUE, BLUE, 2.0), velocity_mps=still))
     assert "requested" in states(Road(lamps, velocity_mps=still, label="ambulance", scores=(("ambulance", 0.6),)))
+    # A class that drawings alone taught names nothing for certain.
+    assert "requested" not in states(
+        Road(lamps, velocity_mps=still, label="fire_engine", scores=(("fire_engine", 0.6),))
+    )
+
+
+def test_red_lamps_on_what_sways_to_and_fro_ask_for_nothing() -> None:
+    """A barrier's box seems to come nearer for half a second, and to go back."""
+    state, told = MODEL.initial(), set()
+    for mono_ms, image, track in Road(alternating(RED, RED, 2.0)).pictures():
+        swaying = (0.0, -3.0 if mono_ms // 500 % 2 else 1.5)
+        state, reading = MODEL.step(state, (replace(track, velocity_mps=swaying),), image, mono_ms)
+        told.add(reading.state)
+    assert told == {"absent"}
 
 
 def test_what_is_found_only_now_and_then_asks_for_nothing() -> None:

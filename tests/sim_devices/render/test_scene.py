@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim_devices.render.beacons import Lights
 from sim_devices.render.camera import Camera, mount
 from sim_devices.render.road import Road
 from sim_devices.render.scene import Scene
@@ -253,6 +254,20 @@ def test_beacons_that_are_off_do_not_flash(camera: Camera) -> None:
 
 
 # -- scripts
+
+
+def test_an_indicator_adds_light_and_takes_none(camera: Camera) -> None:
+    """Not even from the head lamp beside it, which shines in its place."""
+    scene = Scene(camera, ROAD, NIGHT, seed=5)
+
+    def shown(at_s: float) -> np.ndarray:
+        lights = Lights(indicator="both", indicator_hz=1.0, phase=(0.1 - at_s) % 1.0)
+        one = vehicle_of_kind("one", "car", ROAD.lane_centre_m(1), 12.0, lights=lights)
+        return scene.render([one], 2.0).frame.astype(int)
+
+    more = shown(2.0) - shown(2.5)
+    assert (more.max(axis=2) > 5).sum() > 20
+    assert more.min() > -4
 
 
 def test_a_queue_builds_stands_and_discharges() -> None:
