@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from node.broker.paho_client import PahoClient
 from node.broker.port import BrokerAddress, BrokerClient
@@ -14,10 +18,12 @@ from protocol.ids import CameraId, DeviceId
 from protocol.messages import Birth, CameraInfo, Observation
 from protocol.messages.presence import Role
 from protocol.site import Site
-from protocol.topics import OBSERVATION, VEHICLE
+from protocol.topics import OBSERVATION, PRIORITY_ROUTE, VEHICLE
+from sim_devices.city.vehicle import CityVehicle
 from sim_devices.shared_client import SharedClient
 from sim_devices.truth import TruthSensor
-from sim_devices.vehicles import Fleet, Unit, fleet_devices
+from sim_devices.vehicle_route import Asking, Ways
+from sim_devices.vehicles import ROLES, Fleet, Unit, fleet_devices
 
 SOFTWARE = "kinflow simulation"
 TRUTH_DEVICE = DeviceId("simulated-truth")
@@ -49,9 +55,17 @@ class TruthDevice:
 
 
 class FleetDevices:
-    """Every unit of the fleet, each with its own identity and outbox, on one connection."""
+    """Every unit of the fleet, each with its own identity and outbox, on one connection. keys: with which units ask for
+    the signals of their way; one without a key does not."""
 
-    def __init__(self, address: BrokerAddress, clock: Clock, prefix: str) -> None:
+    def __init__(
+        self,
+        address: BrokerAddress,
+        clock: Clock,
+        prefix: str,
+        ways: Ways,
+        keys: Mapping[DeviceId, Ed25519PrivateKey],
+    ) -> None:
         self._client = PahoClient(address, FLEET_CLIENT)
         self._links = []
         units = {}
@@ -59,6 +73,11 @@ class FleetDevices:
             identity = Identity(device, clock)
             link = _link(identity, SharedClient(self._client), prefix, "vehicle")
             units[device] = Unit(identity, partial(link.send, VEHICLE))
+            if device in keys:
+                role = ROLES[device.rpartition("-")[0]]
+                units[device] = replace(
+                    units[device], ask=partial(_ask, link, Asking(identity, role, keys[device], ways))
+                )
             self._links.append(link)
         self.fleet = Fleet(units)
 
@@ -71,6 +90,12 @@ class FleetDevices:
         for link in self._links:
             link.stop()
         self._client.stop()
+
+
+def _ask(link: Link, asking: Asking, vehicle: CityVehicle | None) -> None:
+    message = asking.say(vehicle)
+    if message is not None:
+        link.send_live(PRIORITY_ROUTE, message.source, message)
 
 
 def _link(

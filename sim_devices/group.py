@@ -23,6 +23,7 @@ from sim_devices.city.layout import CityLayout
 from sim_devices.city.site import write_site
 from sim_devices.city.toml import to_toml
 from sim_devices.own_camera import DEVICE, OwnCamera, with_own_road
+from sim_devices.vehicle_keys import enter_fleet
 
 FIRST_CAMERA_PORT = 8810
 FIRST_BROKER_PORT = 1883
@@ -55,7 +56,7 @@ class GroupOptions:
 class CityGroup:
     """Write down what the processes need, below home/city, and say which they are.
 
-    Raises PortInUse (KF48), SumoMissing (KF95) or CityBuildFailed (KF96)."""
+    Raises PortInUse (KF48), SumoMissing (KF95), CityBuildFailed (KF96) or VehicleKeysUnusable (KF320)."""
 
     def __init__(self, options: GroupOptions) -> None:
         check_port_free(LOOPBACK, options.port)
@@ -70,6 +71,7 @@ class CityGroup:
         self.plan = plan = plan_city(options.layout, options.home)
         self.site = plan.site if options.own_camera is None else with_own_road(plan.site, options.own_camera)
         write_site(self.site, self.site_path)
+        enter_fleet(options.home)
         self.cameras = mount_cameras(plan, options.seed)
         self._write_panel()
 

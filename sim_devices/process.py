@@ -34,6 +34,9 @@ from sim_devices.render.weather import WEATHERS
 from sim_devices.sensing import CameraSensing, SensedBy, TruthSensing
 from sim_devices.streams.channel import Channel
 from sim_devices.streams.mjpeg import MjpegServer
+from sim_devices.vehicle_keys import fleet_keys
+from sim_devices.vehicle_route import Ways
+from sim_devices.vehicles import fleet_devices
 
 STEP_MS = round(STEP_S * 1000)
 # When the machine was busy for longer than this, the city's time is not made up for.
@@ -111,7 +114,13 @@ class CityProcess:
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set. Whatever was started has ended when this returns."""
         cv2.setNumThreads(1)
-        fleet = FleetDevices(self._through("vehicles"), self._clock, self.options.prefix)
+        fleet = FleetDevices(
+            self._through("vehicles"),
+            self._clock,
+            self.options.prefix,
+            Ways(self.plan.site, self.plan.network),
+            fleet_keys(self.options.home, fleet_devices()),
+        )
         sensing = self._make_sensing()
         with ExitStack() as running:
             parts: tuple[Part, ...] = (*self.links.values(), self.panel, self.runner, fleet, sensing)

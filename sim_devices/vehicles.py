@@ -1,4 +1,5 @@
-"""Emergency vehicles that say where they are: a small fleet of devices on one broker connection."""
+"""Emergency vehicles that say where they are, and ask for the signals of their way: a small fleet of devices on one
+broker connection."""
 
 from __future__ import annotations
 
@@ -22,10 +23,12 @@ ROLES: dict[str, Role] = {"ambulance": "ambulance", "fire-engine": "fire-engine"
 
 @dataclass(frozen=True)
 class Unit:
-    """One vehicle's device. send takes each position, which the outbox must account for."""
+    """One vehicle's device. send takes each position, which the outbox must account for. ask: what it has to say of its
+    way is sent now or never; None in its argument when it has left the road."""
 
     identity: Identity
     send: Callable[[VehiclePosition], object]
+    ask: Callable[[CityVehicle | None], object] = lambda _: None
 
 
 def fleet_devices() -> list[DeviceId]:
@@ -44,13 +47,15 @@ class Fleet:
     def tell(self, vehicles: Sequence[CityVehicle], now_ms: int) -> None:
         """Call once a step; each unit speaks once a second."""
         on_road = {one.id: one for one in vehicles if one.kind in ROLES}
-        self._driven = {vehicle: unit for vehicle, unit in self._driven.items() if vehicle in on_road}
+        for gone in self._driven.keys() - on_road.keys():
+            self._units[self._driven.pop(gone)].ask(None)
         for vehicle in on_road.values():
             unit = self._driven.get(vehicle.id) or self._take(vehicle)
             if unit is None or now_ms - self._said_ms.get(unit, -PERIOD_MS) < PERIOD_MS:
                 continue
             self._said_ms[unit] = now_ms
             self._units[unit].send(_position(self._units[unit].identity, vehicle))
+            self._units[unit].ask(vehicle)
 
     def _take(self, vehicle: CityVehicle) -> DeviceId | None:
         taken = set(self._driven.values())

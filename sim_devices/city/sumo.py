@@ -157,6 +157,7 @@ class SumoCity:
             trip = self._trips[name]
             x, y = api.getPosition(name)
             length, width, height = SIZES[trip.kind]
+            ahead, stop_m = self._ahead(name, trip) if trip.kind in EMERGENCY_KINDS else ((), 0.0)
             found.append(
                 CityVehicle(
                     name,
@@ -170,6 +171,16 @@ class SumoCity:
                     api.getSpeed(name),
                     api.getLaneID(name),
                     trip.beacons,
+                    ahead,
+                    stop_m,
                 )
             )
         return found
+
+    def _ahead(self, name: str, trip: Trip) -> tuple[tuple[str, ...], float]:
+        api = self._sumo.vehicle
+        at = api.getRouteIndex(name)
+        if api.getLaneID(name).startswith(":"):  # within a junction: the road before is behind it
+            rest = trip.edges[at + 1 :]
+            return rest, self._network.lanes[rest[0]][0].length_m if rest else 0.0
+        return trip.edges[at:], max(0.0, self._network.lanes[trip.edges[at]][0].length_m - api.getLanePosition(name))

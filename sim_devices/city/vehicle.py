@@ -10,7 +10,8 @@ from sim_devices.render.vehicle import Kind
 @dataclass(frozen=True)
 class CityVehicle:
     """x_m, y_m: middle of the front bumper, east and north of the city's origin. heading_deg: clockwise from north.
-    lane: SUMO's id of the lane. beacons: flashing."""
+    lane: SUMO's id of the lane. beacons: flashing. Of an emergency vehicle alone, ahead: the rest of its way, from the
+    road that it is on, and stop_m: how far it has to go on that one."""
 
     id: str
     kind: Kind
@@ -23,3 +24,5 @@ class CityVehicle:
     speed_mps: float
     lane: str
     beacons: bool
+    ahead: tuple[str, ...] = ()
+    stop_m: float = 0.0

@@ -22,6 +22,7 @@ from edge_server.signals.j2735.spat import spat_message
 from edge_server.signals.j2735.ssm import status_message
 from edge_server.signals.layout import Layout
 from edge_server.signals.lease import Standing
+from edge_server.signals.modes.mode import is_simulated
 from edge_server.signals.preemption.events import (
     Answer,
     Effect,
@@ -111,7 +112,8 @@ class PreemptionDesk:
         self._lock = threading.Lock()
         self._untold: queue.SimpleQueue[_Done | None] = queue.SimpleQueue()
         self._teller: threading.Thread | None = None
-        self.keys = VehicleKeys(home / "vehicles.toml")
+        simulated = all(is_simulated(one, site) for one in site.intersections)
+        self.keys = VehicleKeys(home / "vehicles.toml", simulated=simulated)
         self._key_problem: KinflowError | None = None
         self.zone = zone_of(site.preemption.timezone)
         clock = identity.clock

@@ -29,12 +29,14 @@ FILE_NAME = "vehicles.toml"
 
 
 class VehicleEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """key: the 32 bytes of an Ed25519 public key, base64. shifts: none means always. note: for people."""
+    """key: the 32 bytes of an Ed25519 public key, base64. shifts: none means always. simulated: believed where
+    all controllers are simulated, and nowhere else. note: for people."""
 
     id: Annotated[str, Meta(pattern=SLUG_PATTERN)]
     role: VehicleRole
     key: Annotated[str, Meta(max_length=64)]
     shifts: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
+    simulated: bool = False
     note: Annotated[str, Meta(max_length=200)] = ""
 
 
@@ -47,6 +49,7 @@ class Vehicle:
     role: VehicleRole
     key: Ed25519PublicKey
     shifts: tuple[Shift, ...]
+    simulated: bool = False
 
     def on_shift(self, now: datetime) -> bool:
         return not self.shifts or any(shift.holds(now) for shift in self.shifts)
@@ -89,16 +92,17 @@ def vehicles(file: VehicleFile, path: Path) -> dict[str, Vehicle]:
             shifts = tuple(Shift.parse(text) for text in entry.shifts)
         except (ValueError, binascii.Error) as error:
             raise VehicleKeysUnusable(path=path, detail=f"{entry.id}: {error}") from error
-        found[entry.id] = Vehicle(entry.role, key, shifts)
+        found[entry.id] = Vehicle(entry.role, key, shifts, entry.simulated)
     return found
 
 
 class VehicleKeys:
     """What the file says now. look() reads it again when it changed; a file that can't be used is nobody's, and
-    `problem` says why."""
+    `problem` says why. simulated: simulated vehicles are known too."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, simulated: bool = False) -> None:
         self.path = path
+        self._simulated = simulated
         self.problem: VehicleKeysUnusable | None = None
         self._known: Mapping[str, Vehicle] = {}
         self._stamp: tuple[int, int, int] | None = None
@@ -113,7 +117,9 @@ class VehicleKeys:
             return
         self._stamp = stamp
         try:
-            self._known, self.problem = vehicles(read_file(self.path), self.path), None
+            found = vehicles(read_file(self.path), self.path)
+            self._known = {name: one for name, one in found.items() if self._simulated or not one.simulated}
+            self.problem = None
         except VehicleKeysUnusable as error:
             self._known, self.problem = {}, error
 
