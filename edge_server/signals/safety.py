@@ -5,8 +5,8 @@ makes one. It is pure: (memory, what the controller shows, a proposal) -> (memor
 
 What it holds, whoever proposes what:
 - phases that conflict are never commanded together;
-- a green is not ended before minimum green, a walk not before walk time; vehicles keep their green until the
-  pedestrians beside them have cleared;
+- a green is not ended before minimum green, a walk not before walk time, or before WALK_CUT_MS where pre-emption wants
+  what conflicts with it; vehicles keep their green until the pedestrians beside them have cleared;
 - a change that has begun is finished before another begins, so that yellow, pedestrian clearance and all-red run out;
 - a green ends once it has been green for its maximum since the first conflicting call;
 - no phase stays red for longer than `service_bound_ms`, whether or not somebody called it.
@@ -31,18 +31,24 @@ REACTION_MS = 2_000
 # heartbeat that a controller lets a command quote, and so the longest way there and back.
 IN_FLIGHT_MS = 1_500
 
+# Pre-emption may end a walk after so long, never before: the shortest walk interval that the MUTCD knows (2009, 4E.06:
+# 4 s where 7 s are not needed). It would let pre-emption leave walk out and shorten clearance (4D.27); we do neither.
+WALK_CUT_MS = 4_000
+
 _SEAL = object()
 
 
 @dataclass(frozen=True)
 class SafeCommand:
-    """Phases that may be served next, and why. Only the safety check makes one."""
+    """Phases that may be served next, and why. cuts_walk: a walk that is not among them ends before its time. Only the
+    safety check makes one."""
 
     intersection: IntersectionId
     phases: tuple[PhaseId, ...]
     controller: str
     reason: str
     seal: InitVar[object]
+    cuts_walk: bool = False
 
     def __post_init__(self, seal: object) -> None:
         if seal is not _SEAL:
@@ -51,11 +57,13 @@ class SafeCommand:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a controller wants. stage may be anything at all: what is no stage of the intersection is not served."""
+    """What a controller wants. stage may be anything at all: what is no stage of the intersection is not served.
+    cuts_walk: it is a pre-emption, and may end a walk that conflicts with it early."""
 
     controller: str
     stage: object
     reason: str = ""
+    cuts_walk: bool = False
 
 
 class Memory(Struct, frozen=True):
@@ -93,11 +101,13 @@ def judge(
     if wrong is not None:
         return Memory(), Verdict(None, overruled=True, reason=wrong)
     memory = _remember(layout, memory, view, wanted, now_ms)
-    phases, overruling = _Check(layout, memory, view, now_ms).choose(proposal)
+    check = _Check(layout, memory, view, now_ms, _cuttable(layout, proposal))
+    phases, overruling = check.choose(proposal)
     reason = overruling or proposal.reason
     command = SafeCommand(
-        layout.intersection, tuple(sorted(phases)), str(proposal.controller)[:80], str(reason)[:500], _SEAL
-    )
+        layout.intersection, tuple(sorted(phases)), str(proposal.controller)[:80], str(reason)[:500], _SEAL,
+        check.cuts(phases),
+    )  # fmt: skip
     return memory, Verdict(command, overruled=overruling is not None, reason=command.reason)
 
 
@@ -139,10 +149,19 @@ def _remember(layout: Layout, memory: Memory, view: View, wanted: frozenset[Phas
     return Memory(red, called, memory.heading, memory.headed_ms)
 
 
+def _cuttable(layout: Layout, proposal: Proposal) -> frozenset[PhaseId]:
+    """Walks that a pre-emption may end early: those that keep its own stage from coming."""
+    stage = layout.stages.get(StageId(proposal.stage)) if isinstance(proposal.stage, str) else None
+    if stage is None or not proposal.cuts_walk:
+        return frozenset()
+    return frozenset(one for one in layout.pedestrians if not layout.conflicts[one].isdisjoint(stage.phases))
+
+
 class _Check:
     """One judgement; its parts share what it looks at."""
 
-    def __init__(self, layout: Layout, memory: Memory, view: View, now_ms: int) -> None:
+    def __init__(self, layout: Layout, memory: Memory, view: View, now_ms: int, cuttable: frozenset[PhaseId]) -> None:
+        """cuttable: walks that may end early."""
         self._layout = layout
         self._memory = memory
         self._view = view
@@ -151,7 +170,8 @@ class _Check:
         target = memory.heading if in_flight and memory.heading is not None else view.target
         self._target = target if layout.compatible(target) else frozenset()
         self._expired = frozenset(phase for phase in view.serving if self._is_expired(phase))
-        self._kept = frozenset(phase for phase in view.serving if self._left_ms(phase) > 0)
+        self._cuttable = cuttable
+        self._kept = frozenset(phase for phase in view.serving if self._kept_ms(phase) > 0)
 
     def choose(self, proposal: Proposal) -> tuple[frozenset[PhaseId], str | None]:
         """The phases to command, and why the proposal was overruled (None when it was not)."""
@@ -295,6 +315,17 @@ class _Check:
     def _left_ms(self, phase: PhaseId) -> int:
         """Of minimum green, or walk."""
         return self._layout.phases[phase].least_ms - self._view.shown_ms(phase, self._now_ms)
+
+    def _kept_ms(self, phase: PhaseId) -> int:
+        """Of minimum green, or walk, or as much of it as has to be kept."""
+        left_ms = self._left_ms(phase)
+        if phase not in self._cuttable:
+            return left_ms
+        return min(left_ms, WALK_CUT_MS - self._view.shown_ms(phase, self._now_ms))
+
+    def cuts(self, phases: frozenset[PhaseId]) -> bool:
+        """Whether a command of these phases ends a walk before its time."""
+        return any(one not in phases and self._left_ms(one) > 0 for one in self._cuttable & self._view.serving)
 
     def _longest_red(self, phases: frozenset[PhaseId]) -> PhaseId | None:
         return min(phases, key=lambda phase: (self._memory.red_ms.get(phase, self._now_ms), phase), default=None)

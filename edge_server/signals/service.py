@@ -289,6 +289,7 @@ class SignalService:
             **self._identity.live(),
             intersection=safe.intersection,
             phases=safe.phases,
+            cuts_walk=safe.cuts_walk,
             heartbeat=order.heartbeat,
             heartbeat_boot=order.heartbeat_boot,
             lease_ms=order.lease_ms,

@@ -17,7 +17,9 @@ class SignalCommand(Message, frozen=True, kw_only=True, tag="signal-command"):
 
     heartbeat and heartbeat_boot: the controller's latest heartbeat that the edge had seen: an older one is stale, so no
     clock is needed to recognise a late command. lease_ms runs on the controller's monotonic clock from receipt. epoch
-    fences out an earlier edge. newest_capture_ms: wall clock of the newest frame behind the decision, 0 when none was.
+    fences out an earlier edge. cuts_walk: a walk that is not among the phases may end before its time, for a
+    pre-emption; no controller has to, and none before it has shown walk for 4 s. newest_capture_ms: wall clock of the
+    newest frame behind the decision, 0 when none was.
     """
 
     intersection: Annotated[IntersectionId, Meta(pattern=SLUG_PATTERN)]
@@ -28,4 +30,5 @@ class SignalCommand(Message, frozen=True, kw_only=True, tag="signal-command"):
     epoch: Annotated[int, Meta(ge=1, lt=1 << 53)]
     controller: Text
     reason: Text
+    cuts_walk: bool = False
     newest_capture_ms: Millis = 0

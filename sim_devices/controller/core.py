@@ -1,8 +1,8 @@
 """The simulated signal controller as a pure machine: (state, event) -> (state, effects).
 
 It needs nobody: without a lease it runs the site's plan. Whatever is asked of it, minimum green, yellow, pedestrian
-clearance and all-red run their time, and a conflict monitor that shares no code with the edge's safety check watches
-the lamps. Times are milliseconds on the controller's own clock, which `Tick` moves.
+clearance and all-red run their time, and walk four seconds of it at least; a conflict monitor that shares no code with
+the edge's safety check watches the lamps. Times are milliseconds on the controller's own clock, which `Tick` moves.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ Effect = Report | AspectsChanged | EpochTaken
 
 @dataclass(frozen=True)
 class State:
-    """target: what the lamps head for. commanded: what the lease asks for. beats: when each heartbeat of the last 1.5 s
+    """target: what the lamps head for. commanded: what the lease asks for; cuts_walk: a
+    walk that it ends may be cut. beats: when each heartbeat of the last 1.5 s
     went out, by its counter. late: commands that a slow controller has yet to hear, and when. tripped: why the conflict
     monitor took over."""
 
@@ -109,6 +110,7 @@ class State:
     register: Register
     target: frozenset[PhaseId] = frozenset()
     commanded: frozenset[PhaseId] = frozenset()
+    cuts_walk: bool = False
     counter: int = 0
     beats: Mapping[int, int] = field(default_factory=dict)
     last_command: CommandOutcome | None = None
@@ -176,7 +178,7 @@ def _judge(state: State, command: SignalCommand) -> State:
     if refusal is not None:
         return state
     register = acceptance.taken(state.register, command, state.now_ms)
-    return replace(state, register=register, commanded=frozenset(command.phases))
+    return replace(state, register=register, commanded=frozenset(command.phases), cuts_walk=command.cuts_walk)
 
 
 def _call(state: State, phase: PhaseId) -> State:
@@ -200,7 +202,8 @@ def _settle(state: State) -> State:
     if state.mode == "dead" or state.tripped is not None:
         return replace(state, lamps=_dark(state), target=frozenset())
     target = _target(state)
-    lamps = dict(advance(state.wiring, state.lamps, target, state.now_ms))
+    cuts_walk = state.cuts_walk and state.register.holder is not None
+    lamps = dict(advance(state.wiring, state.lamps, target, state.now_ms, cuts_walk=cuts_walk))
     if state.mode == "conflict":
         lamps.update(_short_circuit(state.wiring, lamps, state.now_ms))
     state = replace(state, target=target, lamps=lamps)

@@ -10,6 +10,8 @@ from protocol.messages.heartbeat import Aspect
 from sim_devices.controller.wiring import Head, Wiring
 
 SERVING: tuple[Aspect, ...] = ("green", "walk")
+# A walk that a command may cut is shown for so long at least; clearance is never cut.
+WALK_CUT_MS = 4_000
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,13 @@ def all_red(wiring: Wiring, now_ms: int) -> Lamps:
     return {phase: Lamp("red", now_ms) for phase in wiring.heads}
 
 
-def advance(wiring: Wiring, lamps: Lamps, target: frozenset[PhaseId], now_ms: int) -> Lamps:
-    """One step: end what is no longer wanted, and start what is wanted and has every conflict red and cleared."""
-    moved = {phase: _ended(wiring.heads[phase], lamp, phase in target, now_ms) for phase, lamp in lamps.items()}
+def advance(wiring: Wiring, lamps: Lamps, target: frozenset[PhaseId], now_ms: int, *, cuts_walk: bool = False) -> Lamps:
+    """One step: end what is no longer wanted, and start what is wanted and has every conflict red and cleared.
+    cuts_walk: a walk that is no longer wanted need not last for all of its time."""
+    moved = {
+        phase: _ended(wiring.heads[phase], lamp, phase in target, now_ms, cuts_walk=cuts_walk)
+        for phase, lamp in lamps.items()
+    }
     for phase in sorted(target):
         head = wiring.heads[phase]
         if moved[phase].aspect == "red" and all(_cleared(wiring, moved, other, now_ms) for other in head.conflicts):
@@ -37,12 +43,13 @@ def advance(wiring: Wiring, lamps: Lamps, target: frozenset[PhaseId], now_ms: in
     return moved
 
 
-def _ended(head: Head, lamp: Lamp, wanted: bool, now_ms: int) -> Lamp:
+def _ended(head: Head, lamp: Lamp, wanted: bool, now_ms: int, *, cuts_walk: bool) -> Lamp:
     shown_ms = now_ms - lamp.since_ms
+    walk_ms = min(head.least_ms, WALK_CUT_MS) if cuts_walk else head.least_ms
     match lamp.aspect:
         case "green" if not wanted and shown_ms >= head.least_ms:
             return Lamp("yellow", now_ms)
-        case "walk" if not wanted and shown_ms >= head.least_ms:
+        case "walk" if not wanted and shown_ms >= walk_ms:
             return Lamp("pedestrian-clearance", now_ms)
         case "yellow" | "pedestrian-clearance" if shown_ms >= head.clearing_ms:
             return Lamp("red", now_ms)

@@ -13,7 +13,7 @@ from edge_server.signals.calling import wanted_phases
 from edge_server.signals.controller import Decide
 from edge_server.signals.guide import Guide, NoGuide
 from edge_server.signals.layout import Layout
-from edge_server.signals.safety import Memory, Proposal, judge, sent
+from edge_server.signals.safety import Memory, Proposal, SafeCommand, judge, sent
 from edge_server.signals.sight import Sights
 from edge_server.signals.view import View
 from protocol.ids import BootId, DeviceId, PhaseId, new_message_id
@@ -44,10 +44,11 @@ class SignalLoop:
         self._delay_ms = delay_ms
         self.lamps: Lamps = all_red(self._wiring, now_ms - 60_000)
         self._target: frozenset[PhaseId] = frozenset()
+        self._cuts_walk = False
         self._memory = Memory()
         self._called_ms: dict[PhaseId, int] = {}
         self._views: deque[tuple[int, View]] = deque()
-        self._commands: deque[tuple[int, frozenset[PhaseId]]] = deque()
+        self._commands: deque[tuple[int, SafeCommand]] = deque()
         self._beat = _heartbeat(layout, now_ms)
         self._signs = Signs(one, net)
 
@@ -59,7 +60,7 @@ class SignalLoop:
     def step(self, sights: Sights, now_ms: int) -> tuple[str, ...]:
         """Lamps, then decision. Returns what each traffic light shows from now on, in SUMO's letters."""
         while self._commands and self._commands[0][0] <= now_ms:
-            self._target = self._commands.popleft()[1]
+            self._obey(self._commands.popleft()[1])
         self._move(now_ms)
         view = self._seen(now_ms)
         if view is not None:
@@ -70,8 +71,11 @@ class SignalLoop:
                 self._move(now_ms)
         return self._signs.show(self.lamps)
 
+    def _obey(self, command: SafeCommand) -> None:
+        self._target, self._cuts_walk = frozenset(command.phases), command.cuts_walk
+
     def _move(self, now_ms: int) -> None:
-        self.lamps = advance(self._wiring, self.lamps, self._target, now_ms)
+        self.lamps = advance(self._wiring, self.lamps, self._target, now_ms, cuts_walk=self._cuts_walk)
         for phase in tuple(self._called_ms):
             if self.lamps[phase].aspect == "walk":
                 del self._called_ms[phase]
@@ -101,11 +105,10 @@ class SignalLoop:
             return
         self.overruled += verdict.overruled
         self._memory = sent(self._memory, verdict.command, now_ms)
-        phases = frozenset(verdict.command.phases)
         if self._delay_ms:
-            self._commands.append((now_ms + self._delay_ms, phases))
+            self._commands.append((now_ms + self._delay_ms, verdict.command))
         else:
-            self._target = phases
+            self._obey(verdict.command)
 
 
 class Signs:

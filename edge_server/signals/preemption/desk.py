@@ -277,7 +277,7 @@ class PreemptionDesk:
         if view is None:
             return NO_GUIDANCE
         found = wanted(state, layout, view, at_ms)
-        proposal = Proposal("preemption", found.stage, found.reason) if found is not None else None
+        proposal = Proposal("preemption", found.stage, found.reason, found.cuts_walk) if found is not None else None
         return Guidance(proposal, calls(state), stands_back=state.outranked)
 
     # As SAE J2735 says it

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_server.signals.layout import Layout
+from edge_server.signals.layout import Layout, PhaseTimes
+from edge_server.signals.safety import WALK_CUT_MS
 from edge_server.signals.service_model import SATURATION_PER_S
 from edge_server.signals.sight import Sight, Sights
 from edge_server.signals.view import View
@@ -39,7 +40,7 @@ def worst_ms(layout: Layout, phases: frozenset[PhaseId]) -> int:
     against = frozenset[PhaseId]().union(*(layout.conflicts[one] for one in phases))
     times = [layout.phases[one] for one in against]
     begun_ms = max((one.change_ms - one.clearance_ms for one in times), default=0)
-    return begun_ms + max((one.least_ms + one.change_ms for one in times), default=0)
+    return begun_ms + max((_least_ms(one) + one.change_ms for one in times), default=0)
 
 
 def change_ms(layout: Layout, view: View, phases: frozenset[PhaseId]) -> int:
@@ -50,13 +51,18 @@ def change_ms(layout: Layout, view: View, phases: frozenset[PhaseId]) -> int:
         state, times = view.shown[phase], layout.phases[phase]
         match state.aspect:
             case "green" | "walk":
-                left_ms = max(0, times.least_ms - state.elapsed_ms) + times.change_ms
+                left_ms = max(0, _least_ms(times) - state.elapsed_ms) + times.change_ms
             case "yellow" | "pedestrian-clearance":
                 left_ms = max(0, times.change_ms - state.elapsed_ms)
             case _:
                 left_ms = max(0, times.change_ms - times.yellow_ms - times.clearance_ms - state.elapsed_ms)
         longest_ms = max(longest_ms, left_ms)
     return longest_ms
+
+
+def _least_ms(times: PhaseTimes) -> int:
+    """Of a green; of a walk what is left of it when pre-emption cuts it."""
+    return min(times.least_ms, WALK_CUT_MS) if times.pedestrian else times.least_ms
 
 
 def flush_ms(layout: Layout, view: View, sights: Sights, approach: ApproachId, phases: frozenset[PhaseId]) -> int:

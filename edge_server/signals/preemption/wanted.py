@@ -25,6 +25,11 @@ class Wanted:
     reason: str
     why: For
 
+    @property
+    def cuts_walk(self) -> bool:
+        """Only a pre-emption ends a walk early."""
+        return self.why == "preempt"
+
 
 def wanted(state: State, layout: Layout, view: View, now_ms: int) -> Wanted | None:
     """The stage that is wanted now; None leaves the choice to the intersection's controller. now_ms: the log's clock,

@@ -25,13 +25,14 @@ class Plant:
         self.aspect = {phase.id: "red" for phase in intersection.phases}
         self.since_ms = {phase.id: 0 for phase in intersection.phases}
         self.target: frozenset[PhaseId] = frozenset()
+        self.cuts_walk = False
         self.calls: dict[PhaseId, int] = {}
         self.violations: list[str] = []
         self._conflicts = intersection.conflict_set()
         self._counter = 0
 
-    def obey(self, phases: frozenset[PhaseId]) -> None:
-        self.target = phases
+    def obey(self, phases: frozenset[PhaseId], *, cuts_walk: bool = False) -> None:
+        self.target, self.cuts_walk = phases, cuts_walk
         if any(pair in self._conflicts for pair in combinations(phases, 2)):
             self.violations.append(f"conflicting phases {sorted(phases)} commanded")
 
@@ -82,7 +83,8 @@ class Plant:
         shown_s = (self.now_ms - self.since_ms[phase]) / 1000
         aspect = self.aspect[phase]
         if aspect in ("green", "walk") and phase not in self.target:
-            least_s = times.min_green_s if aspect == "green" else times.walk_s
+            walk_s = min(4.0, times.walk_s) if self.cuts_walk else times.walk_s
+            least_s = times.min_green_s if aspect == "green" else walk_s
             if shown_s < least_s:
                 self.violations.append(f"{aspect} of phase {phase} ended after {shown_s} of {least_s} s")
             self._show(phase, "yellow" if aspect == "green" else "pedestrian-clearance")

@@ -25,11 +25,10 @@ def plant(serving: tuple[int, ...] = (2, 6), seconds: float = 10.0) -> Plant:
     return one
 
 
-def ask(one: Plant, stage: object, memory: Memory | None = None) -> tuple[Memory, Verdict]:
+def ask(one: Plant, stage: object, memory: Memory | None = None, *, cuts: bool = False) -> tuple[Memory, Verdict]:
     view = View.of(one.heartbeat(), one.now_ms)
-    return judge(
-        LAYOUT, memory or Memory(), view, Proposal("test", stage, "because"), wanted=frozenset(), now_ms=one.now_ms
-    )
+    proposal = Proposal("test", stage, "because", cuts_walk=cuts)
+    return judge(LAYOUT, memory or Memory(), view, proposal, wanted=frozenset(), now_ms=one.now_ms)
 
 
 def phases(verdict: Verdict) -> tuple[int, ...]:
@@ -73,6 +72,30 @@ def test_walk_is_kept_then_clearance_runs_beside_the_green():
     assert "pedestrians" in verdict.reason
     walking.advance(1_500)
     assert phases(ask(walking, "ns")[1]) == (4, 8), "what is left of clearance fits into yellow"
+
+
+def test_pre_emption_ends_a_walk_after_four_seconds_and_never_its_clearance():
+    assert phases(ask(plant((2, 6, 12), seconds=3.9), "ns", cuts=True)[1]) == (2, 6, 12)
+    assert phases(ask(plant((2, 6, 12), seconds=4.0), "ns", cuts=False)[1]) == (2, 6, 12)
+    walking = plant((2, 6, 12), seconds=4.0)
+    _, verdict = ask(walking, "ns", cuts=True)
+    assert (phases(verdict), verdict.command.cuts_walk) == ((2, 6), True)
+    walking.obey(frozenset(verdict.command.phases), cuts_walk=True)
+    walking.advance(0)
+    assert walking.aspect[PhaseId(12)] == "pedestrian-clearance"
+    walking.advance(4_500)
+    _, verdict = ask(walking, "ns", cuts=True)
+    assert (phases(verdict), verdict.command.cuts_walk) == ((2, 6), False), "8 s of clearance less 3 s of yellow"
+    walking.advance(500)
+    assert phases(ask(walking, "ns", cuts=True)[1]) == (4, 8)
+    assert walking.violations == []
+
+
+def test_a_walk_beside_what_pre_emption_wants_is_kept_and_one_that_has_had_its_time_is_not_cut():
+    assert phases(ask(plant((4, 8, 14), seconds=4.5), "ns", cuts=True)[1]) == (4, 8, 14)
+    _, verdict = ask(plant((2, 6, 12), seconds=6.0), "ns", cuts=True)
+    assert (phases(verdict), verdict.command.cuts_walk) == ((2, 6), False)
+    assert not ask(plant((2, 6, 12), seconds=4.5), "no-such-stage", cuts=True)[1].command.cuts_walk
 
 
 def test_a_change_that_has_begun_is_finished():

@@ -34,16 +34,22 @@ class Run:
         self.red_since = dict.fromkeys(self.layout.phases, 0)
         self.green_since: dict[PhaseId, int] = {}
 
-    def step(self, stage: object, lost: bool = False) -> None:
+    def step(self, stage: object, *, lost: bool = False, cuts_walk: bool = False) -> None:
         now_ms = self.plant.now_ms
         view = View.of(self.plant.heartbeat(), now_ms)
         self.memory, verdict = judge(
-            self.layout, self.memory, view, Proposal("any", stage), wanted=frozenset(), now_ms=now_ms
+            self.layout,
+            self.memory,
+            view,
+            Proposal("any", stage, cuts_walk=cuts_walk),
+            wanted=frozenset(),
+            now_ms=now_ms,
         )
         assert verdict.command is not None
         if not lost:
             self.memory = safety.sent(self.memory, verdict.command, now_ms)
-            self.plant.obey(frozenset(verdict.command.phases))
+            assert cuts_walk or not verdict.command.cuts_walk
+            self.plant.obey(frozenset(verdict.command.phases), cuts_walk=verdict.command.cuts_walk)
         self.plant.advance(STEP_MS)
         for phase in self.layout.phases:
             if self.plant.serving(phase):
@@ -95,7 +101,7 @@ def _run(intersection: Intersection, random: Random, style: str) -> None:
             proposed = random.choice(safe or stages)
         if random.random() < 0.1:
             run.plant.call(random.choice(phases))
-        run.step(proposed)
+        run.step(proposed, cuts_walk=random.random() < 0.5)
         assert run.plant.violations == []
         assert list(run.overdue_greens()) == []
         late = {one: run.plant.now_ms - ms for one, ms in run.red_since.items() if run.plant.now_ms - ms > bound_ms}

@@ -131,3 +131,35 @@ def test_a_lease_that_is_longer_than_the_wire_allows_does_not_even_decode():
     text = msgspec.json.encode(command(controller(), lease_ms=10_001))
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(text, type=SignalCommand)
+
+
+def walking(state: State, seconds: float) -> State:
+    """Phase 12 shows walk for so long, under a lease; the last heartbeat is fresh."""
+    state, refusal = receive(state, command(state, phases=(2, 6, 12)))
+    assert refusal is None
+    while state.aspects[12] != "walk":
+        state = core.step(state, Tick(100))[0]
+    for _ in range(round(seconds * 10)):
+        state = core.step(state, Tick(100))[0]
+    return state
+
+
+@pytest.mark.parametrize(("cuts_walk", "walk_s"), [(True, 4.0), (False, 5.0)])
+def test_a_command_that_may_cut_walk_leaves_four_seconds_of_it_and_all_of_its_clearance(cuts_walk, walk_s):
+    state = walking(controller(), 1.0)
+    state, refusal = receive(state, command(state, phases=(2, 6), cuts_walk=cuts_walk, lease_ms=10_000))
+    assert refusal is None
+    shown = {"walk": 1.0, "pedestrian-clearance": 0.0}
+    while state.aspects[12] != "red":
+        shown[state.aspects[12]] += 0.1
+        state = core.step(state, Tick(100))[0]
+    assert shown == {"walk": pytest.approx(walk_s), "pedestrian-clearance": pytest.approx(8.0)}
+
+
+def test_the_right_to_cut_walk_ends_with_the_lease():
+    state = walking(controller(), 0.0)
+    state, _ = receive(state, command(state, phases=(2, 6), cuts_walk=True, lease_ms=1_000))
+    for _ in range(42):
+        state = core.step(state, Tick(100))[0]
+    assert state.control == "local"
+    assert state.aspects[12] == "walk"

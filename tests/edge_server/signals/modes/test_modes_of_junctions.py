@@ -68,7 +68,7 @@ class Moded(Desk):
     def _send(self, device, command) -> bool:
         super()._send(device, command)
         self.commanded_ms = self.clock.monotonic_ms()
-        self.plant.obey(frozenset(command.phases))
+        self.plant.obey(frozenset(command.phases), cuts_walk=command.cuts_walk)
         return True
 
     @property

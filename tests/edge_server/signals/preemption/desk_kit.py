@@ -155,5 +155,5 @@ class Edge:
         self.sent += 1
         self.epoch = command.epoch
         self._last = command.id
-        self.plant.obey(frozenset(command.phases))
+        self.plant.obey(frozenset(command.phases), cuts_walk=command.cuts_walk)
         return True

@@ -50,7 +50,7 @@ from protocol.preemption import PreemptionRules
 from protocol.site import Intersection, Plan, PlanStep, Site, Stage
 from sim_devices.controller.lamps import Lamp, Lamps, advance, all_red
 from sim_devices.controller.wiring import Wiring
-from tests.edge_server.signals.signal_sites import ORIGIN, approach, vehicle
+from tests.edge_server.signals.signal_sites import ORIGIN, approach, pedestrian, vehicle
 
 Parts = Literal["lamps", "claims", "both"]
 QUANTUM_MS = 5_000
@@ -66,19 +66,22 @@ OWN_STAGES = ("own stage", "own stage, unheard")
 PASSING = ("tick", *OWN_STAGES)
 
 
-def crossroads() -> Intersection:
-    """Four approaches, a phase each; opposite ones go together."""
+def crossroads(*, walks: bool = False) -> Intersection:
+    """Four approaches, a phase each; opposite ones go together. walks: beside 2 and 6 somebody may walk."""
     phases = tuple(vehicle(one, min_green_s=5, max_green_s=15, yellow_s=5, all_red_s=0) for one in (2, 4, 6, 8))
+    walk = (pedestrian(12, walk_s=10, clearance_s=10, max_green_s=15, all_red_s=0),) if walks else ()
+    ew = Stage(id="ew", phases=(2, 6))
+    planned = Stage(id="ew-walk", phases=(2, 6, 12)) if walks else ew
     return Intersection(
         id="x",
         position=ORIGIN,
         controller="controller-x",
         approaches=tuple(approach(side, [phase]) for side, phase in (("e", 2), ("n", 4), ("w", 6), ("s", 8))),
-        phases=phases,
-        conflicts=((2, 4), (2, 8), (4, 6), (6, 8)),
-        compatible=((2, 6), (4, 8)),
-        stages=(Stage(id="ew", phases=(2, 6)), Stage(id="ns", phases=(4, 8))),
-        plan=Plan(steps=(PlanStep(stage="ew", green_s=15), PlanStep(stage="ns", green_s=15))),
+        phases=(*phases, *walk),
+        conflicts=((2, 4), (2, 8), (4, 6), (6, 8), *(((4, 12), (8, 12)) if walks else ())),
+        compatible=((2, 6), (4, 8), *(((2, 12), (6, 12)) if walks else ())),
+        stages=(ew, Stage(id="ns", phases=(4, 8)), *((planned,) if walks else ())),
+        plan=Plan(steps=(PlanStep(stage=planned.id, green_s=25 if walks else 15), PlanStep(stage="ns", green_s=15))),
     )
 
 
@@ -113,7 +116,8 @@ class Violation(AssertionError):
 @dataclass
 class Model:
     """vehicles: how many of FLEET. delays: whether the network keeps a message. outranked: whether something may.
-    own_stages: whether commands may be lost. renew: for how many quanta a claim lasts that is not renewed."""
+    own_stages: whether commands may be lost. renew: for how many quanta a claim lasts that is not renewed.
+    walks: of the lamps, with a walk that pre-emption may cut."""
 
     parts: Parts
     vehicles: int = 0
@@ -121,10 +125,11 @@ class Model:
     outranked: bool = True
     own_stages: bool = True
     renew: int = 2
+    walks: bool = False
     layout: Layout = field(init=False)
 
     def __post_init__(self) -> None:
-        intersection = crossroads()
+        intersection = crossroads(walks=self.walks)
         self.wiring = Wiring.of(intersection)
         self.layout = layouts(Site(id="model", intersections=(intersection,)))[intersection.id]
         self.terms = replace(Terms.of(intersection, RULES), renew_ms=self.renew * QUANTUM_MS)
@@ -166,7 +171,8 @@ class Model:
             yield "tick", self._tick(world)
         elif self.parts == "lamps":
             for proposed in (*self.layout.stages, None):
-                yield "tick", self._tick(world, proposed=proposed)
+                for cuts in (False, True) if self.walks else (False,):
+                    yield "tick", self._tick(world, proposed=proposed, cuts=cuts)
         else:
             yield "tick", self._claims_tick(world, Tick(at_ms=NOW_MS))
             if world.state.recovery is not None:  # what is shown matters then alone
@@ -223,8 +229,9 @@ class Model:
         return after
 
     def _tick(
-        self, world: World, *, proposed: str | None = None, own: frozenset[int] | None = None, heard: bool = True
-    ) -> World:
+        self, world: World, *, proposed: str | None = None, own: frozenset[int] | None = None, heard: bool = True,
+        cuts: bool = False,
+    ) -> World:  # fmt: skip
         """A quantum passes. own: what the controller follows since no command comes."""
         view = self._view(world.lamps)
         called = frozenset(self.layout.phases)
@@ -241,28 +248,30 @@ class Model:
         memory, target = world.memory, own
         if heard and not world.state.outranked:
             memory, verdict = judge(
-                self.layout, memory, view, Proposal("model", proposed), wanted=called, now_ms=NOW_MS
+                self.layout, memory, view, Proposal("model", proposed, cuts_walk=cuts), wanted=called, now_ms=NOW_MS
             )
             if verdict.command is None:
                 raise Violation(f"nothing may be commanded: {verdict.reason}")
             memory = sent(memory, verdict.command, NOW_MS)
             target = own if own is not None else frozenset(verdict.command.phases)
+            cuts = own is None and verdict.command.cuts_walk
         assert target is not None
-        return self._light(replace(world, memory=memory), target, own is not None)
+        return self._light(replace(world, memory=memory), target, own is not None, cuts=cuts)
 
-    def _light(self, world: World, target: frozenset[int], own: bool) -> World:
+    def _light(self, world: World, target: frozenset[int], own: bool, *, cuts: bool) -> World:
         lamps, green = world.lamps, set()
         for now_ms in (NOW_MS, NOW_MS + QUANTUM_MS):
-            lamps = advance(self.wiring, lamps, target, now_ms)
+            before, lamps = lamps, advance(self.wiring, lamps, target, now_ms, cuts_walk=cuts and now_ms == NOW_MS)
+            self._check_walk(before, lamps, now_ms, cuts=cuts)
             lit = frozenset(one for one, lamp in lamps.items() if lamp.aspect != "red")
             if self.wiring.conflicting(lit):
                 raise Violation(f"phases {sorted(lit)} are lit together")
-            green |= {one for one, lamp in lamps.items() if lamp.aspect == "green"}
+            green |= {one for one, lamp in lamps.items() if lamp.aspect in ("green", "walk")}
         since_own = 0 if own else world.since_own + (world.since_own != FREE)
         reds = {
             one: (NOW_MS + QUANTUM_MS - lamp.since_ms) // QUANTUM_MS
             for one, lamp in lamps.items()
-            if lamp.aspect != "green"
+            if lamp.aspect not in ("green", "walk")
         }
         for phase, red in reds.items():
             if min(red, since_own) > self.bound:
@@ -270,6 +279,19 @@ class Model:
         if all(red <= since_own for red in reds.values()):
             since_own = FREE
         return replace(world, lamps=lamps, since_own=since_own)
+
+    def _check_walk(self, before: Lamps, after: Lamps, now_ms: int, *, cuts: bool) -> None:
+        """Walk lasts for its time, or for WALK_CUT_MS where it may be cut; clearance always for all of it."""
+        for phase, lamp in before.items():
+            if after[phase].aspect == lamp.aspect:
+                continue
+            head, shown_ms = self.wiring.heads[phase], now_ms - lamp.since_ms
+            least_ms = {
+                "walk": min(head.least_ms, safety.WALK_CUT_MS) if cuts else head.least_ms,
+                "pedestrian-clearance": head.clearing_ms,
+            }
+            if shown_ms < least_ms.get(lamp.aspect, 0):
+                raise Violation(f"{lamp.aspect} ended after {shown_ms} ms")
 
     # What must hold
 
@@ -290,7 +312,7 @@ class Model:
 
     def _view(self, lamps: Lamps) -> View:
         phases = tuple(PhaseState(one, lamp.aspect, NOW_MS - lamp.since_ms) for one, lamp in lamps.items())
-        target = tuple(sorted(one for one, lamp in lamps.items() if lamp.aspect == "green"))
+        target = tuple(sorted(one for one, lamp in lamps.items() if lamp.aspect in ("green", "walk")))
         return View.of(msgspec.structs.replace(_BEAT, phases=phases, target=target), NOW_MS)
 
     def settle(self, what: str, world: World) -> World:
@@ -462,6 +484,7 @@ if __name__ == "__main__":
     parser.add_argument("--no-delays", action="store_true")
     parser.add_argument("--no-own-stages", action="store_true")
     parser.add_argument("--no-outranked", action="store_true")
+    parser.add_argument("--walks", action="store_true")
     parser.add_argument("--renew", type=int, default=2)
     parser.add_argument("--most", type=int, default=10**9)
     given = parser.parse_args()
@@ -472,5 +495,6 @@ if __name__ == "__main__":
         not given.no_outranked,
         not given.no_own_stages,
         given.renew,
+        given.walks,
     )
     print(json.dumps(msgspec.to_builtins(search(asked, given.most))))

@@ -4,16 +4,19 @@ quotes."""
 from __future__ import annotations
 
 import json
+from unittest import mock
 
 import msgspec
 import pytest
 
+from edge_server.signals import safety
 from edge_server.signals.preemption import arbitration, machine
+from tests.edge_server.signals.preemption import model
 from tests.edge_server.signals.preemption.model import Found, Model, Violation, search
 
 
-def whole(model: Model) -> Found:
-    found = search(model)
+def whole(setting: Model) -> Found:
+    found = search(setting)
     print(json.dumps(msgspec.to_builtins(found)))
     assert found.whole
     assert found.quiet_s <= 60
@@ -22,6 +25,25 @@ def whole(model: Model) -> Found:
 
 def test_lamps_under_any_proposals():
     assert whole(Model("lamps", own_stages=False)).states > 50
+
+
+def test_lamps_with_a_walk_that_may_be_cut():
+    assert whole(Model("lamps", own_stages=False, walks=True)).states > 100
+
+
+def test_a_walk_that_is_cut_too_early_is_found(monkeypatch):
+    from sim_devices.controller import lamps  # noqa: PLC0415
+
+    monkeypatch.setattr(lamps, "WALK_CUT_MS", 0)
+    real = model.judge
+
+    def hasty(*args, **kwargs):
+        with mock.patch.object(safety, "WALK_CUT_MS", 0):
+            return real(*args, **kwargs)
+
+    monkeypatch.setattr(model, "judge", hasty)
+    with pytest.raises(Violation, match="walk ended after"):
+        search(Model("lamps", own_stages=False, walks=True))
 
 
 def test_the_claims_of_one_vehicle():
@@ -35,19 +57,20 @@ def test_claims_and_lamps_together():
 @pytest.mark.slow
 @pytest.mark.timeout(7_200)
 @pytest.mark.parametrize(
-    "model",
+    "setting",
     [
         Model("lamps"),
+        Model("lamps", walks=True),
         Model("claims", 1),
         Model("claims", 2),
         Model("claims", 3, delays=False, renew=1),
         Model("both", 1, own_stages=False),
         Model("both", 2, delays=False, own_stages=False, outranked=False, renew=1),
     ],
-    ids=lambda model: f"{model.parts}-{model.vehicles}",
+    ids=lambda one: f"{one.parts}-{one.vehicles}{'-walks' if one.walks else ''}",
 )
-def test_every_state(model):
-    whole(model)
+def test_every_state(setting):
+    whole(setting)
 
 
 def test_a_lease_without_a_cap_is_found(monkeypatch):
@@ -79,8 +102,6 @@ def test_a_recovery_that_never_ends_is_found(monkeypatch):
 
 
 def test_a_safety_check_that_lets_everything_pass_is_found(monkeypatch):
-    from edge_server.signals import safety  # noqa: PLC0415
-
     monkeypatch.setattr(safety._Check, "_is_expired", lambda *_: False)
     monkeypatch.setattr(safety._Check, "_affords", lambda *_: True)
     with pytest.raises(Violation, match="without green for"):

@@ -61,7 +61,7 @@ class Road:
         command = decode(SIGNAL_COMMAND, payload)
         with self._lock:
             self.commands.append(command)
-            self.plant.obey(frozenset(command.phases))
+            self.plant.obey(frozenset(command.phases), cuts_walk=command.cuts_walk)
 
     def _run(self) -> None:
         while not self._stopping.wait(0.1):
