@@ -40,6 +40,7 @@ from edge_server.pair.peer import Peer, load_peer
 from edge_server.pair.routes import pair_routes
 from edge_server.pair.shared_things import SharedThings
 from edge_server.pair.site_file import SiteFile
+from edge_server.pair.vehicle_file import VehiclesOfPair
 from edge_server.presence import Presence
 from edge_server.signals.desk import SignalDesk
 from edge_server.signals.events import PreemptionChanged, SignalCommanded
@@ -228,6 +229,7 @@ class EdgeServer:
         self._accounts = Accounts(options.home / ACCOUNTS_FILE, self._identity.clock, load_or_make_token(options.home))
         site_file = SiteFile(Path(options.site_path), options.home)
         self._modes = ModeBook(options.site, options.home, options.device, self._identity.clock.wall_ms)
+        vehicles = VehiclesOfPair(options.home)
         routes = pair_routes(
             options.home,
             site_file,
@@ -236,8 +238,9 @@ class EdgeServer:
             # A store that was replaced while we run is another file.
             lambda read: stored_after(store.reader, f"{self._identity.boot}-{options.database.stat().st_ino}", read),
             self._modes.shared,
+            vehicles,
         )
-        self._pair_keepers = self._keep_pair(peer, trust, store, site_file, write) if peer is not None else ()
+        self._pair_keepers = self._keep_pair(peer, trust, store, site_file, vehicles, write) if peer is not None else ()
         self._hires = HiresFiles(options.home / HIRES, options.site)
         self._preemption = PreemptionDesk(options.site, self._identity, options.home)
         self._wave = WaveDesk(options.site, self._preemption)
@@ -400,8 +403,14 @@ class EdgeServer:
         self._closet.after_end()
         os._exit(1)
 
-    def _keep_pair(
-        self, peer: Peer, trust: EdgeTrust, store: Store, site_file: SiteFile, write: StoreWriter
+    def _keep_pair(  # noqa: PLR0917 (what the two share)
+        self,
+        peer: Peer,
+        trust: EdgeTrust,
+        store: Store,
+        site_file: SiteFile,
+        vehicles: VehiclesOfPair,
+        write: StoreWriter,
     ) -> tuple[PairKeeper, ...]:
         asker = PeerAsker(trust.authority, peer)
         backfill = Backfill(peer.edge, asker, store.reader, self._worker.recover)
@@ -411,12 +420,19 @@ class EdgeServer:
             self._accounts.shared,
             site_file,
             self._modes,
+            vehicles,
             write.append_event,
             self._identity.clock.wall_ms,
         )
         return (
             # By themselves: a revocation and a lowered mode must not wait for a long backfill.
-            PairKeeper({"who has joined": PairSync(trust, peer).pull, "the modes of the signals": shared.modes}),
+            PairKeeper(
+                {
+                    "who has joined": PairSync(trust, peer).pull,
+                    "the modes of the signals": shared.modes,
+                    "the vehicles that may ask": shared.vehicles,
+                }
+            ),
             PairKeeper(
                 {"what it has stored": backfill.step, "accounts": shared.accounts, "the site file": shared.site}
             ),

@@ -13,7 +13,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization as how
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_server.signals.preemption.vehicles import FILE_NAME, VehicleEntry, VehicleFile, read_file, write_file
+from edge_server.signals.preemption.vehicles import (
+    FILE_NAME,
+    VehicleEntry,
+    VehicleFile,
+    changing,
+    read_file,
+    write_file,
+)
 from node.trust.keys import write_private
 from protocol.ids import DeviceId
 from sim_devices.vehicles import fleet_devices
@@ -24,6 +31,11 @@ FOLDER = "vehicle-keys"
 def enter_fleet(home: Path) -> None:
     """Make a key for each vehicle that has none, and enter it; an entry of somebody else's by that name stays, and that
     vehicle is then not believed. Raises VehicleKeysUnusable (KF320)."""
+    with changing(home / FILE_NAME):
+        _enter(home)
+
+
+def _enter(home: Path) -> None:
     path = home / FILE_NAME
     known = read_file(path)
     entries = {one.id: one for one in known.vehicle}

@@ -14,6 +14,7 @@ from edge_server.ingest.figures import IngestFigures
 from edge_server.neighbours.door import NeighbourDoor, neighbour_routes
 from edge_server.pair.routes import pair_routes
 from edge_server.pair.site_file import SiteFile
+from edge_server.pair.vehicle_file import VehiclesOfPair
 from edge_server.signals.desk import SignalDesk
 from edge_server.signals.modes.book import ModeBook
 from edge_server.signals.preemption.desk import PreemptionDesk
@@ -62,6 +63,7 @@ def bare_gateway(version: str = "0") -> Gateway:
                 cast(Shared, None),
                 _nowhere,
                 _nowhere,
+                VehiclesOfPair(Path("none")),
             ),
             neighbour_routes(cast(NeighbourDoor, None), cast(WaveDesk, None)),
         ),

@@ -19,7 +19,8 @@ from edge_server.errors import NotOfThePair, RequestInvalid
 from edge_server.pair.backfill import Read
 from edge_server.pair.peer import Peer, load_peer, save_peer
 from edge_server.pair.site_file import SiteFile
-from edge_server.pair.wire import ACCOUNTS, JOIN, MODES, SITE, STORED, Heirloom, JoinPair, Stored
+from edge_server.pair.vehicle_file import VehiclesOfPair
+from edge_server.pair.wire import ACCOUNTS, JOIN, MODES, SITE, STORED, VEHICLES, Heirloom, JoinPair, Stored
 from edge_server.signals.modes.book import SharedModes
 from edge_server.trust.device_routes import FACTS
 from node.trust.authority import Authority
@@ -38,6 +39,7 @@ def pair_routes(  # noqa: PLR0917 (what it hands over)
     accounts: Shared,
     stored_since: Callable[[Read], Stored],
     modes: Callable[[], SharedModes],
+    vehicles: VehiclesOfPair,
 ) -> APIRouter:
     """What is handed to the other edge server of a pair, and to nobody else."""
     router = APIRouter(prefix="/api/v1/trust", tags=["pair"])
@@ -86,6 +88,13 @@ def pair_routes(  # noqa: PLR0917 (what it hands over)
         """The modes of the intersections, for the other edge server of the pair."""
         check_peer(request)
         return _json(modes())
+
+    @router.get(VEHICLES)
+    @need("device")
+    def shared_vehicles(request: Request) -> Response:
+        """Which vehicles may ask for the signals, with their public keys, for the other edge server of the pair."""
+        check_peer(request)
+        return _json(vehicles.now())
 
     @router.post(JOIN)
     @need("device")

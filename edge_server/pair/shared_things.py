@@ -1,4 +1,5 @@
-"""Accounts, the site file and the modes of the signals, taken over from the other edge server of a pair."""
+"""Accounts, the site file, the modes of the signals and the vehicles that may ask for them, taken over from the other
+edge server of a pair."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from collections.abc import Callable
 from edge_server.accounts.shared import Shared, SharedAccounts
 from edge_server.pair.asking import PeerAsker
 from edge_server.pair.site_file import SharedSite, SiteFile
-from edge_server.pair.wire import ACCOUNTS, MODES, SITE
+from edge_server.pair.vehicle_file import SharedVehicles, VehiclesOfPair
+from edge_server.pair.wire import ACCOUNTS, MODES, SITE, VEHICLES
 from edge_server.signals.modes.book import ModeBook, SharedModes
 from edge_server.store.rows import LogEntry
 from protocol.ids import DeviceId
@@ -17,8 +19,8 @@ ANSWER_LIMIT = 8 * 1024 * 1024
 
 
 class SharedThings:
-    """accounts(), site() and modes() are each one request; there is never more after it. They raise what asking
-    raises, and AccountsUnusable (KF211) or SiteNotTaken (KF218)."""
+    """accounts(), site(), modes() and vehicles() are each one request; there is never more after it. They raise what
+    asking raises, and AccountsUnusable (KF211), SiteNotTaken (KF218) or VehicleKeysUnusable (KF320)."""
 
     def __init__(  # noqa: PLR0917 (what it joins)
         self,
@@ -27,11 +29,13 @@ class SharedThings:
         accounts: Shared,
         site: SiteFile,
         book: ModeBook,
+        vehicles: VehiclesOfPair,
         note: Callable[[LogEntry], None],
         now_ms: Callable[[], int],
     ) -> None:
         self._peer, self._asker = peer, asker
         self._accounts, self._site, self._book = accounts, site, book
+        self._vehicles = vehicles
         self._note, self._now_ms = note, now_ms
 
     def accounts(self) -> bool:
@@ -40,6 +44,10 @@ class SharedThings:
 
     def modes(self) -> bool:
         self._book.merge(self._asker.ask(MODES, SharedModes, ANSWER_LIMIT))
+        return False
+
+    def vehicles(self) -> bool:
+        self._vehicles.merge(self._asker.ask(VEHICLES, SharedVehicles, ANSWER_LIMIT))
         return False
 
     def site(self) -> bool:

@@ -13,6 +13,7 @@ STORED = "/pair/stored"
 ACCOUNTS = "/pair/accounts"
 SITE = "/pair/site"
 MODES = "/pair/modes"
+VEHICLES = "/pair/vehicles"
 Host = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:%-]+$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 

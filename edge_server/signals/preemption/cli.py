@@ -38,7 +38,6 @@ def add(  # noqa: PLR0917 (a command's options)
     from edge_server.signals.preemption import vehicles as files  # noqa: PLC0415
 
     path = (home or find_home()) / files.FILE_NAME
-    known = files.read_file(path)
     private = None
     if not key:
         private, key = _pair()
@@ -47,8 +46,9 @@ def add(  # noqa: PLR0917 (a command's options)
         fresh = msgspec.convert(entry, files.VehicleEntry)
     except msgspec.ValidationError as error:
         raise VehicleKeysUnusable(path=path, detail=f"{name}: {error}") from error
-    others = tuple(one for one in known.vehicle if one.id != name)
-    files.write_file(path, files.VehicleFile((*others, fresh)))
+    with files.changing(path):
+        others = tuple(one for one in files.read_file(path).vehicle if one.id != name)
+        files.write_file(path, files.VehicleFile((*others, fresh)))
     if private is not None:
         from node.trust.keys import write_private  # noqa: PLC0415
 
@@ -79,12 +79,13 @@ def remove(name: Annotated[str, typer.Argument(help="The vehicle's id.")], home:
     from edge_server.signals.preemption import vehicles as files  # noqa: PLC0415
 
     path = (home or find_home()) / files.FILE_NAME
-    known = files.read_file(path)
-    left = tuple(one for one in known.vehicle if one.id != name)
-    if len(left) == len(known.vehicle):
-        typer.echo(f"There is no vehicle {name!r}.", err=True)
-        raise typer.Exit(1)
-    files.write_file(path, files.VehicleFile(left))
+    with files.changing(path):
+        known = files.read_file(path)
+        left = tuple(one for one in known.vehicle if one.id != name)
+        if len(left) == len(known.vehicle):
+            typer.echo(f"There is no vehicle {name!r}.", err=True)
+            raise typer.Exit(1)
+        files.write_file(path, files.VehicleFile(left))
     typer.echo(f"{name} may ask no more.")
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -67,6 +69,15 @@ def read_file(path: Path) -> VehicleFile:
         return msgspec.toml.decode(text, type=VehicleFile)
     except (msgspec.DecodeError, RecursionError) as error:
         raise VehicleKeysUnusable(path=path, detail=str(error)[:300]) from error
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """One at a time reads the file and writes it again: a person's command, and an edge server of a pair."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def write_file(path: Path, file: VehicleFile) -> None:

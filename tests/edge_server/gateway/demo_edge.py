@@ -31,6 +31,7 @@ from edge_server.ingest.figures import IngestFigures
 from edge_server.pair.backfill import stored_after
 from edge_server.pair.routes import pair_routes
 from edge_server.pair.site_file import SiteFile
+from edge_server.pair.vehicle_file import VehiclesOfPair
 from edge_server.signals.desk import SignalDesk
 from edge_server.signals.events import PreemptionChanged, SignalCommanded
 from edge_server.signals.modes.book import ModeBook
@@ -204,6 +205,7 @@ class DemoEdge:
             self.accounts.shared,
             lambda read: stored_after(reader, "demo", read),
             self.modes.shared,
+            VehiclesOfPair(folder),
         )
         self.context = EdgeContext(
             version="0.1.0",
