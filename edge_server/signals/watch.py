@@ -113,10 +113,9 @@ def _contradiction(layout: Layout, before: LeaseState, view: View, headed_ms: in
         if not view.target <= told or not told - view.target <= layout.pedestrians:
             return f"told to serve {sorted(told)}, it heads for {sorted(view.target)}"
     slowest_ms = max(stage.service_ms for stage in layout.stages.values()) + GRACE_MS
-    # Between a command and the first lamp that changes lies a cabinet that is asked once in a while.
-    still_ms = min([headed_ms, *(state.elapsed_ms for state in heartbeat.phases)])
-    if not view.target <= view.serving and still_ms > slowest_ms:
-        return f"it heads for {sorted(view.target)} and has changed nothing for {still_ms // 1000} s"
+    # Since it headed there, not since a lamp last changed: one that goes elsewhere changes them all the time.
+    if not view.target <= view.serving and headed_ms > slowest_ms:
+        return f"told to serve {sorted(view.target)}, it shows {sorted(view.serving)} after {headed_ms // 1000} s"
     return None
 
 

@@ -17,15 +17,16 @@ from edge_server.cabinet.ntcip.objects import Oid
 from edge_server.cabinet.ntcip.snmp import Snmp, Value
 from edge_server.cabinet.ntcip.survey import backup_fault, survey
 from edge_server.cabinet.port import Reading, Wish
-from edge_server.errors import CabinetMismatch
+from edge_server.errors import CabinetBackupUnusable, CabinetMismatch
 from node.clock import Clock
 from protocol.cabinet import Cabinet as Described
 from protocol.ids import PhaseId
 from protocol.messages.heartbeat import Aspect
 from protocol.site import Intersection
 
-# Of the backup time; the rest of its half is for a message that is lost and comes again.
-WRITE_AGAIN_SHARE = 0.4
+# Of the backup time: when to write again. The rest of its half is for a message that is lost and comes again.
+WRITE_AGAIN_SHARE = 0.3
+WRITE_LATEST_SHARE = 0.5
 # So many looks in a row that do not show what was written: it is acknowledged and not kept.
 IGNORED_LOOKS = 4
 # How long one that ignored what was written is left alone.
@@ -65,7 +66,11 @@ class NtcipCabinet:
         self._groups = self._numbers.groups
         self._snmp = snmp
         self._clock = clock
-        self._preempts = {frozenset(intersection.stage(stage).phases): number for stage, number in described.preempts}
+        # By the vehicles of their stages: a walk of a stage may be over while it goes on.
+        self._preempts = {
+            frozenset(self._numbers.vehicles.keys() & intersection.stage(stage).phases): number
+            for stage, number in described.preempts
+        }
         self._surveyed = False
         self._misfit: str | None = None
         self._count = 0
@@ -95,9 +100,17 @@ class NtcipCabinet:
         values = controls(self._numbers, wish.phases, reading.serving).values(self._groups)
         if self._described.pattern:
             values[objects.SYSTEM_PATTERN_CONTROL] = self._described.pattern
-        wanted = self._preempts.get(wish.phases) if wish.deciding == PREEMPTION else None
+        vehicles = frozenset(self._numbers.vehicles.keys() & wish.phases)
+        wanted = self._preempts.get(vehicles) if wish.deciding == PREEMPTION else None
         values |= {objects.preempt_control(one): int(one == wanted) for one in self._preempts.values()}
         now_ms = self._clock.monotonic_ms()
+        if any(self._written.values()) and now_ms - self._written_ms > WRITE_LATEST_SHARE * self._backup_s * 1000:
+            late_s = (now_ms - self._written_ms) / 1000
+            raise CabinetBackupUnusable(
+                address=self._described.address,
+                seconds=self._backup_s,
+                detail=f"the last write is {late_s:g} s ago, and has to be within half of it",
+            )
         if values != self._written or now_ms - self._written_ms >= WRITE_AGAIN_SHARE * self._backup_s * 1000:
             self._write(values, now_ms)
 

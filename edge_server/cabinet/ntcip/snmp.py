@@ -21,6 +21,8 @@ from protocol.errors import KinflowError
 
 TIMEOUT_S = 0.5
 TRIES = 3
+# Far beyond all tries: nothing waits for ever for a library to call back.
+GIVE_UP_S = 10.0
 # One that is silent may be another one by now, or have lost its memory: it is got to know anew, this often at most.
 ANEW_S = 5.0
 # So many varbinds of small integers stay far below the 484 bytes that every SNMP agent has to take.
@@ -107,7 +109,12 @@ class UdpSnmp:
         self._loop.close()
 
     def _run(self, wanted: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(wanted, self._loop).result()
+        running = asyncio.run_coroutine_threadsafe(wanted, self._loop)
+        try:
+            return running.result(GIVE_UP_S)
+        except TimeoutError as error:
+            running.cancel()
+            raise CabinetUnreachable(address=self.address, detail=f"no end after {GIVE_UP_S:g} s") from error
 
     async def _open(self, host: str, port: int, security: Security, user: User) -> None:
         self._engine = engine.SnmpEngine()

@@ -6,15 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_server.signals.controller import Decision
-from edge_server.signals.fault import SignalFault
-from edge_server.signals.junction import Junction, Record
-from edge_server.signals.layout import layouts
-from edge_server.signals.lease import Order
-from protocol.ids import BootId, IntersectionId, SiteId
-from protocol.messages import SignalCommand
-from protocol.site import Site
+from edge_server.cabinet.making import recording
+from protocol.ids import BootId, IntersectionId
+from tests.edge_server.signals.signal_sites import site
 from tests.sim_devices.cabinet.benches import KINDS, Bench, RecorderBench, on_bench, stranger
+from tests.sim_devices.cabinet.driver import Driver
 
 
 @pytest.fixture(params=[pytest.param(kind, marks=[pytest.mark.slow] if kind == "ntcip-udp" else []) for kind in KINDS])
@@ -119,41 +115,10 @@ def test_the_highest_epoch_outlives_a_restart(bench):
 
 
 def test_the_edge_steers_it_without_a_fault(bench):
-    site = Site(id=SiteId("test"), intersections=(bench.intersection,))
-    stages = [one.id for one in bench.intersection.stages]
-
-    def decide(_layout, _sights, _view, now_ms):
-        return Decision(stages[now_ms // 20_000 % len(stages)], "in turn")
-
-    junction = Junction(layouts(site)[bench.intersection.id], decide, bench.edge.device, bench.clock.monotonic_ms())
-    served: set[int] = set()
-    heard = 0
-    wrong: list[object] = []
-
-    def carry_out(effects):
-        for effect in effects:
-            if isinstance(effect, Order):
-                safe = effect.command
-                command = SignalCommand(
-                    **bench.edge.live(), intersection=safe.intersection, phases=safe.phases,
-                    heartbeat=effect.heartbeat, heartbeat_boot=effect.heartbeat_boot, lease_ms=effect.lease_ms,
-                    epoch=effect.epoch, controller=safe.controller, reason=safe.reason,
-                )  # fmt: skip
-                junction.sent(effect, command.id, bench.clock.monotonic_ms())
-                bench.wire.command(command)
-            elif isinstance(effect, SignalFault) or (isinstance(effect, Record) and effect.kind == "refused"):
-                wrong.append(effect)
-
-    for _ in range(240):
-        bench.advance(0.5)
-        while heard < len(bench.wire.heartbeats):
-            said = bench.wire.heartbeats[heard]
-            heard += 1
-            served |= {one.phase for one in said.phases if one.aspect in ("green", "walk") and said.control == "edge"}
-            carry_out(junction.hear(said, {}, bench.clock.monotonic_ms()))
-        carry_out(junction.decide({}, bench.clock.monotonic_ms(), urgent=True))
-    assert wrong == []
-    assert served == {phase.id for phase in bench.intersection.phases}
+    edge = Driver(bench)
+    edge.run(120)
+    assert (edge.told, edge.refused) == ([], set())
+    assert edge.served == {phase.id for phase in bench.intersection.phases}
 
 
 def test_a_recorder_tells_and_never_writes(tmp_path):
@@ -164,3 +129,16 @@ def test_a_recorder_tells_and_never_writes(tmp_path):
         assert bench.plant.state.system_ms is None
         assert {state.phase: state.aspect for state in bench.heartbeat.phases} == bench.lamps()
         assert (bench.heartbeat.control, bench.heartbeat.fault) == ("local", "it is only recorded (acts = false)")
+
+
+def test_a_recorder_keeps_an_event_log_of_its_own(tmp_path):
+    with on_bench(RecorderBench(tmp_path)) as bench:
+        record = recording(tmp_path, site(bench.intersection), bench.clock)
+        bench.advance(30)
+        for said in bench.wire.heartbeats:
+            record(said)
+    (log,) = (tmp_path / "recorded").glob("*.csv")
+    head, *lines = log.read_text().splitlines()
+    assert head == "SignalID,Timestamp,EventCode,EventParam"
+    # Begin of yellow and of green, of the main street and of the side street.
+    assert {"8,2", "8,6", "1,4", "1,8"} <= {line.split(",", 2)[2] for line in lines}

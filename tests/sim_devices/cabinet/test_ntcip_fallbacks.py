@@ -6,10 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from edge_server.cabinet.gateway import Tick
 from edge_server.cabinet.ntcip import objects
 from edge_server.cabinet.ntcip.cabinet import LEFT_ALONE_MS
+from edge_server.cabinet.port import Wish
+from edge_server.errors import CabinetBackupUnusable
 from sim_devices.ntcip import core, tables
 from tests.sim_devices.cabinet.benches import NtcipBench, on_bench
+from tests.sim_devices.cabinet.driver import Driver
 from tests.sim_devices.cabinet.wire import until
 
 EAST_WEST, NORTH_SOUTH = (2, 6), (4, 8)
@@ -154,12 +158,45 @@ def test_a_conflict_is_flash_whoever_asks(bench):
     assert all(state.aspect == "red" for state in bench.heartbeat.phases)
 
 
-@pytest.mark.parametrize("fault", ["contrary", "slow"])
-def test_one_that_does_something_else_shows_no_conflict_and_says_what_it_shows(bench, fault):
-    bench.advance(6)
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [("contrary", "KF83"), ("ignores", "KF85"), ("read-only", "KF85"), ("no-backup", "KF85"), ("conflict", "KF82"),
+     ("dead", "KF84")],
+)  # fmt: skip
+def test_the_edge_tells_of_one_that_does_something_else(bench, fault, code):
+    edge = Driver(bench)
+    edge.run(10)
+    assert edge.told == []
     bench.plant.spoil(fault)
-    bench.hold(40, *NORTH_SOUTH)
-    assert {state.phase: state.aspect for state in bench.heartbeat.phases} == bench.lamps()
+    if fault in ("conflict", "dead"):
+        bench._judge_lamps = lambda _: None  # the lamps are wrong, which is the point
+        edge.answered = fault != "dead"
+    edge.run(70 if fault == "contrary" else 12)
+    assert code in edge.told
+    assert {state.phase: state.aspect for state in bench.heartbeat.phases} == bench.lamps() or fault != "contrary"
+
+
+def test_one_that_is_slow_is_steered_all_the_same(bench):
+    edge = Driver(bench)
+    bench.plant.spoil("slow")
+    edge.run(120)
+    assert edge.served == {2, 4, 6, 8, 12, 14}
+
+
+def test_a_write_that_comes_too_late_ends_the_lease(bench):
+    bench.hold(10, *NORTH_SOUTH)
+    bench.clock.advance(5_500)
+    bench.plant.change(lambda state: core.advance(state, 5_500))
+    bench.gateway._step(Tick(bench.clock.monotonic_ms()))
+    reading = bench.gateway.state.reading
+    with pytest.raises(CabinetBackupUnusable):
+        bench.gateway._cabinet.serve(Wish(frozenset(NORTH_SOUTH)), reading)
+
+
+def test_a_walk_that_is_over_leaves_a_pre_empt_on(tmp_path):
+    with on_bench(NtcipBench(tmp_path, preempts=(("ns-walk", 3),))) as bench:
+        bench.hold(30, *NORTH_SOUTH, 14, controller="preemption")
+        assert bench.plant.state.preempts == {3}
 
 
 def test_a_backup_time_that_is_too_long_forbids_to_act(tmp_path):
