@@ -31,7 +31,8 @@ GRACE_MS = 5_000
 class Watch(Struct, frozen=True):
     """since_ms: when the watch began. unanswered_ms, refused_ms: since when our orders have got no answer, or nothing
     but refusals. contradiction: how the controller disobeyed, until it obeys; disobeyed: the latest heartbeat showed
-    it. target, target_ms: what it heads for, and since when."""
+    it. target, target_ms: what it heads for, and since when it has without being
+    there, as far as it was heard."""
 
     since_ms: int
     unanswered_ms: int | None = None
@@ -60,7 +61,8 @@ def heard(watch: Watch, layout: Layout, before: LeaseState, view: View) -> Watch
             watch = replace(watch, refused_ms=since_ms, refusal=outcome.refusal)
     if before.standing not in ("asking", "holding") or now_ms - before.heard_ms > HEARTBEAT_MAX_AGE_MS:
         watch = replace(watch, unanswered_ms=None)
-    if view.target != watch.target:
+    unheard = now_ms - before.heard_ms > HEARTBEAT_MAX_AGE_MS or view.heartbeat.boot != before.boot
+    if unheard or view.target != watch.target or view.target <= view.serving:
         watch = replace(watch, target=view.target, target_ms=now_ms)
     contradiction = _contradiction(layout, before, view, now_ms - watch.target_ms)
     return replace(watch, contradiction=contradiction or watch.contradiction, disobeyed=contradiction is not None)
