@@ -247,21 +247,33 @@ class _Check:
         """True when every phase can still be served within its bound after `stage`, or after waiting once more (None).
 
         Phases are served in the order in which they went red, so the earliest deadline comes first: if this order
-        misses a deadline, every order does."""
+        misses a deadline, every order does. Those that went red together come by their number, as _longest_red has it:
+        in another order the sum would be another."""
         elapsed_ms = self._leaving_ms() + REACTION_MS
         served: set[StageId] = set()
         if stage is not None:
-            elapsed_ms += stage.service_ms + REACTION_MS
+            elapsed_ms += self._first_ms(stage) + REACTION_MS
         bound_ms = service_bound_ms(self._layout)
-        for phase in sorted(self._memory.red_ms, key=self._memory.red_ms.__getitem__):
+        for phase in sorted(self._memory.red_ms, key=lambda one: (self._memory.red_ms[one], one)):
             home = self._layout.home[phase]
             if home.id in served or (stage is not None and phase in stage.phases):
                 continue
             if self._now_ms - self._memory.red_ms[phase] + elapsed_ms > bound_ms:
                 return False
+            first = stage is None and not served
             served.add(home.id)
-            elapsed_ms += home.service_ms + REACTION_MS
+            elapsed_ms += (self._first_ms(home) if first else home.service_ms) + REACTION_MS
         return True
+
+    def _first_ms(self, stage: StageLayout) -> int:
+        """Of the stage that comes next, its service, and the change of what stays beside it: a walk that is not over
+        yet clears only after it."""
+        staying = [
+            self._layout.phases[one].change_ms
+            for one in self._kept - stage.phases
+            if self._layout.conflicts[one].isdisjoint(stage.phases)
+        ]
+        return max([stage.service_ms, *staying])
 
     def _leaving_ms(self) -> int:
         """Until everything that is not red now could be red and cleared."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from unittest.mock import patch
 
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -79,6 +83,16 @@ def test_whatever_is_proposed_the_lamps_stay_safe_and_everybody_is_served(inters
     """tight: the bound is the shortest that the site's own times allow, so that one wrong step breaks it."""
     with patch.object(safety, "STARVATION_BOUND_MS", 0 if tight else safety.STARVATION_BOUND_MS):
         _run(intersection, Random(seed), style)
+
+
+LATE = json.loads((Path(__file__).parent / "late_cases.json").read_text())
+
+
+@pytest.mark.parametrize("case", LATE, ids=[case["why"] for case in LATE])
+def test_what_was_once_served_too_late_is_served_in_time(case):
+    intersection = msgspec.convert(case["intersection"], Intersection)
+    with patch.object(safety, "STARVATION_BOUND_MS", 0 if case["tight"] else safety.STARVATION_BOUND_MS):
+        _run(intersection, Random(case["seed"]), case["style"])
 
 
 def _run(intersection: Intersection, random: Random, style: str) -> None:
