@@ -90,7 +90,7 @@ def test_a_head_shows_its_aspect_and_who_steers(served: Served, open_page: OpenP
     page = open_page()
     head = page.locator(".heads[data-approach=west-n] .head")
     expect(head).to_have_attribute("data-aspect", "red")
-    expect(page.locator("#signals [data-signal=west] .badge")).to_have_text("Edge · epoch 3")
+    expect(page.locator("#signals [data-signal=west] .badge")).to_have_text("Edge · edge-1 · epoch 3")
     served.edge.heartbeat("west", {2: "green", 4: "red", 12: "red"}, control="local")
     expect(head).to_have_attribute("data-aspect", "green")
     expect(page.locator(".control[data-intersection=west]")).to_have_attribute("data-control", "local")
