@@ -19,7 +19,7 @@ from edge_server.closet import Closet
 from edge_server.cloud_link.reporter import CloudReporter
 from edge_server.cloud_link.sender import load_sender
 from edge_server.context import EdgeContext
-from edge_server.events import BrokerLink, HeartbeatReceived, ObservationReceived, PriorityRequested, RouteRequested
+from edge_server.events import BrokerLink
 from edge_server.gateway.app import Gateway
 from edge_server.gateway.auth import load_or_make_token
 from edge_server.gateway.config_desk import ConfigDesk
@@ -31,7 +31,6 @@ from edge_server.ingest.inbox import Inbox
 from edge_server.ingest.receiver import Receiver, bulky
 from edge_server.ingest.worker import IngestWorker
 from edge_server.neighbours.door import NeighbourDoor, neighbour_routes
-from edge_server.neighbours.link import NeighbourLink, NeighbourLinks
 from edge_server.pair.asking import PeerAsker
 from edge_server.pair.backfill import Backfill, stored_after
 from edge_server.pair.keeping import PairKeeper
@@ -42,25 +41,11 @@ from edge_server.pair.shared_things import SharedThings
 from edge_server.pair.site_file import SiteFile
 from edge_server.pair.vehicle_file import VehiclesOfPair
 from edge_server.presence import Presence
-from edge_server.signals.desk import SignalDesk
-from edge_server.signals.events import PreemptionChanged, SignalCommanded
-from edge_server.signals.fault import SignalFault
-from edge_server.signals.hires_files import FOLDER as HIRES
-from edge_server.signals.hires_files import HiresFiles
-from edge_server.signals.junction import Record
-from edge_server.signals.modes.book import ModeBook
-from edge_server.signals.modes.mode import Setting
-from edge_server.signals.preemption.desk import Listeners, PreemptionDesk
 from edge_server.signals.preemption.episode_routes import Episodes
-from edge_server.signals.preemption.events import Effect, Granted, Happening
-from edge_server.signals.preemption.wave_desk import Surroundings, WaveDesk
-from edge_server.signals.preemption.words import lines
-from edge_server.signals.service import SignalService
-from edge_server.signals.shadow.book import FOLDER as SHADOW
-from edge_server.signals.shadow.book import ShadowBook
+from edge_server.steering import PairTerms, Steering
 from edge_server.store.retention import Limits
 from edge_server.store.room import Marks
-from edge_server.store.rows import LogEntry, SignalEntry
+from edge_server.store.rows import LogEntry
 from edge_server.store.store import Store
 from edge_server.store.writer import StoreWriter
 from edge_server.trust.device_routes import device_of
@@ -91,10 +76,10 @@ from node.trust.keeper import CHECK_TRUST
 from node.update.health import HealthFile, running_version
 from protocol.codec import encode
 from protocol.errors import KinflowError
-from protocol.ids import DeviceId, IntersectionId, new_message_id
-from protocol.messages import Death, PriorityStatus, SignalCommand
+from protocol.ids import DeviceId, new_message_id
+from protocol.messages import Death
 from protocol.site import Site
-from protocol.topics import DEFAULT_PREFIX, PRESENCE, PRIORITY_STATUS, SIGNAL_COMMAND
+from protocol.topics import DEFAULT_PREFIX, PRESENCE
 
 OPEN_FILES = 65_536
 BROKER_LOOK_S = 1.0
@@ -228,7 +213,20 @@ class EdgeServer:
         )
         self._accounts = Accounts(options.home / ACCOUNTS_FILE, self._identity.clock, load_or_make_token(options.home))
         site_file = SiteFile(Path(options.site_path), options.home)
-        self._modes = ModeBook(options.site, options.home, options.device, self._identity.clock.wall_ms)
+        self._steering = Steering(
+            options.site,
+            options.site_path,
+            options.home,
+            self._identity,
+            self._client,
+            options.prefix,
+            self.bus,
+            self._worker,
+            write,
+            trust.authority,
+            self._heart.of("signals"),
+            PairTerms(peer.edge, self._pair.defers) if peer is not None and self._pair is not None else PairTerms(),
+        )
         vehicles = VehiclesOfPair(options.home)
         routes = pair_routes(
             options.home,
@@ -237,37 +235,12 @@ class EdgeServer:
             self._accounts.shared,
             # A store that was replaced while we run is another file.
             lambda read: stored_after(store.reader, f"{self._identity.boot}-{options.database.stat().st_ino}", read),
-            self._modes.shared,
+            self._steering.modes.shared,
             vehicles,
         )
         self._pair_keepers = self._keep_pair(peer, trust, store, site_file, vehicles, write) if peer is not None else ()
-        self._hires = HiresFiles(options.home / HIRES, options.site)
-        self._preemption = PreemptionDesk(options.site, self._identity, options.home)
-        self._wave = WaveDesk(options.site, self._preemption)
         door = NeighbourDoor(options.site.neighbours, trust.authority.root, self._identity.clock)
-        self._trust = TrustParts(trust, watch, routes, neighbour_routes(door, self._wave))
-        self._neighbours = NeighbourLinks(
-            NeighbourLink(one, trust.authority, self._identity.clock, self._send_status, self._worker.alarm)
-            for one in options.site.neighbours
-        )
-        self._signals = SignalService(
-            options.site,
-            self._identity,
-            self._send_command,
-            record=self._record,
-            report=self._report,
-            commanded=self._commanded,
-            path=options.site_path,
-            peer=peer.edge if peer is not None else None,
-            defers=self._pair.defers if self._pair is not None else lambda: False,
-            beat=self._heart.of("signals"),
-            guide=self._preemption,
-            mode=lambda place: self._modes.of(place).mode,
-            show=self.bus.publish,
-        )
-        self._shadow = ShadowBook(
-            options.home / SHADOW, self._identity.clock.wall_ms, self._signals.take_tallies, self._signals.peek_tallies
-        )
+        self._trust = TrustParts(trust, watch, routes, neighbour_routes(door, self._steering.wave))
         self.context = EdgeContext(
             version=options.version,
             device=options.device,
@@ -288,32 +261,12 @@ class EdgeServer:
             port=options.port,
             bundles=options.home / shelf.FOLDER,
             trust=self._trust,
-            preemption=self._preemption,
-            wave=self._wave,
-            episodes=Episodes(options.home, store.reader, self._preemption.numbers),
-            signals=SignalDesk(self._modes, self._signals, self._shadow),
+            preemption=self._steering.preemption,
+            wave=self._steering.wave,
+            episodes=Episodes(options.home, store.reader, self._steering.preemption.numbers),
+            signals=self._steering.desk,
             device_of=lambda scope, body: device_of(trust, scope, body),
         )
-        self._preemption.attach(
-            Listeners(
-                send=self._send_status,
-                told=self._tell_of_preemption,
-                changed=self._signals.nudge,
-                standing=self._signals.standing,
-                shown=self._signals.shown,
-                alarm=self._worker.alarm,
-            )
-        )
-        self._wave.attach(
-            Surroundings(
-                shown=self._signals.shown,
-                sights=self._signals.sights,
-                onward=self._neighbours.put,
-                note=self._tell_of_route,
-            )
-        )
-        self._modes.attach(self._worker.alarm)
-        self._modes.watch(self._mode_changed)
         gateway = Gateway(self.context, options.hosts, self._heart.of("gateway"))
         # Beyond this machine the door speaks HTTPS, whether devices may join or not.
         tls = None if options.host in PLAIN_HOSTS else trust.server_context()
@@ -326,13 +279,7 @@ class EdgeServer:
     def start(self) -> None:
         ready_structs()
         self._worker.start()
-        self.bus.subscribe(self._signals.handle, ObservationReceived, HeartbeatReceived, name="signals")
-        self.bus.subscribe(self._hires.handle, HeartbeatReceived, name="hires")
-        self.bus.subscribe(self._preemption.handle, ObservationReceived, PriorityRequested, name="preemption")
-        self.bus.subscribe(self._wave.handle, RouteRequested, name="waves")
-        self._preemption.start()
-        self._neighbours.start()
-        self._signals.start()
+        self._steering.start()
         self._gateway.start()
         self._trust.watch.start()
         for keeper in self._pair_keepers:
@@ -363,10 +310,7 @@ class EdgeServer:
         self._trust.watch.stop()
         self._trust.trust.close()
         self._accounts.close()
-        self._signals.stop()
-        self._neighbours.stop()
-        self._shadow.flush()
-        self._preemption.stop()
+        self._steering.stop()
         self._worker.stop()
         self._presence.farewell()
         self._client.stop()
@@ -382,9 +326,7 @@ class EdgeServer:
         try:
             while not (stopping.wait(BROKER_LOOK_S) or self._closet.end.is_set()):
                 self._heart.beat("broker")
-                self._preemption.keep()
-                self._modes.look()
-                self._shadow.keep()
+                self._steering.keep()
                 self._health_file.tell(self._client.connected)
                 failing = self._revive_broker(failing)
                 if self._pair is not None and (alarm := self._pair.look()) is not None:
@@ -419,7 +361,7 @@ class EdgeServer:
             asker,
             self._accounts.shared,
             site_file,
-            self._modes,
+            self._steering.modes,
             vehicles,
             write.append_event,
             self._identity.clock.wall_ms,
@@ -489,69 +431,6 @@ class EdgeServer:
     def _host_address(self) -> BrokerAddress:
         assert self._host is not None
         return self._host.address
-
-    def _send_command(self, device: DeviceId, command: SignalCommand) -> bool:
-        topic = SIGNAL_COMMAND.of(device, prefix=self._options.prefix)
-        return self._client.publish(topic, encode(command), SIGNAL_COMMAND.qos)
-
-    def _send_status(self, device: DeviceId, status: PriorityStatus) -> None:
-        self._client.publish(
-            PRIORITY_STATUS.of(device, prefix=self._options.prefix), encode(status), PRIORITY_STATUS.qos
-        )
-
-    def _tell_of_preemption(self, intersection: IntersectionId, event: Happening, effects: tuple[Effect, ...]) -> None:
-        wall_ms, mode = self._identity.clock.wall_ms(), self._modes.of(intersection).mode
-        self.bus.publish(
-            PreemptionChanged(state=self._preemption.states[intersection], shift_ms=wall_ms - self._preemption.now_ms())
-        )
-        if mode == "act":
-            self._hires.told(intersection, effects, wall_ms)
-        elif any(isinstance(effect, Granted) for effect in effects):
-            self._signals.would_grant(intersection)
-        for line in lines(intersection, event, effects, wall_ms, mode):
-            self.context.write.append_event(line)
-
-    def _mode_changed(self, intersection: IntersectionId, setting: Setting) -> None:
-        self._signals.set_mode(intersection, setting)
-        self.context.write.append_event(
-            LogEntry(
-                at_ms=self._identity.clock.wall_ms(),
-                kind="signal-mode",
-                severity="warning" if setting.mode == "act" else "info",
-                subject=intersection,
-                text=f"{intersection} is in mode {setting.mode} now. {setting.by or 'Nobody'}: {setting.reason}"[:500],
-            )
-        )
-
-    def _tell_of_route(self, vehicle: str, text: str, code: str) -> None:
-        self.context.write.append_event(
-            LogEntry(
-                at_ms=self._identity.clock.wall_ms(),
-                kind="preemption",
-                severity="warning",
-                subject=vehicle,
-                text=text[:500],
-                code=code,
-            )
-        )
-
-    def _commanded(self, command: SignalCommand) -> None:
-        self.bus.publish(SignalCommanded(command=command, sent_ms=self._identity.clock.wall_ms()))
-
-    def _record(self, record: Record) -> None:
-        self.context.write.append_signal(
-            SignalEntry(
-                at_ms=self._identity.clock.wall_ms(),
-                intersection=record.intersection,
-                controller=record.controller,
-                phases=record.phases,
-                reason=record.reason,
-                outcome=record.kind,
-            )
-        )
-
-    def _report(self, fault: SignalFault) -> None:
-        self._worker.report(fault.message(self._identity.accounted()))
 
     def _update_entry(self, text: str, bad: bool) -> LogEntry:
         return LogEntry(

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from edge_server.cabinet import acceptance
-from edge_server.cabinet.acceptance import FRESH_MS, Register
+from edge_server.cabinet.acceptance import Register
 from edge_server.cabinet.place import Place
 from edge_server.cabinet.port import Reading, Wish
-from node.identity import Envelope
+from edge_server.cabinet.wire import Control, EpochTaken, Received, Report, due, with_beat
 from protocol.ids import BootId, PhaseId
-from protocol.messages import CommandOutcome, Heartbeat, Lease, PhaseState, SignalCommand
+from protocol.messages import CommandOutcome, Lease, PhaseState, SignalCommand
 
-HEARTBEAT_MS = 500
 # What was read longer ago says nothing of the lamps now: no heartbeat is made of it.
 READ_MAX_AGE_MS = 1_000
 # A cabinet that has not been read for longer has nobody who steers it.
 LOST_MS = 1_500
 # A walk that does not come within this long of its stage is not waited for: its controller serves it another time.
 WALK_PATIENCE_MS = 6_000
-
-Control = Literal["local", "edge", "flash"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +33,6 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Received:
-    command: SignalCommand
-
-
-@dataclass(frozen=True)
 class Looked:
     """The cabinet was read."""
 
@@ -49,32 +40,6 @@ class Looked:
 
 
 Event = Tick | Received | Looked
-
-
-@dataclass(frozen=True)
-class Report:
-    """A heartbeat is due: what it says."""
-
-    intersection: str
-    counter: int
-    control: Control
-    phases: tuple[PhaseState, ...]
-    target: tuple[PhaseId, ...]
-    highest_epoch: int
-    lease: Lease | None
-    last_command: CommandOutcome | None
-    calls: tuple[tuple[PhaseId, int], ...]
-    fault: str | None
-
-    def message(self, envelope: Envelope) -> Heartbeat:
-        return Heartbeat(**envelope, **vars(self))
-
-
-@dataclass(frozen=True)
-class EpochTaken:
-    """To be written down before anything else of the same step is done."""
-
-    epoch: int
 
 
 Effect = Report | EpochTaken
@@ -201,8 +166,7 @@ def _effects(before: State, state: State, answered: bool) -> tuple[State, tuple[
         effects.append(EpochTaken(state.register.highest_epoch))
     if state.reading is None or state.now_ms - state.read_ms > READ_MAX_AGE_MS:
         return state, tuple(effects)
-    said_ms = max(state.beats.values(), default=state.now_ms - HEARTBEAT_MS)
-    if answered or _news(before, state) or state.now_ms - said_ms >= HEARTBEAT_MS:
+    if answered or _news(before, state) or due(state.beats, state.now_ms):
         state = _beat(state)
         effects.append(_report(state, state.reading))
     return state, tuple(effects)
@@ -220,8 +184,7 @@ def _news(before: State, state: State) -> bool:
 
 def _beat(state: State) -> State:
     counter = state.counter + 1
-    beats = {one: sent_ms for one, sent_ms in state.beats.items() if state.now_ms - sent_ms <= FRESH_MS}
-    return replace(state, counter=counter, beats={**beats, counter: state.now_ms})
+    return replace(state, counter=counter, beats=with_beat(state.beats, counter, state.now_ms))
 
 
 def _report(state: State, reading: Reading) -> Report:

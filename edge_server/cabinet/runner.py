@@ -10,14 +10,12 @@ import structlog
 
 from edge_server.cabinet import gateway
 from edge_server.cabinet.epoch_file import EpochFile
-from edge_server.cabinet.gateway import EpochTaken, Looked, Received, Report, Tick
+from edge_server.cabinet.gateway import Looked, Tick
 from edge_server.cabinet.place import Place
 from edge_server.cabinet.port import Cabinet
-from node.broker.port import BrokerClient
+from edge_server.cabinet.wire import Connect, EpochTaken, Received, Report, link_of
 from node.clock import Clock
 from node.identity import Identity
-from node.link import Link
-from node.outbox.outbox import Outbox
 from protocol.errors import KinflowError
 from protocol.ids import DeviceId
 from protocol.messages import Alarm, Birth, Heartbeat, Message, SignalCommand
@@ -29,7 +27,6 @@ POLL_MS = 250
 REFUSED_MS = 5_000
 LOST_ALARM = "cabinet-lost"
 
-Connect = Callable[[Identity], BrokerClient]
 
 log = structlog.get_logger("edge.cabinet")
 
@@ -73,13 +70,7 @@ class CabinetGateway:
         self._state = gateway.boot(
             Place.of(intersection), self._identity.boot, clock.monotonic_ms(), highest_epoch=epochs.read()
         )
-        self._link = Link(
-            self._identity,
-            connect(self._identity),
-            Outbox(self._identity.boot, clock, store=None),
-            prefix,
-            birth=self._birth,
-        )
+        self._link = link_of(self._identity, connect, clock, prefix, self._birth)
         self._link.subscribe(SIGNAL_COMMAND, self._identity.device, self._receive)
 
     @property

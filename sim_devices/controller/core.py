@@ -12,21 +12,19 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from edge_server.cabinet import acceptance
-from edge_server.cabinet.acceptance import FRESH_MS, Register
-from node.identity import Envelope
+from edge_server.cabinet.acceptance import Register
+from edge_server.cabinet.wire import Control, EpochTaken, Received, Report, due, with_beat
 from protocol.ids import BootId, PhaseId
-from protocol.messages import CommandOutcome, Heartbeat, Lease, PhaseState, SignalCommand
+from protocol.messages import CommandOutcome, Lease, PhaseState, SignalCommand
 from protocol.messages.heartbeat import Aspect
 from sim_devices.controller.lamps import SERVING, Lamp, Lamps, advance, all_red
 from sim_devices.controller.wiring import Wiring
 
-HEARTBEAT_MS = 500
 SLOW_MS = 1_000
 
 # What can be wrong on demand. dead: dark and silent. deaf: commands are not heard. contrary: takes a command and serves
 # another stage. slow: hears a command a second late. conflict: lights a conflicting phase, which trips the monitor.
 FaultMode = Literal["dead", "deaf", "contrary", "slow", "conflict"]
-Control = Literal["local", "edge", "flash"]
 
 
 @dataclass(frozen=True)
@@ -34,11 +32,6 @@ class Tick:
     """Time passes."""
 
     dt_ms: int
-
-
-@dataclass(frozen=True)
-class Received:
-    command: SignalCommand
 
 
 @dataclass(frozen=True)
@@ -59,38 +52,12 @@ Event = Tick | Received | Called | Injected
 
 
 @dataclass(frozen=True)
-class Report:
-    """A heartbeat is due: what it says."""
-
-    intersection: str
-    counter: int
-    control: Control
-    phases: tuple[PhaseState, ...]
-    target: tuple[PhaseId, ...]
-    highest_epoch: int
-    lease: Lease | None
-    last_command: CommandOutcome | None
-    calls: tuple[tuple[PhaseId, int], ...]
-    fault: str | None
-
-    def message(self, envelope: Envelope) -> Heartbeat:
-        return Heartbeat(**envelope, **vars(self))
-
-
-@dataclass(frozen=True)
 class AspectsChanged:
     """What the lamps show from now on. dark: they show nothing; in flash every phase is red."""
 
     aspects: Mapping[PhaseId, Aspect]
     control: Control
     dark: bool = False
-
-
-@dataclass(frozen=True)
-class EpochTaken:
-    """To be written down before anything else of the same step is done."""
-
-    epoch: int
 
 
 Effect = Report | AspectsChanged | EpochTaken
@@ -253,9 +220,8 @@ def _effects(before: State, state: State, answered: bool) -> tuple[State, tuple[
         effects.append(AspectsChanged(state.aspects, state.control, dark=state.mode == "dead"))
     if state.mode == "dead":
         return state, tuple(effects)
-    said_ms = max(state.beats.values(), default=state.now_ms - HEARTBEAT_MS)
     news = changed or answered or state.target != before.target or state.calls.keys() != before.calls.keys()
-    if news or state.now_ms - said_ms >= HEARTBEAT_MS:
+    if news or due(state.beats, state.now_ms):
         state = _beat(state)
         effects.append(_report(state))
     return state, tuple(effects)
@@ -263,8 +229,7 @@ def _effects(before: State, state: State, answered: bool) -> tuple[State, tuple[
 
 def _beat(state: State) -> State:
     counter = state.counter + 1
-    beats = {one: sent_ms for one, sent_ms in state.beats.items() if state.now_ms - sent_ms <= FRESH_MS}
-    return replace(state, counter=counter, beats={**beats, counter: state.now_ms})
+    return replace(state, counter=counter, beats=with_beat(state.beats, counter, state.now_ms))
 
 
 def _report(state: State) -> Report:

@@ -7,25 +7,22 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from node.broker.port import BrokerClient
+from edge_server.cabinet.wire import Connect, Control, EpochTaken, Received, Report, link_of
 from node.clock import Clock
 from node.identity import Identity
-from node.link import Link
-from node.outbox.outbox import Outbox
 from protocol.ids import DeviceId, IntersectionId, PhaseId
 from protocol.messages import Birth, Message, SignalCommand
 from protocol.messages.heartbeat import Aspect
 from protocol.site import Intersection, Site
 from protocol.topics import DEFAULT_PREFIX, HEARTBEAT, SIGNAL_COMMAND, Address
 from sim_devices.controller import core
-from sim_devices.controller.core import Called, Control, EpochTaken, FaultMode, Injected, Received, Report, Tick
+from sim_devices.controller.core import Called, FaultMode, Injected, Tick
 from sim_devices.controller.epoch_file import EpochFile
 from sim_devices.controller.wiring import Wiring
 from sim_devices.errors import EpochNotKept
 
 STEP_MS = 100
 
-Connect = Callable[[Identity], BrokerClient]
 OnCommand = Callable[[SignalCommand, int], None]
 
 log = logging.getLogger(__name__)
@@ -57,13 +54,7 @@ class SimulatedController:
         self._state = core.boot(
             Wiring.of(intersection), self._identity.boot, clock.monotonic_ms(), highest_epoch=epochs.read()
         )
-        self._link = Link(
-            self._identity,
-            connect(self._identity),
-            Outbox(self._identity.boot, clock, store=None),
-            prefix,
-            birth=self._birth,
-        )
+        self._link = link_of(self._identity, connect, clock, prefix, self._birth)
         self._link.subscribe(SIGNAL_COMMAND, self._identity.device, self._receive)
 
     @property

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -92,14 +93,7 @@ def _ask(message: PriorityRoute, teller: Teller, arrival: Arrival) -> Request:
     leg = arrival.own.leg
     kind = Renew if message.action == "renew" else Request
     return kind(
-        at_ms=teller.at_ms,
-        vehicle=message.source,
-        request=message.request,
-        sequence=message.sequence,
-        mark=mark(message),
-        off_ms=teller.off_ms,
-        proof=teller.proof,
-        on_shift=teller.on_shift,
+        **_signed(message, teller),
         role=message.role,
         own_role=teller.own_role,
         approach=leg.approach,
@@ -113,17 +107,21 @@ def _ask(message: PriorityRoute, teller: Teller, arrival: Arrival) -> Request:
 
 
 def _cancel(message: PriorityRoute, teller: Teller, *, passed: bool) -> Cancel:
-    return Cancel(
-        at_ms=teller.at_ms,
-        vehicle=message.source,
-        request=message.request,
-        sequence=message.sequence,
-        mark=mark(message),
-        off_ms=teller.off_ms,
-        proof=teller.proof,
-        on_shift=teller.on_shift,
-        passed=passed,
-    )
+    return Cancel(**_signed(message, teller), passed=passed)
+
+
+def _signed(message: PriorityRoute, teller: Teller) -> dict[str, Any]:
+    """What all events say of a signed message."""
+    return {
+        "at_ms": teller.at_ms,
+        "vehicle": message.source,
+        "request": message.request,
+        "sequence": message.sequence,
+        "mark": mark(message),
+        "off_ms": teller.off_ms,
+        "proof": teller.proof,
+        "on_shift": teller.on_shift,
+    }
 
 
 def mark(message: PriorityRoute) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations, count
 from random import Random
 
+from edge_server.cabinet.wire import EpochTaken, Received, Report
 from edge_server.signals.controller import Decision
 from edge_server.signals.fault import SignalFault
 from edge_server.signals.junction import Effect, Junction, Record
@@ -18,7 +19,7 @@ from protocol.ids import BootId, DeviceId
 from protocol.messages import Heartbeat, SignalCommand
 from protocol.site import Intersection
 from sim_devices.controller import core
-from sim_devices.controller.core import Called, EpochTaken, Injected, Received, Report, Tick
+from sim_devices.controller.core import Called, Injected, Tick
 from sim_devices.controller.wiring import Wiring
 from tests.edge_server.signals.signal_sites import site
 

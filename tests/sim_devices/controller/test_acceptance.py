@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from edge_server.cabinet.wire import EpochTaken, Received, Report
 from node.clock import ManualClock
 from node.identity import Identity
 from protocol.ids import BootId, DeviceId
 from protocol.messages import SignalCommand
 from sim_devices.controller import core
-from sim_devices.controller.core import EpochTaken, Injected, Received, Report, State, Tick
+from sim_devices.controller.core import Injected, State, Tick
 from sim_devices.controller.wiring import Wiring
 from tests.edge_server.signals.signal_sites import crossing
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
+from edge_server.cabinet.wire import Report
 from protocol.ids import BootId, PhaseId
 from sim_devices.controller import core
-from sim_devices.controller.core import AspectsChanged, Called, Injected, Report, State, Tick
+from sim_devices.controller.core import AspectsChanged, Called, Injected, State, Tick
 from sim_devices.controller.wiring import Wiring
 from tests.edge_server.signals.signal_sites import crossing, random_intersections
 
