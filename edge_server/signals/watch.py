@@ -31,8 +31,7 @@ GRACE_MS = 5_000
 class Watch(Struct, frozen=True):
     """since_ms: when the watch began. unanswered_ms, refused_ms: since when our orders have got no answer, or nothing
     but refusals. contradiction: how the controller disobeyed, until it obeys; disobeyed: the latest heartbeat showed
-    it. target, target_ms: what it heads for, and since when it has without being
-    there, as far as it was heard."""
+    it. target, target_ms: what it heads for, and since when it has without being there, as far as it was heard."""
 
     since_ms: int
     unanswered_ms: int | None = None

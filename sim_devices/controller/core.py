@@ -65,10 +65,9 @@ Effect = Report | AspectsChanged | EpochTaken
 
 @dataclass(frozen=True)
 class State:
-    """target: what the lamps head for. commanded: what the lease asks for; cuts_walk: a
-    walk that it ends may be cut. beats: when each heartbeat of the last 1.5 s
-    went out, by its counter. late: commands that a slow controller has yet to hear, and when. tripped: why the conflict
-    monitor took over."""
+    """target: what the lamps head for. commanded: what the lease asks for; cuts_walk: a walk that it ends may be cut.
+    beats: when each heartbeat of the last 1.5 s went out, by its counter. late: commands that a slow controller has yet
+    to hear, and when. tripped: why the conflict monitor took over."""
 
     wiring: Wiring
     boot: BootId

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 from edge_server.signals.layout import Layout, PhaseTimes
 from edge_server.signals.safety import WALK_CUT_MS
-from edge_server.signals.service_model import SATURATION_PER_S
+from edge_server.signals.service_model import SATURATION_PER_S, STARTUP_LOST_S
 from edge_server.signals.sight import Sight, Sights
 from edge_server.signals.view import View
 from protocol.ids import ApproachId, PhaseId
 
-STARTUP_MS = 2_000
 _NEVER = Sight(seen_ms=0)
 
 
@@ -76,4 +75,4 @@ def flush_ms(layout: Layout, view: View, sights: Sights, approach: ApproachId, p
             most = max(most, sight.mean(at, lane, view.heard_ms) if told is None else told)
     if most < 1.0:
         return 0
-    return STARTUP_MS + round(1000 * most / SATURATION_PER_S)
+    return round(1000 * (STARTUP_LOST_S + most / SATURATION_PER_S))

@@ -14,6 +14,8 @@ from edge_server.gateway.server import GatewayServer
 from tests.edge_server.gateway.demo_edge import DemoEdge
 
 DEADLINE_MS = 15_000
+# The password of every account.
+GOOD = "four words nobody joins"
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 375, "height": 812}
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
+from edge_server.accounts.rows import Actor
 from protocol.site import Site
-from tests.edge_server.dashboard.browser import DEADLINE_MS, DESK, Served, Watch
+from tests.edge_server.dashboard.browser import DEADLINE_MS, DESK, GOOD, Served, Watch
 from tests.edge_server.gateway.demo_edge import DemoEdge
 
 OpenPage = Callable[..., Page]
@@ -53,5 +54,42 @@ def open_page(browser: Browser, served: Served, watch: Watch) -> Iterator[OpenPa
         return page
 
     yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def people(served: Served) -> None:
+    """An account for each role."""
+    for name, role in (("anna", "admin"), ("olga", "operator"), ("victor", "viewer")):
+        served.edge.accounts.users.add(name, role, GOOD, Actor("tests"))
+
+
+@pytest.fixture
+def sign_in(browser: Browser, served: Served, people: None, watch: Watch) -> Iterator[OpenPage]:
+    """The dashboard as one of these people sees it, who signs in by the keyboard alone."""
+    contexts = []
+
+    def sign_in(name: str, **options: object) -> Page:
+        context = browser.new_context(**{"viewport": DESK, **options})
+        contexts.append(context)
+        context.set_default_timeout(DEADLINE_MS)
+        page = context.new_page()
+        watch.attach(page)
+        page.goto(served.url)
+        page.wait_for_url("**/login")
+        expect(page.get_by_label("Name")).to_be_focused()
+        page.keyboard.type(name)
+        page.keyboard.press("Tab")
+        expect(page.get_by_label("Password")).to_be_focused()
+        page.keyboard.type(GOOD)
+        expect(page.get_by_label("Name")).to_have_value(name)
+        expect(page.get_by_label("Password")).to_have_value(GOOD)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#link[data-state=live]")
+        expect(page.locator("#me-name")).to_have_text(name)
+        return page
+
+    yield sign_in
     for context in contexts:
         context.close()

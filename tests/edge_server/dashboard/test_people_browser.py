@@ -10,53 +10,22 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from edge_server.accounts.rows import Actor
-from tests.edge_server.dashboard.browser import DEADLINE_MS, DESK, PHONE, Served, Watch
+from tests.edge_server.dashboard.browser import DEADLINE_MS, GOOD, PHONE, Served, Watch
 from tests.edge_server.dashboard.demo import populate
 from tests.edge_server.dashboard.test_dashboard_browser import CONTRAST, NAMELESS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
 expect.set_options(timeout=DEADLINE_MS)
 
-GOOD, OTHER = "four words nobody joins", "another four such words"
+OTHER = "another four such words"
 OpenPage = Callable[..., Page]
 
 
 @pytest.fixture
-def peopled(served: Served) -> Served:
-    """A city with an account for each role."""
+def peopled(served: Served, people: None) -> Served:
+    """A city, and an account for each role."""
     populate(served.edge)
-    for name, role in (("anna", "admin"), ("olga", "operator"), ("victor", "viewer")):
-        served.edge.accounts.users.add(name, role, GOOD, Actor("tests"))
     return served
-
-
-@pytest.fixture
-def sign_in(browser: Browser, peopled: Served, watch: Watch) -> Callable[..., Page]:
-    contexts = []
-
-    def sign_in(name: str, **options: object) -> Page:
-        context = browser.new_context(**{"viewport": DESK, **options})
-        contexts.append(context)
-        context.set_default_timeout(DEADLINE_MS)
-        page = context.new_page()
-        watch.attach(page)
-        page.goto(peopled.url)
-        page.wait_for_url("**/login")
-        expect(page.get_by_label("Name")).to_be_focused()
-        page.keyboard.type(name)
-        page.keyboard.press("Tab")
-        expect(page.get_by_label("Password")).to_be_focused()
-        page.keyboard.type(GOOD)
-        expect(page.get_by_label("Name")).to_have_value(name)
-        expect(page.get_by_label("Password")).to_have_value(GOOD)
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#link[data-state=live]")
-        expect(page.locator("#me-name")).to_have_text(name)
-        return page
-
-    yield sign_in
-    for context in contexts:
-        context.close()
 
 
 def test_a_wrong_password_is_said_and_the_right_one_lets_in(
@@ -74,6 +43,7 @@ def test_a_wrong_password_is_said_and_the_right_one_lets_in(
     expect(sign_in("anna").locator("#me-role")).to_have_text("admin")
 
 
+@pytest.mark.usefixtures("peopled")
 @pytest.mark.parametrize(("name", "operates", "keeps"), [("victor", 0, 0), ("olga", 1, 0), ("anna", 1, 1)])
 def test_what_a_role_cannot_use_is_not_offered(
     sign_in: Callable[..., Page], name: str, operates: int, keeps: int
@@ -169,6 +139,7 @@ def test_who_is_removed_is_told(sign_in: Callable[..., Page], peopled: Served, w
     expect(page.locator("#banner-text")).to_contain_text("signed out", timeout=30_000)
 
 
+@pytest.mark.usefixtures("peopled")
 def test_on_a_phone_in_the_dark_all_of_it_fits_and_can_be_read(sign_in: Callable[..., Page]) -> None:
     page = sign_in("anna", viewport=PHONE, color_scheme="dark")
     expect(page.locator("[data-person=victor]")).to_be_visible()

@@ -4,31 +4,29 @@ console error or warning, a page error, or a request to anybody else."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from edge_server.accounts.rows import Actor
 from edge_server.signals.events import AdviceChanged, Proposed
 from edge_server.store.rows import SignalEntry
 from protocol.ids import IntersectionId, PhaseId
 from protocol.preemption import PreemptionRules
 from protocol.site import Site
 from tests.edge_server.dashboard.ambulance import Asking, enter
-from tests.edge_server.dashboard.browser import DEADLINE_MS, DESK, Served, Watch
+from tests.edge_server.dashboard.browser import DEADLINE_MS, Served, Watch
 from tests.edge_server.dashboard.demo import populate, signals
 from tests.edge_server.dashboard.test_dashboard_browser import CONTRAST, NAMELESS
-from tests.edge_server.gateway.demo_edge import DemoEdge, demo_site
+from tests.edge_server.gateway.demo_edge import demo_site
 from tests.edge_server.signals.shadow.test_shadow_report import tally
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 expect.set_options(timeout=DEADLINE_MS)
 
-GOOD = "four words nobody joins"
 WEST, EAST = IntersectionId("west"), IntersectionId("east")
 SMALL = {"width": 360, "height": 780}
 OpenPage = Callable[..., Page]
@@ -40,40 +38,10 @@ def site() -> Site:
     return replace(demo_site(), preemption=PreemptionRules(renew_s=60.0, cap_s=180.0, priority_cap_s=90.0, run_s=300.0))
 
 
-@pytest.fixture
-def served(tmp_path: Path, site: Site) -> Iterator[Served]:
+@pytest.fixture(autouse=True)
+def vehicles(tmp_path: Path) -> None:
+    """They may ask. Entered before the edge server looks."""
     enter(tmp_path)
-    edge = DemoEdge(tmp_path, site)
-    served = Served(edge)
-    yield served
-    served.stop()
-    edge.close()
-
-
-@pytest.fixture
-def sign_in(browser: Browser, served: Served, watch: Watch) -> Iterator[Callable[..., Page]]:
-    contexts = []
-    for name, role in (("anna", "admin"), ("olga", "operator"), ("victor", "viewer")):
-        served.edge.accounts.users.add(name, role, GOOD, Actor("tests"))
-
-    def sign_in(name: str, **options: object) -> Page:
-        context = browser.new_context(**{"viewport": DESK, **options})
-        contexts.append(context)
-        context.set_default_timeout(DEADLINE_MS)
-        page = context.new_page()
-        watch.attach(page)
-        page.goto(served.url)
-        page.wait_for_url("**/login")
-        page.get_by_label("Name").fill(name)
-        page.get_by_label("Password").fill(GOOD)
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#link[data-state=live]")
-        expect(page.locator("#me-name")).to_have_text(name)
-        return page
-
-    yield sign_in
-    for context in contexts:
-        context.close()
 
 
 def row(page: Page, intersection: str) -> object:
