@@ -21,7 +21,7 @@ class Entities(Struct, frozen=True, kw_only=True):
 class Choice(Struct, frozen=True, kw_only=True):
     """tool: the likeliest one. arguments: what could be found of them (models/assistant/tools.py); a required one may
     be lacking, and confidence is then low. confidence: how often such a choice is right, tool and arguments together.
-    sure: whether it may be acted upon here; where it is not, a higher tier is asked, or the answer is "I don't know"."""
+    sure: whether it may be acted upon; where not, a higher tier is asked, or the answer is "I don't know"."""
 
     tool: Tool
     arguments: dict[str, Value]
