@@ -11,6 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from agent.assistant.minutes import Minutes
+from agent.assistant.setting import SET_SETTING, set_setting
+from agent.assistant.world import AgentWorld
 from agent.camera.port import Frame
 from agent.detection.detectors import Detectors
 from agent.emergency import declarations
@@ -22,6 +25,8 @@ from agent.settings import CameraSettings
 from agent.traffic.pipeline import View
 from agent.traffic.publishing import due
 from agent.updating import UPDATE, UpdateDesk
+from models.assistant.world import Point
+from models.assistant.world_file import WorldTeller
 from node.clock import Clock
 from node.identity import Identity
 from node.link import Link
@@ -84,6 +89,10 @@ class AgentService:
         # What else this device can be asked to do: by command name, done at once.
         self.orders: dict[str, Callable[[], None]] = {}
         self._commands: deque[tuple[ConfigCommand, str, bool]] = deque()
+        self.minutes = Minutes()
+        self.world = AgentWorld(home, identity.device, self.lookouts, clock)
+        self.world.name = name
+        self._teller = WorldTeller(home, "agent", self.world.world, self.history)
         self._said: deque[Declaration] = deque(maxlen=_WAITING_DECLARATIONS)
         self._declared = declarations.NONE
 
@@ -94,11 +103,17 @@ class AgentService:
 
     def rename(self, name: str) -> None:
         """What people call this device; told with its next registration, soon. From any thread."""
-        self._name = name
+        self._name = self.world.name = name
         self._announced = ()
 
     def views(self) -> list[CameraView]:
         return [one.camera_view() for one in self.lookouts]
+
+    def history(self, approach: str, minutes: int) -> Sequence[Point]:
+        """The index of one of its approaches by the minute, oldest first. From any thread."""
+        now_ms, ahead_ms = self._clock.monotonic_ms(), self._clock.wall_ms() - self._clock.monotonic_ms()
+        found = self.minutes.last(approach, minutes, now_ms)
+        return [Point(one.at_ms + ahead_ms, one.index, one.congestion) for one in found]
 
     def run(self, link: Link) -> None:
         """Work until stop(). The caller starts and stops the link."""
@@ -140,6 +155,8 @@ class AgentService:
     def _say(self, lookout: Lookout, view: View) -> None:
         state = "unavailable" if view.emergency is None else view.emergency.state
         said = due(lookout.said, view, state, self._clock.monotonic_ms())
+        approach, now_ms = lookout.settings.approach, self._clock.monotonic_ms()
+        self.minutes.add(approach, now_ms, view.reading.index.value, view.reading.congestion)
         if said is None:
             return
         lookout.said = said
@@ -158,11 +175,13 @@ class AgentService:
                 self._link.send_live(PRESENCE, self._identity.device, self.birth())
             self._obey()
             self._tell_update()
+            self._teller.look()
             states = {one.settings.camera: one.watchdog.state for one in self.lookouts}
             self._health_file.tell(self._link.connected, states)
         if now_ms >= self._health_due_ms:
             self._health_due_ms = now_ms + HEALTH_EVERY_MS
-            self._link.send(HEALTH, self._health(now_ms))
+            self.world.health = self._health(now_ms)
+            self._link.send(HEALTH, self.world.health)
 
     def _check(self, lookout: Lookout) -> None:
         state, camera = lookout.watchdog.check(), lookout.settings.camera
@@ -238,7 +257,10 @@ class AgentService:
             self._answer(command, item, "executing")
             wanted = command.arguments.get("camera")
             chosen = [one for one in self.lookouts if wanted in (None, one.settings.camera)]
-            if command.name in self.orders:
+            if command.name == SET_SETTING:
+                refusal = set_setting(self._home, command.arguments)
+                self._answer(command, item, "successful" if refusal is None else "failed", refusal or "")
+            elif command.name in self.orders:
                 self.orders[command.name]()
                 self._answer(command, item, "successful")
             elif command.name != RELEARN_ROAD:

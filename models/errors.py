@@ -1,4 +1,4 @@
-"""Errors 105 to 119 and 360 to 389: models and what they can't do."""
+"""Errors 105 to 119, 360 to 459 and 475 to 499: models and what they can't do."""
 
 from protocol.errors import KinflowError
 
@@ -240,3 +240,84 @@ class PeerMissing(KinflowError):
     number = 408
     cause = "llama-bench, which the engine is compared with, is missing: {detail}."
     advice = "Install a C++ compiler and cmake, and run it again; our own figures hold without it."
+
+
+class AssistantUntrained(KinflowError):
+    number = 486
+    cause = "The assistant can't understand questions here: {detail}."
+    advice = (
+        "Its weights come with Kinflow's own family: compare `kinflow models list`. Notes, settings and the dashboard "
+        "work without it."
+    )
+
+
+class QuestionUnfit(KinflowError):
+    number = 487
+    cause = "This is no question that can be taken: {detail}."
+    advice = "Write it in plain words, in at most {limit} characters."
+
+
+class NameUnknown(KinflowError):
+    number = 488
+    cause = "There is no {kind} called {name!r} here."
+    advice = "{known}"
+
+
+class FactsMissing(KinflowError):
+    number = 489
+    cause = "{what} can't be told here: {detail}."
+    advice = (
+        "Ask on the machine that knows, start what is missing there, or let a higher tier answer (--max-tier edge)."
+    )
+
+
+class SettingRefused(KinflowError):
+    number = 490
+    cause = "{name!r} of {device} can't be changed by the assistant: {detail}."
+    advice = "Change it in that machine's kinflow.toml, by hand; docs/assistant.md lists what can be changed by a word."
+
+
+class DiaryLocked(KinflowError):
+    number = 491
+    cause = "The notes in {path} are encrypted: {detail}."
+    advice = "Give the passphrase: name a file with it as assistant.key_file, or type it where you are asked."
+
+
+class DiaryDamaged(KinflowError):
+    number = 492
+    cause = "An entry of the diary {path} can't be read."
+    advice = (
+        "It was changed by something else than Kinflow; bring the file back from a copy, or delete it to begin anew."
+    )
+
+
+class TierUnreachable(KinflowError):
+    number = 493
+    cause = "The {tier} tier gave no answer: {detail}."
+    advice = "Check the network and assistant.edge; this machine goes on answering what it knows itself."
+
+
+class SkillFailed(KinflowError):
+    number = 494
+    cause = "{tool} failed: {detail}."
+    advice = "Ask again; if it stays so, `kinflow support-bundle` gathers what a helper needs."
+
+
+class ArgumentsUnfit(KinflowError):
+    number = 495
+    cause = "{tool} can't be done with this: {detail}."
+    advice = "Name what it is about; docs/assistant.md lists what each tool takes."
+
+
+class AssistantBusy(KinflowError):
+    number = 496
+    status = 503
+    cause = "The assistant has {waiting} questions waiting."
+    advice = "Ask again in a few seconds."
+
+
+class NotInDiary(KinflowError):
+    number = 497
+    status = 404
+    cause = "There is no {kind} {name!r} in the diary."
+    advice = "List what is there: `kinflow assistant {kind}s`."

@@ -17,7 +17,15 @@ LEFT_OUT_FOLDERS = frozenset(
 )
 LEFT_OUT_FILES = ("*.lock", "*-wal", "*-shm", "*-journal", "*.corrupt-*", "*.part", "*.sock", "*.pid", "*.log")
 # An outbox goes with its device; a health file, a reserve and the note of a restore belong to a run or a disk.
-LEFT_OUT_NAMES = ("outbox-*.db", "health.json", "reserve", "restored.json", "time-source.json")
+LEFT_OUT_NAMES = (
+    "outbox-*.db",
+    "health.json",
+    "reserve",
+    "restored.json",
+    "time-source.json",
+    "ask.json",
+    "told-*.json",
+)
 TEMPORARY = ".backup-"
 
 

@@ -134,6 +134,15 @@ class Log(Struct, frozen=True, kw_only=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class Assistant(Struct, frozen=True, kw_only=True):
+    """edge: the edge server that is asked what is not known here, "" for none. token_file: holds a token of it.
+    key_file: holds the passphrase of the notes, in its first line."""
+
+    edge: Annotated[str, Meta(pattern=r"^$|^https?://[A-Za-z0-9._:\[\]-]{1,253}/?$", max_length=300)] = ""
+    token_file: Annotated[str, Meta(max_length=500)] = ""
+    key_file: Annotated[str, Meta(max_length=500)] = ""
+
+
 class Trust(Struct, frozen=True, kw_only=True):
     """certificate_days: how long a device's certificate lasts. code_minutes: how long a join code is good."""
 
@@ -149,6 +158,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cloud: Cloud = Cloud()
     hardware: Hardware = Hardware()
     update: Update = Update()
+    assistant: Assistant = Assistant()
     trust: Trust = Trust()
 
     backup: Backup = Backup()

@@ -43,18 +43,6 @@ def until(condition, seconds=20):
     return found
 
 
-@pytest.fixture
-def clip(tmp_path, drawn_road):
-    """Twelve seconds of an empty road, 10 frames a second."""
-    road = drawn_road(height_m=12.0, lane_marks=False)
-    path = tmp_path / "road.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, road.size)
-    for _ in range(40):
-        writer.write(road.draw())
-    writer.release()
-    return path, ",".join(f"{value:.1f}" for corner in road.corners for value in corner)
-
-
 class Running:
     """An agent on a broker in memory, and everything that it says."""
 
@@ -93,7 +81,7 @@ class Running:
         self.edge.stop()
         self.broker.stop()
 
-    def command(self, name, **arguments):
+    def command(self, name, /, **arguments):
         identity = Identity("edge-1", SystemClock())
         command = new_message_id(0)
         message = ConfigCommand(

@@ -1,0 +1,195 @@
+"""The assistant: from a question to an answer, on this machine or, where it may and must, a tier above it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from models.assistant.facts import Facts
+from models.assistant.notes import Notes
+from models.assistant.question import answers, read_question
+from models.assistant.reply import Piece, Policy, Reply, Said, Step, Tier
+from models.assistant.skills import Pending, Result, Skills
+from models.assistant.tools import Tool, Value
+from models.assistant.understanding.choice import Choice, Entities
+from models.errors import FactsMissing, TierUnreachable
+from protocol.errors import KinflowError
+
+PATIENCE_MS = 300_000
+_PRIVATE = frozenset((Tool.REMEMBER, Tool.RECALL, Tool.FORGET))
+_UNKNOWN = "I don't know."
+
+
+class Choosing(Protocol):
+    """What understands a question, from any thread."""
+
+    def choose(self, question: str, entities: Entities) -> Choice: ...
+
+
+class Higher(Protocol):
+    """The tier above this one."""
+
+    @property
+    def tier(self) -> Tier: ...
+
+    def ask(self, question: str, policy: Policy) -> Reply:
+        """Its own reply, with the bytes that were sent to it. Raises TierUnreachable (KF493)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a yes would do, and until when. pending: None where the tier above asked, and is told the answer."""
+
+    pending: Pending | None
+    until_ms: int
+
+
+@dataclass
+class Session:
+    """What one person's conversation leaves behind for the next question."""
+
+    waiting: Waiting | None = None
+
+
+@dataclass(frozen=True)
+class _Done:
+    """An answer without its receipt's figures."""
+
+    result: Result
+    tier: Tier
+    why: str
+    tool: str
+    choice: Choice | None = None
+    bytes_sent: int = 0
+    asked_above: bool = False
+    arguments: dict[str, Value] = field(default_factory=dict)
+
+
+Answering = Generator[Said, None, _Done]
+
+
+class Assistant:
+    """Of one person on one machine; used by one thread at a time. higher: None where no tier above was set up.
+    monotonic_ms: a clock that only goes forward. tier: what this machine calls itself in receipts."""
+
+    def __init__(
+        self,
+        understanding: Choosing,
+        facts: Facts,
+        notes: Notes,
+        *,
+        wall_ms: Callable[[], int],
+        monotonic_ms: Callable[[], int],
+        tier: Tier = "device",
+        higher: Higher | None = None,
+    ) -> None:
+        self._understanding, self._facts = understanding, facts
+        self._skills = Skills(facts, notes, wall_ms)
+        self._now_ms, self._tier, self._higher = monotonic_ms, tier, higher
+
+    def ask(self, question: str | bytes, session: Session, policy: Policy) -> Reply:
+        """Raises as `stream` does."""
+        reply = None
+        for said in self.stream(question, session, policy):
+            reply = said if isinstance(said, Reply) else reply
+        assert reply is not None
+        return reply
+
+    def stream(self, question: str | bytes, session: Session, policy: Policy) -> Iterator[Said]:
+        """Steps, then the answer in pieces, then all of it. Raises QuestionUnfit (KF487), AssistantUntrained (KF486),
+        AssistantBusy (KF496) or ContextTooLong (KF394); whatever else fails is told in the answer."""
+        began_ms = self._now_ms()
+        text = read_question(question)
+        done = yield from self._answer(text, session, policy)
+        result = done.result
+        session.waiting = None
+        if result.pending is not None or done.asked_above:
+            session.waiting = Waiting(result.pending, self._now_ms() + PATIENCE_MS)
+        yield from (Piece(text=one) for one in pieces(result.text))
+        yield Reply(
+            answer=result.text,
+            tier=done.tier,
+            why=done.why,
+            seconds=round((self._now_ms() - began_ms) / 1000, 3),
+            bytes_sent=done.bytes_sent,
+            tool=done.tool,
+            arguments=done.choice.arguments if done.choice is not None else done.arguments,
+            confidence=None if done.choice is None else round(done.choice.confidence, 4),
+            code=result.code,
+            asks=session.waiting is not None,
+        )
+
+    def _answer(self, text: str, session: Session, policy: Policy) -> Answering:
+        waiting = session.waiting
+        meant = answers(text) if waiting is not None and self._now_ms() < waiting.until_ms else None
+        if waiting is not None and meant is not None:
+            return (yield from self._settle(text, waiting, meant, policy))
+        yield Step(step="understanding")
+        choice = self._understanding.choose(text, self._entities())
+        may_rise = self._may_rise(choice, policy)
+        if not choice.sure:
+            doubt = f"not sure what is asked ({choice.confidence:.2f})"
+            if may_rise:
+                return (yield from self._rise(text, policy, choice, Result(text=_UNKNOWN), doubt))
+            return self._local(Result(text=_UNKNOWN), f"{doubt}, and no higher tier may be used", choice)
+        yield Step(step=choice.tool.value)
+        result = self._skills.do(choice.tool, choice.arguments)
+        if result.code == f"KF{FactsMissing.number}" and may_rise:
+            return (yield from self._rise(text, policy, choice, result, "understood, but not known on this machine"))
+        return self._local(result, f"understood here ({choice.confidence:.2f})", choice)
+
+    def _settle(self, text: str, waiting: Waiting, meant: bool, policy: Policy) -> Answering:
+        """A yes or a no to what was asked back."""
+        if waiting.pending is None:
+            refused = Result(text="Nothing was done.", code=f"KF{TierUnreachable.number}")
+            if self._higher is None or not policy.allows(self._higher.tier):
+                return self._local(refused, "the tier that asked back may not be used for the answer")
+            return (yield from self._rise(text, policy, None, refused, "the answer to what it asked back"))
+        if not meant:
+            return self._local(Result(text="Nothing was changed."), "you said no")
+        yield Step(step="confirm")
+        return self._local(self._skills.confirm(waiting.pending), "you said yes")
+
+    def _rise(self, text: str, policy: Policy, choice: Choice | None, below: Result, why: str) -> Answering:
+        """Ask the tier above; where it gives no answer, what is known below it stands, and says so."""
+        assert self._higher is not None
+        yield Step(step=self._higher.tier)
+        try:
+            reply = self._higher.ask(text, policy)
+        except TierUnreachable as error:
+            told = Result(text=f"{below.text} {error.cause_text}", code=below.code or error.code)
+            return self._local(told, f"{why}, and the {self._higher.tier} tier gave no answer", choice)
+        return _Done(
+            Result(text=reply.answer, code=reply.code),
+            reply.tier,
+            f"{why}; {reply.tier}: {reply.why}",
+            reply.tool,
+            None,
+            reply.bytes_sent,
+            asked_above=reply.asks,
+            arguments=reply.arguments,
+        )
+
+    def _local(self, result: Result, why: str, choice: Choice | None = None) -> _Done:
+        tool = choice.tool if choice is not None else Tool.NONE
+        return _Done(result, self._tier, why, tool.value, choice)
+
+    def _may_rise(self, choice: Choice, policy: Policy) -> bool:
+        if self._higher is None or not policy.allows(self._higher.tier):
+            return False
+        return policy.share_notes or choice.tool not in _PRIVATE
+
+    def _entities(self) -> Entities:
+        """The site's names; none where nobody here knows a site. Notes and small talk need none."""
+        try:
+            return self._facts.world().entities()
+        except KinflowError:
+            return Entities()
+
+
+def pieces(text: str) -> list[str]:
+    """An answer in parts of a sentence each, whose sum is the answer."""
+    return re.findall(r".+?(?:[.?!:](?:\s+|$)|$)", text, re.DOTALL)
