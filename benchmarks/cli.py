@@ -212,18 +212,25 @@ def chaos(  # noqa: PLR0917 (its options)
 
 class Sensed(StrEnum):
     truth = "truth"
+    truth_in_view = "truth-in-view"
     camera_like = "camera-like"
+    camera = "camera"
 
 
 @app.command()
 def signals(  # noqa: PLR0917 (its options)
-    scenario: Annotated[str, typer.Option(help="`grid`, or a SUMO configuration (.sumocfg) of any net.")] = "grid",
+    scenario: Annotated[str, typer.Option(help="`grid`, `junction`, or a SUMO configuration of any net.")] = "grid",
     demand: Annotated[
-        str, typer.Option(help="light, heavy, saturated: of the grid, comma between. as-given: all it has.")
+        str, typer.Option(help="light, heavy, saturated (of the grid), comma between. as-given: all it has.")
     ] = "as-given",
     controllers: Annotated[str, typer.Option(help="Which, comma between; empty for all.")] = "",
     ev_per_hour: Annotated[float, typer.Option(min=0.0, help="Emergency vehicles an hour.")] = 0.0,
-    sensing: Annotated[Sensed, typer.Option(help="What our controllers see.")] = Sensed.truth,
+    sensing: Annotated[Sensed, typer.Option(help="What our controllers see; camera: see --weather.")] = Sensed.truth,
+    weather: Annotated[
+        str, typer.Option(help="With --sensing camera, of the pictures: day, overcast, fog, rain, night.")
+    ] = "day",
+    pictures: Annotated[float, typer.Option(min=1.0, max=5.0, help="A second, of each such camera.")] = 2.5,
+    detect_every: Annotated[int, typer.Option(min=0, max=100, help="N-th picture; 0: no detector.")] = 2,
     loss: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of observations that are lost.")] = 0.0,
     delay_ms: Annotated[
         int,
@@ -244,7 +251,7 @@ def signals(  # noqa: PLR0917 (its options)
     setting = Setting(
         scenario=scenario, demands=names(demand), controllers=names(controllers) or CONTROLLERS, seeds=seeds,
         ev_per_hour=ev_per_hour, sensing=sensing.value, loss=loss, delay_ms=delay_ms, dead_share=dead,
-        crossings=crossings, minutes=minutes,
+        crossings=crossings, minutes=minutes, weather=weather, pictures_per_s=pictures, detect_every=detect_every,
     )  # fmt: skip
     with told():
         show(measure(setting, lambda line: typer.echo(line, err=True)), as_json)

@@ -87,3 +87,21 @@ class SimulatedFaultUnknown(KinflowError):
     number = 346
     cause = "A simulated NTCIP controller has no fault {name!r}."
     advice = "Choose one of: {known}."
+
+
+class CamerasForOneSignal(KinflowError):
+    number = 307
+    cause = "The scenario has {count} signals, and cameras are drawn and watched at one."
+    advice = "Take `--scenario junction` or a net with one signal; `--sensing camera-like` runs on any."
+
+
+class ApproachUnwatchable(KinflowError):
+    number = 308
+    cause = "The road {road} goes straight for {straight_m} m before its stop line, and a camera needs {least_m} m."
+    advice = "Take another net, or `--sensing camera-like`, which draws no picture and follows bends."
+
+
+class WeatherUnknown(KinflowError):
+    number = 309
+    cause = "No weather {name!r} can be drawn."
+    advice = "There are: {known}."

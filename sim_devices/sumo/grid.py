@@ -1,4 +1,5 @@
-"""The grid scenario: nine junctions 250 m apart, protected and permissive left turns, and an hour of mixed traffic.
+"""The grid scenario: nine junctions 250 m apart, protected and permissive left turns, and an hour of mixed traffic; and
+the junction scenario, one of these alone.
 
 Vehicles enter and leave at the rim, by Poisson arrivals whose rate is 1.3 times the mean in the middle half hour. Each
 takes one of the shortest ways, drawn evenly at each junction.
@@ -17,9 +18,13 @@ from sim_devices.errors import ScenarioStopped
 from sim_devices.sumo.emergency import PREFIX
 from sim_devices.sumo.net import Net, read_net
 
+COLUMNS = 3
 DEMANDS_VEH_H = {"light": 2600.0, "heavy": 4200.0, "saturated": 6000.0}
 HOUR_S = 3600.0
+# Of the middle half hour; the junction has none.
 PEAK = 1.3
+# The same with one junction and four roads: `junction`.
+JUNCTION_VEH_H = {"light": 1000.0, "heavy": 3000.0}
 # Whoever is still there an hour and a half after the first counts with the time so far.
 END_S = 5400.0
 WALKERS_PER_H = 600.0
@@ -32,7 +37,7 @@ TYPES = """  <vType id="car" vClass="passenger"/>
 """
 
 
-def make_grid(folder: Path, *, crossings: bool, columns: int = 3) -> Path:
+def make_grid(folder: Path, *, crossings: bool, columns: int = COLUMNS) -> Path:
     """The net file. Raises SumoMissing (KF95) or ScenarioStopped (KF340)."""
     path = folder / f"grid-{columns}{'-crossings' if crossings else ''}.net.xml"
     command = [
@@ -51,14 +56,15 @@ def make_grid(folder: Path, *, crossings: bool, columns: int = 3) -> Path:
 
 
 def write_demand(
-    net_path: Path, path: Path, *, rate_veh_h: float, seed: int, ev_per_hour: float, walkers: bool = False
-) -> None:
+    net_path: Path, path: Path, *, rate_veh_h: float, seed: int, ev_per_hour: float, walkers: bool = False,
+    peak: float = PEAK,
+) -> None:  # fmt: skip
     """An hour of trips, in the order of their departure. The same figures give the same file."""
     net = read_net(net_path)
     random = np.random.default_rng((seed, 0x6D))
     ways = _Ways(net)
     lines: list[tuple[float, str]] = []
-    for at, depart_s in enumerate(_arrivals(random, rate_veh_h)):
+    for at, depart_s in enumerate(_arrivals(random, rate_veh_h, peak)):
         kind = str(random.choice([name for name, _ in MIX], p=[share for _, share in MIX]))
         lines.append((depart_s, _vehicle(f"v{at}", kind, depart_s, ways.draw(random))))
     # Emergency vehicles and walkers have draws of their own: with and without them the others are the same.
@@ -74,11 +80,11 @@ def write_demand(
     path.write_text(f"<routes>\n{TYPES}{text}\n</routes>\n", "utf-8")
 
 
-def _arrivals(random: np.random.Generator, rate_per_h: float) -> list[float]:
-    """Times within the hour: the middle half at PEAK times the mean rate, the rest so that the mean is kept."""
+def _arrivals(random: np.random.Generator, rate_per_h: float, peak: float = PEAK) -> list[float]:
+    """Times within the hour: the middle half at peak times the mean rate, the rest so that the mean is kept."""
     found = []
-    rest = 2.0 - PEAK
-    for begin_s, end_s, share in ((0.0, 900.0, rest), (900.0, 2700.0, PEAK), (2700.0, HOUR_S, rest)):
+    rest = 2.0 - peak
+    for begin_s, end_s, share in ((0.0, 900.0, rest), (900.0, 2700.0, peak), (2700.0, HOUR_S, rest)):
         count = int(random.poisson(rate_per_h * share * (end_s - begin_s) / HOUR_S))
         found += sorted(float(one) for one in random.uniform(begin_s, end_s, count))
     return found

@@ -25,12 +25,14 @@ from protocol.ids import ApproachId
 from sim_devices.city.net import sumo_home
 from sim_devices.errors import NetWithoutSignals, ScenarioStopped, SumoMissing
 from sim_devices.sumo import nema
+from sim_devices.sumo.belief import BeliefFigures
 from sim_devices.sumo.emergency import PREFIX, Emergencies, Sent
+from sim_devices.sumo.eyes import open_eyes
 from sim_devices.sumo.flows import approach_flows, lane_flows
 from sim_devices.sumo.net import Net, read_net
 from sim_devices.sumo.peers import ACTUATED, DELAY_BASED, NEMA, STATIC, TYPES, Guard, install
 from sim_devices.sumo.programme import Programme, Step
-from sim_devices.sumo.sensing import Kind, Sensing
+from sim_devices.sumo.sensing import Kind
 from sim_devices.sumo.signal_loop import SignalLoop
 from sim_devices.sumo.signals import Steered, clusters, derive
 from sim_devices.sumo.site import make_site, timetable_of
@@ -52,7 +54,7 @@ OURS = {
 class RunSpec(Struct, frozen=True, kw_only=True):
     """arguments: SUMO's, that name the scenario. controller: one of OURS, a peer, or the name of a controller's file.
     end_s: when it ends at the latest, in its own time; None: when its configuration says, or four hours after its
-    beginning. minutes: after its beginning, if that is earlier. dead_share: of intersections with one dead camera.
+    beginning. minutes: after its warm-up, if that is earlier. dead_share: of intersections with one dead camera.
     webster: time the
     fixed plan by the flows of the scenario's routes."""
 
@@ -64,6 +66,11 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     delay_ms: int = 0
     dead_share: float = 0.0
     webster: bool = False
+    weather: str = "day"
+    picture_ms: int = 200
+    detect_every: int = 1
+    step_s: float | None = None
+    warm_up_s: float = 0.0
     end_s: float | None = None
     minutes: float | None = None
     ev_per_hour: float = 0.0
@@ -81,10 +88,12 @@ class RunFigures(Struct, frozen=True, kw_only=True):
     overruled: int
     collisions: int
     recovery_s: float | None = None
+    belief: BeliefFigures | None = None
 
 
 def run(spec: RunSpec) -> RunFigures:
-    """Raises SumoMissing (KF95), NetUnreadable (KF341), NetWithoutSignals (KF342) or ScenarioStopped (KF340)."""
+    """Raises SumoMissing (KF95), NetUnreadable (KF341), NetWithoutSignals (KF342) or ScenarioStopped (KF340), and with
+    rendered cameras CamerasForOneSignal (KF307), ApproachUnwatchable (KF308) or WeatherUnknown (KF309)."""
     home = sumo_home()
     try:
         api: Any = importlib.import_module("libsumo")
@@ -100,6 +109,8 @@ def run(spec: RunSpec) -> RunFigures:
             "--no-step-log", "true", "--no-warnings", "true", "--duration-log.disable", "true",
             "--collision.action", "warn", "--precision", "3",
         ]  # fmt: skip
+        if spec.step_s is not None:
+            command += ["--step-length", str(spec.step_s)]
         rings: set[str] = set()
         if spec.controller == "nema":
             _start(api, command)
@@ -113,6 +124,7 @@ def run(spec: RunSpec) -> RunFigures:
             finally:
                 api.close()
         _start(api, command)
+        counted_s = api.simulation.getTime() + spec.warm_up_s
         try:
             figures = _drive(spec, api, rings)
         except (api.TraCIException, api.FatalTraCIError) as error:
@@ -120,7 +132,7 @@ def run(spec: RunSpec) -> RunFigures:
         finally:
             api.close()
         return msgspec.structs.replace(
-            figures, trips=read_trips(trips, PREFIX), wall_s=round(time.monotonic() - begun, 2)
+            figures, trips=read_trips(trips, PREFIX, counted_s), wall_s=round(time.monotonic() - begun, 2)
         )
 
 
@@ -149,6 +161,8 @@ def _drive(spec: RunSpec, api: Any, rings: set[str]) -> RunFigures:
     """rings: lights that run SUMO's NEMA controller already."""
     net, programmes, steered = _read_signals(api)
     now_ms = _now_ms(api)
+    eyes = open_eyes(spec, api, net, steered, now_ms)
+    steered = eyes.steered
     loops: list[SignalLoop] = []
     guards: list[Guard] = []
     if spec.controller in TYPES:
@@ -157,17 +171,13 @@ def _drive(spec: RunSpec, api: Any, rings: set[str]) -> RunFigures:
     else:
         loops = _loops(spec, net, steered, now_ms)
     emergencies = Emergencies(api, loops, net) if spec.preemption else None
-    sensing = Sensing(
-        net, tuple(steered), api, spec.sensing, seed=spec.seed, loss=spec.loss, delay_ms=spec.delay_ms,
-        dead=_dead(steered, spec),
-    )  # fmt: skip
     approaches = [approach for one in steered for approach in one.stop_lanes]
     sights: dict[ApproachId, Sight] = {approach: Sight(now_ms) for approach in approaches}
     walkers = Walkers(api, loops)
     end_s = spec.end_s or api.simulation.getEndTime()
     end_ms = round(end_s * 1000) if end_s > 0 else now_ms + LONGEST_MS
     if spec.minutes is not None:
-        end_ms = min(end_ms, now_ms + round(spec.minutes * 60_000))
+        end_ms = min(end_ms, now_ms + round(spec.warm_up_s * 1000 + spec.minutes * 60_000))
     sent = Sent(api, seed=spec.seed, per_hour=spec.ev_per_hour, begin_ms=now_ms, end_ms=end_ms)
     shown: dict[str, str] = {}
     ticks: list[float] = []
@@ -176,9 +186,10 @@ def _drive(spec: RunSpec, api: Any, rings: set[str]) -> RunFigures:
     between_ms = range(LOOK_MS - BETWEEN_MS, 0, -BETWEEN_MS) if spec.delay_ms else ()
     steps = collisions = 0
     while now_ms < end_ms and api.simulation.getMinExpectedNumber() > 0:
+        eyes.step(now_ms)
         if loops and now_ms - looked_ms >= LOOK_MS:
             looked_ms = now_ms
-            sights.update(sensing.look(now_ms))
+            eyes.look(sights, now_ms)
             walkers.call(now_ms)
             if emergencies is not None:
                 emergencies.look(sights, now_ms)
@@ -209,6 +220,7 @@ def _drive(spec: RunSpec, api: Any, rings: set[str]) -> RunFigures:
         overruled=sum(loop.overruled for loop in loops),
         collisions=collisions,
         recovery_s=float(np.mean(emergencies.recovered_s)) if emergencies and emergencies.recovered_s else None,
+        belief=eyes.belief(),
     )
 
 
@@ -258,16 +270,6 @@ def _loops(spec: RunSpec, net: Net, steered: list[Steered], now_ms: int) -> list
         )
         for one in steered
     ]
-
-
-def _dead(steered: list[Steered], spec: RunSpec) -> frozenset[ApproachId]:
-    """One camera of each intersection in this share of them."""
-    random = np.random.default_rng((spec.seed, 0xDD))
-    return frozenset(
-        tuple(one.stop_lanes)[int(random.integers(len(one.stop_lanes)))]
-        for one in steered
-        if one.stop_lanes and random.random() < spec.dead_share
-    )
 
 
 def main() -> None:

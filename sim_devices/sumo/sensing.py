@@ -1,15 +1,18 @@
 """What a camera above each approach would tell of a running simulation, and how much of it arrives.
 
-`truth` is exact, at once and complete. `camera-like` sees 100 to 150 m (drawn for each camera), misses one vehicle in
+`truth` is exact, at once and complete; `truth-in-view` is so too, for no more of the road than rendered cameras show.
+`camera-like` sees 100 to 150 m (drawn for each camera), misses one vehicle in
 twelve, adds one where there is none now and then, tells its uncertainty, is blind for spells of about ten seconds, and
-is late by 300 ms. Both may also be lost and delayed on their way. It is a simulation of a camera's figures, not of a
-camera.
+is late by 300 ms. Each may also be lost and delayed on its way. It is a simulation of a camera's figures, not of a
+camera: `camera` is that (sim_devices.sumo.watching).
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from math import sqrt
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +23,7 @@ from sim_devices.sumo.net import Net
 from sim_devices.sumo.reach import REACH_M, Stretch, stretches
 from sim_devices.sumo.signals import Steered
 
-Kind = Literal["truth", "camera-like"]
+Kind = Literal["truth", "truth-in-view", "camera-like", "camera"]
 
 REACH_LEAST_M = 100.0
 SEEN_SHARE = 0.92
@@ -36,10 +39,11 @@ class Sensing:
 
     def __init__(
         self, net: Net, steered: tuple[Steered, ...], api: Any, kind: Kind, *, seed: int, loss: float, delay_ms: int,
-        dead: frozenset[ApproachId] = frozenset(),
+        dead: frozenset[ApproachId] = frozenset(), in_view_m: Mapping[ApproachId, float] = MappingProxyType({}),
     ) -> None:  # fmt: skip
+        """in_view_m: how far each approach is seen, for truth-in-view."""
         self._api = api
-        self._exact = kind == "truth"
+        self._exact = kind != "camera-like"
         self._random = np.random.default_rng((seed, 0xCA))
         self._loss = loss
         self._dead = dead
@@ -50,8 +54,13 @@ class Sensing:
         self._roads: dict[ApproachId, tuple[int, tuple[Stretch, ...]]] = {}
         for one in steered:
             for approach, lanes in one.stop_lanes.items():
-                reach_m = REACH_M if self._exact else float(self._random.uniform(REACH_LEAST_M, REACH_M))
+                reach_m = in_view_m.get(approach, REACH_M)
+                if not self._exact:
+                    reach_m = float(self._random.uniform(REACH_LEAST_M, REACH_M))
                 self._roads[approach] = (len(lanes), stretches(net, lanes, reach_m))
+
+    def step(self, now_ms: int) -> None:
+        """Between two looks there is nothing to see."""
 
     def look(self, now_ms: int) -> dict[ApproachId, Sight]:
         """Take a look everywhere; returns the newest sight of each approach that came in meanwhile."""

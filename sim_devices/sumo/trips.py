@@ -26,8 +26,8 @@ class TripFigures(Struct, frozen=True, kw_only=True):
     pedestrian_wait_p95_s: float | None
 
 
-def read_trips(path: Path, emergency: str) -> TripFigures:
-    """emergency: vehicle ids that begin so are emergency vehicles."""
+def read_trips(path: Path, emergency: str, since_s: float = float("-inf")) -> TripFigures:
+    """emergency: vehicle ids that begin so are emergency vehicles. since_s: who was to depart before is left out."""
     usual: list[tuple[float, float, float]] = []
     urgent: list[tuple[float, float, float]] = []
     walked: list[float] = []
@@ -37,6 +37,9 @@ def read_trips(path: Path, emergency: str) -> TripFigures:
             a = element.attrib
             delay_s = max(0.0, float(a["departDelay"]))
             begun = float(a["depart"]) >= 0
+            if begun and float(a["depart"]) - delay_s < since_s:
+                element.clear()
+                continue
             own_s = float(a["duration"]) if begun else 0.0
             loss_s = float(a["timeLoss"]) if begun else 0.0
             waited_s = float(a["waitingTime"]) if begun else 0.0

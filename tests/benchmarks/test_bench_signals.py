@@ -11,10 +11,13 @@ from typer.testing import CliRunner
 
 from benchmarks.cli import app
 from benchmarks.errors import ControllerUnknown, DemandUnknown
+from benchmarks.signals import bench
 from benchmarks.signals.bench import Setting, measure
 from benchmarks.signals.pairs import ratio
-from sim_devices.errors import ScenarioUnreadable
+from sim_devices.errors import CamerasForOneSignal, ScenarioUnreadable, WeatherUnknown
 from sim_devices.sumo import grid
+from sim_devices.sumo.run import RunFigures
+from sim_devices.sumo.trips import TripFigures
 from tests.sim_devices.sumo.sumo_nets import make
 
 
@@ -63,8 +66,40 @@ def test_a_scenario_of_somebody_else_runs_as_given_and_is_left_as_it_was(config)
         (Setting(controllers=("max-pressure",)), ControllerUnknown),
         (Setting(demands=("enormous",)), DemandUnknown),
         (Setting(scenario="/nowhere/at.sumocfg"), ScenarioUnreadable),
+        (Setting(scenario="grid", sensing="camera"), CamerasForOneSignal),
+        (Setting(scenario="junction", sensing="camera", weather="drizzle"), WeatherUnknown),
     ],
 )
 def test_what_there_is_not_is_told_before_anything_runs(setting, error):
     with pytest.raises(error):
         measure(setting)
+
+
+def test_cameras_are_told_beside_the_truth_on_the_same_seeds(monkeypatch):
+    asked = []
+
+    def run(spec, demand):
+        asked.append((spec.controller, spec.sensing, spec.weather, spec.seed, spec.step_s, spec.warm_up_s))
+        took_s = {"truth": 40.0, "truth-in-view": 42.0, "camera": 43.0}[spec.sensing] + spec.seed
+        trips = dict.fromkeys(TripFigures.__struct_fields__, 0) | {"mean_travel_time_s": took_s}
+        return RunFigures(
+            trips=TripFigures(**trips), signals=1, steered=1, steps=1, wall_s=1.0, tick_p99_ms=None, tick_p50_ms=None,
+            overruled=0, collisions=0,
+        )  # fmt: skip
+
+    monkeypatch.setattr(bench, "_run", run)
+    told = measure(
+        Setting(
+            scenario="junction", demands=("light",), controllers=("actuated", "kinflow"), seeds=2, sensing="camera",
+            weather="fog",
+        )
+    )  # fmt: skip
+    assert (told.sensing, told.weather, told.warm_up_s) == ("camera", "fog", bench.WARM_UP_S)
+    rows = {(row.controller, row.sensing): row for row in told.results}
+    assert list(rows) == [
+        ("actuated", "truth"), ("kinflow", "truth"), ("kinflow", "truth-in-view"), ("kinflow", "camera"),
+    ]  # fmt: skip
+    assert rows["kinflow", "camera"].vs_truth.ratio == pytest.approx((44 / 41 + 45 / 42) / 2, abs=1e-3)
+    assert rows["kinflow", "truth"].vs_truth is None
+    assert rows["kinflow", "camera"].vs_actuated.ratio == rows["kinflow", "camera"].vs_truth.ratio
+    assert {one[2:] for one in asked} == {("fog", seed, bench.STEP_S, bench.WARM_UP_S) for seed in (1, 2)}
