@@ -229,7 +229,7 @@ def signals(  # noqa: PLR0917 (its options)
     weather: Annotated[
         str, typer.Option(help="With --sensing camera, of the pictures: day, overcast, fog, rain, night.")
     ] = "day",
-    pictures: Annotated[float, typer.Option(min=1.0, max=5.0, help="A second, of each such camera.")] = 2.5,
+    pictures: Annotated[float, typer.Option(min=1.0, max=5.0, help="A second, of each such camera.")] = 2.0,
     detect_every: Annotated[int, typer.Option(min=0, max=100, help="N-th picture; 0: no detector.")] = 2,
     loss: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of observations that are lost.")] = 0.0,
     delay_ms: Annotated[

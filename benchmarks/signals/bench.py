@@ -61,7 +61,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     crossings: bool = False
     minutes: float | None = None
     weather: str = "day"
-    pictures_per_s: float = 2.5
+    pictures_per_s: float = 2.0
     detect_every: int = 2
 
     @property
