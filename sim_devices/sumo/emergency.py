@@ -58,8 +58,10 @@ class LeaseGuide:
         red_ms = waiting_ms(layout, view, called | calls(state), now_ms)
         self.tell(Tick(at_ms=now_ms, heard=True, red_ms=red_ms, serving=tuple(sorted(view.serving))))
         asked = wanted(self.state, layout, view, now_ms)
-        proposal = None if asked is None else Proposal("pre-emption", asked.stage, asked.reason, asked.cuts_walk)
-        return Guidance(proposal, calls(self.state))
+        if asked is None:
+            return Guidance(None, calls(self.state))
+        proposal = Proposal("pre-emption", asked.stage, asked.reason, asked.cuts_walk)
+        return Guidance(proposal, calls(self.state) | asked.calls)
 
 
 class Emergencies:

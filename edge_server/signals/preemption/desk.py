@@ -277,8 +277,10 @@ class PreemptionDesk:
         if view is None:
             return NO_GUIDANCE
         found = wanted(state, layout, view, at_ms)
-        proposal = Proposal("preemption", found.stage, found.reason, found.cuts_walk) if found is not None else None
-        return Guidance(proposal, calls(state), stands_back=state.outranked)
+        if found is None:
+            return Guidance(None, calls(state), stands_back=state.outranked)
+        proposal = Proposal("preemption", found.stage, found.reason, found.cuts_walk)
+        return Guidance(proposal, calls(state) | found.calls)
 
     # As SAE J2735 says it
 

@@ -11,19 +11,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge_server.signals.layout import Layout, StageLayout
+from edge_server.signals.preemption.beforehand import turn
 from edge_server.signals.preemption.machine import holds
 from edge_server.signals.preemption.state import Claim, State
 from edge_server.signals.view import View
 from protocol.ids import PhaseId, StageId
 
-For = Literal["preempt", "priority", "recovery", "extension"]
+For = Literal["preempt", "priority", "recovery", "beforehand", "extension"]
 
 
 @dataclass(frozen=True)
 class Wanted:
+    """calls: to be taken as called: nobody begins to walk beside a green otherwise."""
+
     stage: StageId
     reason: str
     why: For
+    calls: frozenset[PhaseId] = frozenset()
 
     @property
     def cuts_walk(self) -> bool:
@@ -37,6 +41,10 @@ def wanted(state: State, layout: Layout, view: View, now_ms: int) -> Wanted | No
     if state.outranked:
         return None
     claim = state.holder
+    first = _beforehand(state, layout, view, now_ms)
+    if first is not None:
+        why = "its turn, before a vehicle comes for which it would have to wait"
+        return Wanted(first.id, why, "beforehand", first.pedestrians)
     if claim is not None and holds(state, now_ms):
         stage = _taken(claim, layout, view) if claim.level == "preempt" else _granted(state, claim, layout, view)
         if stage is not None:
@@ -81,6 +89,17 @@ def _taken(claim: Claim, layout: Layout, view: View) -> StageLayout | None:
         ),
         default=None,
     )
+
+
+def _beforehand(state: State, layout: Layout, view: View, now_ms: int) -> StageLayout | None:
+    """What has to be served before the next vehicle that pre-empts is there."""
+    if state.recovery is not None:
+        return None
+    holding = state.holder if holds(state, now_ms) else None
+    claims = (holding,) if holding is not None else state.queue
+    claim = next((one for one in claims if one.level == "preempt"), None)
+    stage = _taken(claim, layout, view) if claim is not None else None
+    return turn(layout, view, claim, stage, now_ms) if claim is not None and stage is not None else None
 
 
 def _granted(state: State, claim: Claim, layout: Layout, view: View) -> StageLayout | None:

@@ -244,7 +244,7 @@ class Model:
                 raise Violation("something is wanted although it is outranked")
             # The intersection's own controller never wants anything but east and west.
             proposed = want.stage if want is not None else "ew"
-            called |= calls(world.state)
+            called |= calls(world.state) | (want.calls if want is not None else frozenset())
         memory, target = world.memory, own
         if heard and not world.state.outranked:
             memory, verdict = judge(

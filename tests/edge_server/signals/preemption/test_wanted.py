@@ -11,6 +11,7 @@ from msgspec import structs
 
 from edge_server.signals.layout import layouts
 from edge_server.signals.preemption.events import Higher, Observed, Request, Tick
+from edge_server.signals.preemption.flush import worst_ms
 from edge_server.signals.preemption.machine import step
 from edge_server.signals.preemption.state import State
 from edge_server.signals.preemption.terms import Terms
@@ -122,6 +123,7 @@ class Street:
             self.tell(Tick(at_ms=plant.now_ms, heard=True, red_ms=reds, serving=tuple(view.serving)))
             want = wanted(self.state, self.layout, view, plant.now_ms)
             proposal = Proposal("test", want.stage if want is not None else otherwise)
+            called |= want.calls if want is not None else frozenset()
             self.memory, verdict = judge(self.layout, self.memory, view, proposal, wanted=called, now_ms=plant.now_ms)
             plant.obey(frozenset(verdict.command.phases))
             self.memory = sent(self.memory, verdict.command, plant.now_ms)
@@ -164,3 +166,20 @@ def test_whatever_is_claimed_signals_stay_safe_and_everybody_is_served(intersect
         else:
             street.tell(Observed(at_ms=at_ms, approach=approach, asks=True))
         street.run(data.draw(st.sampled_from([1, 4, 9, 30])), data.draw(st.sampled_from(stages)))
+
+
+@pytest.mark.parametrize("held_s", range(40, 130, 6))
+@pytest.mark.parametrize("green", ["ns", "ew"])
+def test_who_is_announced_in_time_meets_green_whoever_would_have_had_to_be_served_just_then(held_s, green):
+    street = Street(crossing(), frozenset())
+    street.run(2 * held_s, green)
+    phases = frozenset(street.state.terms.phases(NORTH, None))
+    ahead_ms = worst_ms(street.layout, phases) + 4_000
+    arrival_ms = street.plant.now_ms + 60_000
+    for sequence in range(64):
+        now_ms = street.plant.now_ms
+        said = {"vehicle": "a-1", "role": "ambulance", "approach": NORTH, "evidence": ("beacons",)}
+        arrives_in_ms = max(0, arrival_ms - now_ms)
+        street.tell(Request(at_ms=now_ms, sequence=sequence, arrives_in_ms=arrives_in_ms, ahead_ms=ahead_ms, **said))
+        street.run(2, green)
+        assert now_ms < arrival_ms or any(street.plant.serving(one) for one in phases)
