@@ -183,11 +183,17 @@ systemd_version() {
     [[ $said =~ ^systemd\ ([0-9]+) ]] && printf '%s' "${BASH_REMATCH[1]}" || printf 0
 }
 
+# Gateways before signal controllers are switched on by hand: most edge servers have none.
+tier_units() {
+    printf 'kinflow-%s.service\n' "$TIER"
+    if [[ $TIER == edge ]]; then printf 'kinflow-controllers.service\n'; fi
+}
+
 write_units() {
     local unit
     UNITS_CHANGED=no
     MEMORY_LIMIT=$(memory_limit)
-    for unit in "kinflow-$TIER.service" \
+    for unit in $(tier_units) \
         kinflow-{update.service,update.path,update.timer,restart.path,restart.service,time.service,time.timer}; do
         rendered "$unit" | write_file "$UNITS/$unit" 644
         if [[ $CHANGED == yes ]]; then UNITS_CHANGED=yes; fi

@@ -143,7 +143,10 @@ uninstall_tiers() {
     become_root uninstall "$@" ${PURGE:+--purge}
     name_places
     if [[ $1 == all ]]; then set -- "${TIERS[@]}"; fi
-    for tier in "$@"; do remove_unit "kinflow-$tier.service"; done
+    for tier in "$@"; do
+        if [[ $tier == edge ]]; then remove_unit kinflow-controllers.service; fi
+        remove_unit "kinflow-$tier.service"
+    done
     for tier in "${TIERS[@]}"; do
         if [[ -e $UNITS/kinflow-$tier.service ]]; then left=$tier; fi
     done

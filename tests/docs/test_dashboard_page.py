@@ -63,6 +63,11 @@ class Person:
             "City": lambda: expect(self.page.locator("path.road[data-approach=west-w]")).to_have_count(1),
             "Approach shown": self._choose,
             "Time shown": lambda: self.page.get_by_label("Time shown").select_option("3600"),
+            "Vehicles with priority": lambda: expect(self.page.get_by_role("heading", name=name)).to_be_visible(),
+            "Steering": lambda: expect(self.page.locator('[data-steering="west"] .badge')).to_have_text("act"),
+            "Shadow report": lambda: expect(self.page.get_by_role("heading", name=name)).to_be_visible(),
+            "Replay of a pre-emption": lambda: expect(self.page.get_by_role("heading", name=name)).to_be_visible(),
+            "Lower": self._lower,
             "Event log": lambda: expect(self.page.locator("#events")).to_contain_text("pi-4 joined"),
             "Filter by words": self._filter,
             "False alarm": self._false_alarm,
@@ -93,6 +98,13 @@ class Person:
         self.page.get_by_label("Approach shown").select_option("west-w")
         self.served.edge.observe("west-w", 0.9)
         expect(self.page.locator("#camera-view svg .queue").first).to_have_attribute("d", re.compile("^M"))
+
+    def _lower(self) -> None:
+        self.page.locator('[data-steering="west"]').get_by_role("button", name="Lower").click()
+        form = self.page.locator("#form")
+        form.get_by_label("Reason").fill("works on the road")
+        form.get_by_role("button", name="Lower", exact=True).click()
+        expect(self.page.locator('[data-steering="west"] .badge')).not_to_have_text("act")
 
     def _filter(self) -> None:
         self.page.get_by_label("Filter by words").fill("no such words")

@@ -108,6 +108,7 @@ def test_an_agent_from_first_to_last(ground: Ground) -> None:
     assert not changed
 
     assert ground.run("edge").returncode == 0
+    assert "edge controller run" in (ground.root / "etc/systemd/system/kinflow-controllers.service").read_text()
     text = settings.read_text()
     assert text.count("[[agent.cameras]]") == 1
     settled = load(ground.state, environment={}).settings

@@ -21,7 +21,7 @@ VALUES = {
     "SYSTEMCTL": "/usr/bin/systemctl",
     "MEMORY": "80%",
 }
-SERVICES = ("agent", "edge", "cloud", "update", "restart", "time")
+SERVICES = ("agent", "edge", "controllers", "cloud", "update", "restart", "time")
 
 
 def rendered(repository: Path, unit: str) -> str:
