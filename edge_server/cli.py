@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -254,7 +255,16 @@ def _options(home: Path, settings: Settings) -> EdgeOptions:
         marks=Marks(low_mb=edge.low_disk_mb),
         backup=settings.backup,
         power=settings.power,
+        passphrase=_passphrase(home, settings),
     )
+
+
+def _passphrase(home: Path, settings: Settings) -> Callable[[], str | None]:
+    """Of the assistant's diary. Nobody is asked: a server has no terminal."""
+    from models.assistant.here import read_key  # noqa: PLC0415
+
+    file = settings.assistant.key_file
+    return (lambda: read_key(Path(file), home)) if file else (lambda: None)
 
 
 def _names(device: DeviceId, edge: Edge) -> frozenset[str]:

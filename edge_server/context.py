@@ -35,6 +35,7 @@ class EdgeContext:
     remove_device forgets a device and clears its registration on the broker. configure asks a device to do something
     (device, name, arguments) and returns the command's id; raises DeviceNotAsked (KF81). device_of: the joined device
     that a request (ASGI scope, body) proves to come from, or None. bind_host: where the door listens.
+    home: the state folder, None for none. passphrase: of the assistant's diary.
     bundles: the folder of those that devices install from, None for none.
     trust: the site's authority, None for none.
     preemption: who may have the signals, None for nobody; wave: the same for whole ways.
@@ -62,6 +63,8 @@ class EdgeContext:
     bind_host: str = "127.0.0.1"
     port: int = 8800
     bundles: Path | None = None
+    home: Path | None = None
+    passphrase: Callable[[], str | None] = lambda: None
     trust: TrustParts | None = None
     preemption: PreemptionDesk | None = None
     wave: WaveDesk | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -98,7 +99,8 @@ class EdgeOptions:
     reached from elsewhere. certificate_days: of devices; code_minutes: of join codes. hosts: names
     besides loopback by which people call the dashboard. home_assistant: its discovery prefix, "" for off.
     update_source: where the mirror of updates is filled from, "" for nowhere; serve_bytes_s: how fast it is handed on,
-    0 for any speed. marks: how little room on the disk of the store is little."""
+    0 for any speed. marks: how little room on the disk of the store is little. passphrase: of
+    the assistant's diary."""
 
     home: Path
     database: Path
@@ -124,6 +126,7 @@ class EdgeOptions:
     marks: Marks = field(default_factory=Marks)
     backup: Backup = field(default_factory=Backup)
     power: Power = field(default_factory=Power)
+    passphrase: Callable[[], str | None] = lambda: None
 
 
 class EdgeServer:
@@ -260,6 +263,8 @@ class EdgeServer:
             bind_host=options.host,
             port=options.port,
             bundles=options.home / shelf.FOLDER,
+            home=options.home,
+            passphrase=options.passphrase,
             trust=self._trust,
             preemption=self._steering.preemption,
             wave=self._steering.wave,

@@ -253,6 +253,7 @@ class AssistantUntrained(KinflowError):
 
 class QuestionUnfit(KinflowError):
     number = 487
+    status = 422
     cause = "This is no question that can be taken: {detail}."
     advice = "Write it in plain words, in at most {limit} characters."
 
@@ -279,12 +280,14 @@ class SettingRefused(KinflowError):
 
 class DiaryLocked(KinflowError):
     number = 491
+    status = 409
     cause = "The notes in {path} are encrypted: {detail}."
     advice = "Give the passphrase: name a file with it as assistant.key_file, or type it where you are asked."
 
 
 class DiaryDamaged(KinflowError):
     number = 492
+    status = 503
     cause = "An entry of the diary {path} can't be read."
     advice = (
         "It was changed by something else than Kinflow; bring the file back from a copy, or delete it to begin anew."

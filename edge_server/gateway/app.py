@@ -16,6 +16,9 @@ from starlette.exceptions import HTTPException
 from edge_server.accounts.me import me_api
 from edge_server.accounts.need import need
 from edge_server.accounts.routes import accounts_api
+from edge_server.assistant.facts import history
+from edge_server.assistant.routes import assistant_api
+from edge_server.assistant.world import world_of
 from edge_server.bundles.routes import bundles_api
 from edge_server.bundles.shelf import Shelf
 from edge_server.context import EdgeContext
@@ -35,6 +38,9 @@ from edge_server.signals.preemption.episode_routes import episodes_api
 from edge_server.signals.preemption.routes import preemption_api
 from edge_server.updates.routes import updates_api
 from edge_server.updates.serving import Throttle
+from models.assistant.desk import Desk
+from models.assistant.world import Point, World
+from models.assistant.world_file import WorldTeller
 from protocol.errors import KinflowError
 
 DASHBOARD = Path(__file__).parent.parent / "dashboard"
@@ -62,6 +68,8 @@ class Gateway:
             openapi_url=None,
             lifespan=self._lifespan,
         )
+        self._desk = Desk(edge.home or Path("none"), edge.clock, tier="edge", passphrase=edge.passphrase)
+        self._teller = None if edge.home is None else WorldTeller(edge.home, "edge", self._world, self._history)
         self._add_routes()
         door = Door(edge.accounts, frozenset(host.lower() for host in hosts), edge.device_of)
         self.routes = RouteTable(self.inner)
@@ -82,17 +90,27 @@ class Gateway:
             await tasks[0]
             with suppress(asyncio.CancelledError):
                 await tasks[1]
+            await asyncio.to_thread(self._desk.close)
 
     async def _look(self) -> None:
         while True:
             self._beat()
+            if self._teller is not None:
+                self._teller.look()
             self._watch = self._watch.look(self._edge.figures(), self._edge.clock.monotonic_ms())
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _world(self) -> World:
+        return world_of(self.feed.board, self._edge.device, self._edge.clock.wall_ms())
+
+    def _history(self, approach: str, minutes: int) -> list[Point]:
+        return history(self._edge.read, approach, minutes, self._edge.clock.wall_ms())
 
     def _add_routes(self) -> None:
         inner = self.inner
         inner.include_router(api(self._edge, self.feed))
         inner.include_router(corrections_api(self._edge, self.feed))
+        inner.include_router(assistant_api(self._edge, self.feed, self._desk))
         inner.include_router(bundles_api(Shelf(self._edge.bundles)))
         if self._edge.updates is not None:
             inner.include_router(updates_api(self._edge.updates, Throttle(self._edge.serve_bytes_s)))

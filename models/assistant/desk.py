@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from models.assistant.assistant import Assistant, Higher, Session
 from models.assistant.corrections import Corrections
 from models.assistant.diary import Diary
@@ -15,11 +17,16 @@ from models.assistant.facts import Facts
 from models.assistant.notes import Notes
 from models.assistant.on_a_thread import UnderstandingThread
 from models.assistant.opening import open_understanding
-from models.assistant.reply import Policy, Said, Tier
+from models.assistant.question import read_question
+from models.assistant.reply import Fault, Policy, Said, Tier
 from models.assistant.understanding.choice import Understanding
+from models.errors import AssistantBusy
 from node.clock import Clock
+from protocol.errors import KinflowError
 
 MOST_SESSIONS = 256
+# Each holds a thread of its door.
+MOST_INSIDE = 8
 
 
 class Desk:
@@ -41,11 +48,42 @@ class Desk:
         self.understanding = UnderstandingThread(open_ or (lambda: open_understanding(home)))
         self._sessions: OrderedDict[tuple[str, str], tuple[Session, threading.Lock]] = OrderedDict()
         self._lock = threading.Lock()
+        self._inside = 0
 
     def stream(
         self, facts: Facts, question: str | bytes, policy: Policy, owner: str = "", conversation: str = ""
     ) -> Iterator[Said]:
         """As `Assistant.stream`, with what it raises. owner: whose notes; conversation: whose yes is whose."""
+        with self._lock:
+            if self._inside >= MOST_INSIDE:
+                raise AssistantBusy(waiting=self._inside)
+            self._inside += 1
+        try:
+            yield from self._stream(facts, question, policy, owner, conversation)
+        finally:
+            with self._lock:
+                self._inside -= 1
+
+    def lines(
+        self, facts: Facts, question: str | bytes, policy: Policy, owner: str = "", conversation: str = ""
+    ) -> Iterator[bytes]:
+        """The same as lines of JSON, for a door that speaks HTTP. What is no question raises before the first line;
+        what fails later is the last line."""
+        said = self.stream(facts, read_question(question), policy, owner, conversation)
+
+        def each() -> Iterator[bytes]:
+            try:
+                for one in said:
+                    yield msgspec.json.encode(one) + b"\n"
+            except KinflowError as error:
+                fault = Fault(code=error.code, cause=error.cause_text, advice=error.advice_text)
+                yield msgspec.json.encode(fault) + b"\n"
+
+        return each()
+
+    def _stream(
+        self, facts: Facts, question: str | bytes, policy: Policy, owner: str, conversation: str
+    ) -> Iterator[Said]:
         session, one_by_one = self.session(owner, conversation)
         assistant = Assistant(
             self.understanding,

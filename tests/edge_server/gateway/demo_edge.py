@@ -221,6 +221,7 @@ class DemoEdge:
             broker_connected=lambda: self.broker_connected,
             remove_device=self.remove,
             configure=self._configure,
+            home=folder,
             updates=self.updates,
             trust=TrustParts(self.trust, watch, pair),
             wave=WaveDesk(self.site, self.preemption),
