@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -22,7 +23,7 @@ NOTHING = Verdict(None, overruled=False, reason="")
 class Shadowed(SignalLoop):
     """A junction with ours in thought beside it; counts who halts at its stop lines."""
 
-    every: list[Shadowed] = []
+    every: ClassVar[list[Shadowed]] = []
 
     def __init__(self, *given, **named) -> None:
         super().__init__(*given, **named)
