@@ -1,4 +1,4 @@
-"""Errors 105 to 119, 360 to 459 and 475 to 499: models and what they can't do."""
+"""Errors 105 to 119, 360 to 459 and 475 to 506: models and what they can't do."""
 
 from protocol.errors import KinflowError
 
@@ -324,3 +324,45 @@ class NotInDiary(KinflowError):
     status = 404
     cause = "There is no {kind} {name!r} in the diary."
     advice = "List what is there: `kinflow assistant {kind}s`."
+
+
+class NothingServed(KinflowError):
+    number = 500
+    status = 404
+    cause = "No member is served here: {detail}."
+    advice = "Name a family in [serving] of kinflow.toml and start again; `kinflow models list` shows what there is."
+
+
+class RequestUnserved(KinflowError):
+    number = 501
+    status = 400
+    cause = "The request can't be answered: {detail}."
+    advice = "Change that part of the request (docs/tiers.md says what is taken)."
+
+
+class QueueFull(KinflowError):
+    number = 502
+    status = 429
+    cause = "{waiting} requests are waiting already."
+    advice = "Ask again in {wait_s} seconds."
+
+
+class TierForeign(KinflowError):
+    number = 503
+    status = 409
+    cause = "The two tiers don't belong together: {detail}."
+    advice = "Put the same version of the family on both (`kinflow models list`); a whole question needs no such match."
+
+
+class SessionGone(KinflowError):
+    number = 504
+    status = 410
+    cause = "The session of this answer can't go on: {detail}."
+    advice = "Open another one and send the context anew; the device goes on by itself meanwhile."
+
+
+class WayImpossible(KinflowError):
+    number = 505
+    status = 400
+    cause = "The way {way!r} can't be taken: {detail}."
+    advice = "Take another one of question, hidden and draft, or auto, which takes one that can."

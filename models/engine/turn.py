@@ -1,0 +1,71 @@
+"""One answer between two steps of an engine: what goes in next, and what a row of logits makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from models.engine.port import Engine, Floats, Piece
+from models.engine.sampling import Choice, Sampler, Sampling
+from models.engine.schema import grammar_of
+from models.engine.text import Text
+
+Ended = Literal["", "stop", "length"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """text: what is certain to be said more. ended: "stop" for the model's own end or a stop text, "length" for
+    max_tokens or a full context; empty while it goes on."""
+
+    choice: Choice
+    text: str
+    ended: Ended = ""
+
+
+class Turn:
+    """limit_tokens: how many the sequence may hold. Used on the engine's thread; `close` it at the end."""
+
+    def __init__(
+        self, engine: Engine, sequence: int, prompt: Sequence[int], sampling: Sampling, limit_tokens: int | None = None
+    ) -> None:
+        """Raises SchemaRefused (KF397)."""
+        self._engine, self._sequence, self._most = engine, sequence, sampling.max_tokens
+        self._limit = engine.facts.context_tokens if limit_tokens is None else limit_tokens
+        self._masker = engine.masker(grammar_of(sampling.schema)) if sampling.schema is not None else None
+        self._sampler = Sampler(sampling, self._masker)
+        self._text = Text(sampling.stop)
+        self._fresh: Sequence[int] = prompt
+        self._said = 0
+
+    def piece(self, most_rows: int | None = None) -> Piece:
+        """What goes in next: at most so many rows of it, so that a long prompt does not keep others waiting."""
+        if most_rows is None or len(self._fresh) <= most_rows:
+            piece, self._fresh = Piece(self._sequence, self._fresh), ()
+        else:
+            piece, self._fresh = (
+                Piece(self._sequence, self._fresh[:most_rows], wanted="none"),
+                self._fresh[most_rows:],
+            )
+        return piece
+
+    def take(self, logits: Floats) -> Step | None:
+        """logits: rows that came of the piece. None while a prompt goes in. Raises SamplingInvalid (KF401)."""
+        if not len(logits):
+            return None
+        choice = self._sampler.choose(logits[-1])
+        self._said += 1
+        if choice.token in self._engine.facts.ends:
+            return Step(choice, self._text.end(), "stop")
+        more = self._text.add(self._engine.piece(choice.token))
+        if self._text.stopped:
+            return Step(choice, more, "stop")
+        if self._said == self._most or self._engine.length(self._sequence) >= self._limit:
+            return Step(choice, more + self._text.end(), "length")
+        self._fresh = (choice.token,)
+        return Step(choice, more)
+
+    def close(self) -> None:
+        if self._masker is not None:
+            self._masker.close()
