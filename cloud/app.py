@@ -27,6 +27,9 @@ from cloud.errors import (
 )
 from cloud.metrics import CONTENT_TYPE, exposition
 from cloud.store import CloudStore
+from models.serving.answers import error_object
+from models.serving.api import serving_api
+from models.serving.service import Service
 from node.clock import Clock
 from node.errors import CsrRefused, DeviceIdTaken, JoinCodeRefused, JoinCodeUsed, RequestTooSlow, SignatureRefused
 from protocol.edge_status import LIMIT_BYTES, decode_status
@@ -66,7 +69,8 @@ EdgeOf = Callable[[Scope, bytes], str | None]
 
 @dataclass(frozen=True)
 class CloudContext:
-    """releases: the folder of signed releases that edges mirror, None without one. trust: routes for joining."""
+    """releases: the folder of signed releases that edges mirror, None without one. trust: routes for joining.
+    serving: the member that answers `/v1`, None for none."""
 
     version: str
     clock: Clock
@@ -75,6 +79,7 @@ class CloudContext:
     token: str = field(repr=False)
     releases: Path | None = None
     trust: APIRouter | None = None
+    serving: Service | None = None
 
 
 def cloud_app(cloud: CloudContext) -> FastAPI:
@@ -137,6 +142,7 @@ def cloud_app(cloud: CloudContext) -> FastAPI:
     app.mount("/static", StaticFiles(directory=PAGE), name="static")
     if cloud.releases is not None and cloud.releases.is_dir():
         app.mount("/releases", StaticFiles(directory=cloud.releases), name="releases")
+    app.include_router(serving_api(cloud.serving))
     if cloud.trust is not None:
         app.include_router(cloud.trust)
     app.add_exception_handler(KinflowError, _kinflow_error)
@@ -164,7 +170,9 @@ class _Gate:
         try:
             _check(Request(scope), self._token)
         except KinflowError as error:
-            await _answer(error)(scope, receive, safe_send)
+            openai = scope["path"].startswith("/v1/")
+            answer = JSONResponse(error_object(error, 401), 401) if openai else _answer(error)
+            await answer(scope, receive, safe_send)
             return
         await self._app(scope, receive, safe_send)
 

@@ -17,6 +17,7 @@ from cloud.app import CloudContext, cloud_app
 from cloud.store import FILE_NAME, CloudStore
 from cloud.trust import CloudTrust
 from cloud.trust_routes import trust_routes
+from models.serving.service import Service
 from node.clock import Clock, SystemClock
 from node.config.load import is_loopback
 from node.door.doorman import Limits
@@ -86,7 +87,8 @@ class Listener:
 @dataclass(frozen=True)
 class CloudOptions:
     """host: where edge servers come in, by HTTPS; loopback for nobody but this machine, without. names: by which it is
-    called besides its addresses. releases: signed releases for edges to mirror."""
+    called besides its addresses. releases: signed releases for edges to mirror.
+    serving: the member that answers `/v1`, None for none."""
 
     home: Path
     cloud: DeviceId
@@ -95,6 +97,7 @@ class CloudOptions:
     port: int = 8802
     names: frozenset[str] = frozenset()
     releases: Path | None = None
+    serving: Service | None = None
 
 
 class CloudServer:
@@ -120,6 +123,7 @@ class CloudServer:
                 token=load_or_make_token(options.home / TOKEN_FILE),
                 releases=options.releases,
                 trust=trust_routes(self._trust, clock),
+                serving=options.serving,
             )
         )
         self._doors = [Listener(app, LOOPBACK, options.port)]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge_server.store.writer import StoreWriter
     from edge_server.trust.parts import TrustParts
     from edge_server.updates.service import UpdateService
+    from models.serving.service import Service
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class EdgeContext:
     (device, name, arguments) and returns the command's id; raises DeviceNotAsked (KF81). device_of: the joined device
     that a request (ASGI scope, body) proves to come from, or None. bind_host: where the door listens.
     home: the state folder, None for none. passphrase: of the assistant's diary.
+    serving: the member that answers `/v1`, None for none.
     bundles: the folder of those that devices install from, None for none.
     trust: the site's authority, None for none.
     preemption: who may have the signals, None for nobody; wave: the same for whole ways.
@@ -63,6 +65,7 @@ class EdgeContext:
     bind_host: str = "127.0.0.1"
     port: int = 8800
     bundles: Path | None = None
+    serving: Service | None = None
     home: Path | None = None
     passphrase: Callable[[], str | None] = lambda: None
     trust: TrustParts | None = None

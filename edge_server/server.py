@@ -56,6 +56,7 @@ from edge_server.trust.trust import PLAIN_HOSTS, EdgeTrust, TrustOptions
 from edge_server.trust.watch import Broker as TrustBroker
 from edge_server.trust.watch import TrustWatch
 from edge_server.updates.setting_up import update_service
+from models.serving.service import Service
 from node.broker.acl import Member
 from node.broker.host import Kind, start_broker, takes_joined
 from node.broker.lanes import Lanes
@@ -126,6 +127,7 @@ class EdgeOptions:
     marks: Marks = field(default_factory=Marks)
     backup: Backup = field(default_factory=Backup)
     power: Power = field(default_factory=Power)
+    serving: Service | None = None
     passphrase: Callable[[], str | None] = lambda: None
 
 
@@ -263,6 +265,7 @@ class EdgeServer:
             bind_host=options.host,
             port=options.port,
             bundles=options.home / shelf.FOLDER,
+            serving=options.serving,
             home=options.home,
             passphrase=options.passphrase,
             trust=self._trust,

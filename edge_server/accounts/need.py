@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
 Role = Literal["viewer", "operator", "admin"]
 Need = Literal["public", "device", "viewer", "operator", "admin"]
 
@@ -34,6 +37,14 @@ def need(least: Need) -> Callable[[T], T]:
         return endpoint
 
     return mark
+
+
+def marked(router: APIRouter, least: Need) -> APIRouter:
+    """A router from below, each of its routes with the same need."""
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            need(least)(route.endpoint)
+    return router
 
 
 def need_of(endpoint: object) -> Need | None:

@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from edge_server.accounts.me import me_api
-from edge_server.accounts.need import need
+from edge_server.accounts.need import marked, need
 from edge_server.accounts.routes import accounts_api
 from edge_server.assistant.facts import history
 from edge_server.assistant.routes import assistant_api
@@ -41,6 +41,7 @@ from edge_server.updates.serving import Throttle
 from models.assistant.desk import Desk
 from models.assistant.world import Point, World
 from models.assistant.world_file import WorldTeller
+from models.serving.api import serving_api
 from protocol.errors import KinflowError
 
 DASHBOARD = Path(__file__).parent.parent / "dashboard"
@@ -91,6 +92,8 @@ class Gateway:
             with suppress(asyncio.CancelledError):
                 await tasks[1]
             await asyncio.to_thread(self._desk.close)
+            if self._edge.serving is not None:
+                await self._edge.serving.close()
 
     async def _look(self) -> None:
         while True:
@@ -120,6 +123,7 @@ class Gateway:
             inner.include_router(episodes_api(self._edge.episodes))
         if self._edge.preemption is not None and self._edge.wave is not None:
             inner.include_router(preemption_api(self._edge.preemption, self._edge.wave, self._edge.accounts))
+        inner.include_router(marked(serving_api(self._edge.serving), "viewer"))
         inner.include_router(me_api(self._edge.accounts))
         inner.include_router(accounts_api(self._edge.accounts))
         for router in self._edge.trust.routers() if self._edge.trust is not None else ():

@@ -29,6 +29,7 @@ from edge_server.errors import (
 from edge_server.gateway import auth
 from edge_server.gateway.answers import error_body, error_headers, status_of
 from edge_server.gateway.route_table import RouteTable
+from models.serving.answers import error_object
 from protocol.errors import KinflowError
 
 LIMIT_BYTES = 64 * 1024
@@ -102,7 +103,7 @@ class Guard:
         except _Ended:
             await safe_send({"type": "http.response.body", "body": b"", "more_body": False})
         except KinflowError as error:
-            await _refuse(safe_send, error)
+            await _refuse(safe_send, error, scope["path"])
 
     def _check_host(self, scope: Scope, headers: Headers) -> str:
         """A name that we are not called by is a rebound DNS name, or a mistake. The very address that was connected to
@@ -278,8 +279,10 @@ def _with_header(send: Send, name: bytes, value: bytes) -> Send:
     return wrapped
 
 
-async def _refuse(send: Send, error: KinflowError) -> None:
-    body = json.dumps(error_body(error)).encode()
+async def _refuse(send: Send, error: KinflowError, path: str) -> None:
+    # Whoever speaks OpenAI's protocol reads errors in its form.
+    told = error_object(error, status_of(error)) if path.startswith("/v1/") else error_body(error)
+    body = json.dumps(told).encode()
     extra = [(name.lower().encode(), value.encode()) for name, value in error_headers(error).items()]
     headers = [(b"content-type", b"application/json"), *extra]
     await send({"type": "http.response.start", "status": status_of(error), "headers": headers})

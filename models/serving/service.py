@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from models.serving.answers import Form, logprob_of
 from models.serving.port import Scheduler
 from models.serving.requests import Chat, Completion, TooLong, schema_of
 from models.serving.template import prompt_of, stops_of, tokens_of
+from protocol.errors import KinflowError
 
 
 @dataclass(frozen=True)
@@ -44,25 +45,29 @@ class Said:
 @dataclass
 class Service:
     """name: of what is served, as `/v1/models` lists it. make: opens the scheduler; raises NothingServed (KF500) or
-    what opening weights does, and is tried again with the next request. Used on one event loop."""
+    what opening weights does, and is tried again with the next request. after: called once all of them are closed.
+
+    Each event loop that asks has a scheduler of its own: a server with a loop for each of its doors has two."""
 
     name: str
-    make: Callable[[], Awaitable[Scheduler]]
+    make: Callable[[], Coroutine[Any, Any, Scheduler]]
+    after: Callable[[], None] = lambda: None
     created_s: int = field(default_factory=lambda: int(time.time()))
 
     def __post_init__(self) -> None:
-        self._opening = asyncio.Lock()
-        self._scheduler: Scheduler | None = None
+        self._opening: dict[asyncio.AbstractEventLoop, asyncio.Future[Scheduler]] = {}
 
     async def scheduler(self) -> Scheduler:
-        async with self._opening:
-            if self._scheduler is None:
-                self._scheduler = await self.make()
-            return self._scheduler
-
-    @property
-    def is_open(self) -> bool:
-        return self._scheduler is not None
+        loop = asyncio.get_running_loop()
+        found = self._opening.get(loop)
+        if found is None:
+            found = self._opening[loop] = asyncio.ensure_future(self.make())
+        try:
+            # Whoever leaves while it opens takes nothing away from those who wait for it, too.
+            return await asyncio.shield(found)
+        except KinflowError:
+            self._opening.pop(loop, None)
+            raise
 
     def listed(self) -> list[dict[str, Any]]:
         return [{"id": self.name, "object": "model", "created": self.created_s, "owned_by": "kinflow"}]
@@ -94,9 +99,13 @@ class Service:
                 yield Said(step.text, step.ended, 1, told)
 
     async def close(self) -> None:
-        if self._scheduler is not None:
-            await self._scheduler.close()
-            self._scheduler = None
+        """What this event loop has opened."""
+        found = self._opening.pop(asyncio.get_running_loop(), None)
+        if found is not None:
+            with suppress(KinflowError):
+                await (await found).close()
+        if not self._opening:
+            self.after()
 
 
 def _told(engine: Engine, step: Step) -> dict[str, Any]:

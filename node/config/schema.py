@@ -143,6 +143,25 @@ class Assistant(Struct, frozen=True, kw_only=True):
     key_file: Annotated[str, Meta(max_length=500)] = ""
 
 
+class Serving(Struct, frozen=True, kw_only=True):
+    """Which language model this machine's servers answer `/v1` with. family: a folder with a family.toml, or its name
+    below the state folder's models/; "" serves none. member: of it, "" for that of the server's tier. sequences:
+    answers at once, each with context_tokens. threads: 0 leaves one processor to the rest. fast: keys in F16 and fused
+    attention; off, in F32, where steps of any shape agree to a thousandth. above: the server of the next tier
+    ("https://cloud.city.example:8802"), "" for none; above_token_file: holds a token of it; above_ca_file: the
+    certificate that it is believed by, "" for those of this machine."""
+
+    family: Annotated[str, Meta(max_length=500)] = ""
+    member: SlugOrEmpty = ""
+    sequences: Annotated[int, Meta(ge=1, le=64)] = 4
+    context_tokens: Annotated[int, Meta(ge=64, le=131_072)] = 2048
+    threads: Annotated[int, Meta(ge=0, le=256)] = 0
+    fast: bool = True
+    above: Annotated[str, Meta(pattern=r"^$|^https?://[A-Za-z0-9._:\[\]-]{1,253}/?$", max_length=300)] = ""
+    above_token_file: Annotated[str, Meta(max_length=500)] = ""
+    above_ca_file: Annotated[str, Meta(max_length=500)] = ""
+
+
 class Trust(Struct, frozen=True, kw_only=True):
     """certificate_days: how long a device's certificate lasts. code_minutes: how long a join code is good."""
 
@@ -159,6 +178,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     hardware: Hardware = Hardware()
     update: Update = Update()
     assistant: Assistant = Assistant()
+    serving: Serving = Serving()
     trust: Trust = Trust()
 
     backup: Backup = Backup()

@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from cloud.app import CloudContext, cloud_app
 from cloud.server import Listener
 from cloud.store import CloudStore
+from models.engine.fake import FakeEngine
+from models.serving.fifo import FifoScheduler
+from models.serving.service import Service
 from node.clock import ManualClock
 from protocol.edge_status import DEVICES_LIMIT, DeviceStatus, EdgeStatus, decode_status, encode_status
 from protocol.errors import KinflowError
@@ -144,3 +147,21 @@ def test_a_store_that_fails_is_told(client: httpx.Client, store: CloudStore) -> 
     assert client.get("/healthz").json() == {"ok": True, "problems": []}
     store.close()
     assert client.get("/healthz").status_code == 503
+
+
+def test_the_cloud_answers_in_openais_form(store: CloudStore) -> None:
+    async def make() -> FifoScheduler:
+        return await FifoScheduler.open(lambda: FakeEngine(sequences=2, context_tokens=512))
+
+    clock = ManualClock(wall_ms=1_795_000_000_000)
+    context = CloudContext("1.2.3", clock, store, lambda *_: None, TOKEN, serving=Service("fake-top", make))
+    listener = Listener(cloud_app(context), "127.0.0.1", 0)
+    listener.start()
+    asked = {"prompt": "a", "max_tokens": 3}
+    with httpx.Client(base_url=f"http://127.0.0.1:{listener.port}", timeout=10) as client:
+        refused = client.post("/v1/completions", json=asked)
+        assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")
+        said = client.post("/v1/completions", json=asked, headers=WITH_TOKEN).json()
+        assert said["choices"][0]["finish_reason"] in {"length", "stop"}
+        assert client.get("/v1/models", headers=WITH_TOKEN).json()["data"][0]["id"] == "fake-top"
+    listener.stop()

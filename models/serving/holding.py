@@ -1,0 +1,103 @@
+"""Which weights a server answers with: a family's member for its tier, found and opened."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.errors import NothingServed
+from models.family.manifest import NAME, Continuation, Manifest, Member, Tier, read_manifest
+from models.family.shelf import open_trust
+from node.config.schema import Serving
+
+if TYPE_CHECKING:
+    from models.engine.llama.weights import Loaded
+    from models.engine.port import Engine
+
+BATCH_ROWS = 512
+
+
+@dataclass
+class Holding:
+    """A family in a folder, and the member of it that a tier answers with. Files are loaded once, when they are first
+    needed, and kept; safe from any thread."""
+
+    folder: Path
+    manifest: Manifest
+    member: Member
+    settings: Serving
+    _loaded: dict[str, Loaded] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def name(self) -> str:
+        return f"{self.manifest.name}-{self.member.name}"
+
+    def engine(self, file: str | None = None, *, sequences: int = 0, tap: int | None = None) -> Engine:
+        """A context on the member, or on another file of the family. Raises NothingServed (KF500), EngineMissing
+        (KF390), WeightsQuarantined (KF392), WeightsUnreadable (KF391), WeightsRefused (KF393)."""
+        from models.engine.llama.engine import LlamaEngine, Options  # noqa: PLC0415 (needs the extra `family`)
+
+        given, count = self.settings, sequences or self.settings.sequences
+        options = Options(
+            context_tokens=given.context_tokens * count,
+            sequences=count,
+            batch_tokens=min(BATCH_ROWS, given.context_tokens * count),
+            threads=given.threads or max(1, (os.cpu_count() or 2) - 1),
+            tap=tap,
+            kv="f16" if given.fast else "f32",
+            flash=given.fast,
+        )
+        return LlamaEngine(self._weights(file or self._file()), options)
+
+    def continuation(self, after: int) -> Continuation | None:
+        """That of the member, from the hidden states behind block `after` of the whole."""
+        found = (one for one in self.manifest.continuations if one.of == self.member.name and one.after == after)
+        return next(found, None)
+
+    def close(self) -> None:
+        """After every engine on it."""
+        with self._lock:
+            for one in self._loaded.values():
+                one.close()
+            self._loaded.clear()
+
+    def _file(self) -> str:
+        if self.member.file is None:
+            raise NothingServed(detail=f"{self.member.name} lives on a server elsewhere, {self.member.url}")
+        return self.member.file
+
+    def _weights(self, file: str) -> Loaded:
+        from models.engine.llama.weights import load  # noqa: PLC0415
+
+        with self._lock:
+            if file not in self._loaded:
+                self._loaded[file] = load(self.folder / file, open_trust())
+            return self._loaded[file]
+
+
+def find_holding(home: Path, settings: Serving, tier: Tier) -> Holding | None:
+    """None where no family is set. Raises NothingServed (KF500), ManifestWrong (KF403)."""
+    if not settings.family:
+        return None
+    folder = _folder(home, settings.family)
+    manifest = read_manifest(folder)
+    wanted: Callable[[Member], bool] = (
+        (lambda one: one.name == settings.member) if settings.member else (lambda one: one.tier == tier)
+    )
+    member = next((one for one in manifest.members if wanted(one)), None)
+    if member is None:
+        missing = f"member {settings.member!r}" if settings.member else f"member for the {tier} tier"
+        raise NothingServed(detail=f"{folder / NAME} has no {missing}")
+    return Holding(folder, manifest, member, settings)
+
+
+def _folder(home: Path, family: str) -> Path:
+    for folder in (home / "models" / family, Path(family)):
+        if (folder / NAME).is_file():
+            return folder
+    raise NothingServed(detail=f"there is no {NAME} in {home / 'models' / family} nor in {family}")

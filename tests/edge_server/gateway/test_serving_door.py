@@ -1,0 +1,65 @@
+"""`/v1` at the edge server's door and at the cloud's: who is let in, and what is answered in OpenAI's form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from edge_server.gateway.app import Gateway
+from edge_server.gateway.server import GatewayServer
+from models.engine.fake import FakeEngine
+from models.serving.fifo import FifoScheduler
+from models.serving.service import Service
+from tests.edge_server.gateway.demo_edge import TOKEN, DemoEdge
+
+
+def service() -> Service:
+    async def make() -> FifoScheduler:
+        return await FifoScheduler.open(lambda: FakeEngine(sequences=2, context_tokens=512))
+
+    return Service("fake-large", make)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    edge = DemoEdge(tmp_path)
+    server = GatewayServer(Gateway(replace(edge.context, serving=service())), port=0)
+    server.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.stop()
+    edge.close()
+
+
+def of(url: str) -> httpx.Client:
+    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10)
+
+
+def test_the_door_lets_in_who_may_read_and_refuses_in_openais_form(url: str) -> None:
+    asked = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 3}
+    refused = httpx.post(f"{url}/v1/chat/completions", json=asked, headers={"Authorization": "Bearer no"})
+    assert refused.status_code == 401
+    assert refused.json()["error"]["type"] == "authentication_error"
+    with of(url) as client:
+        assert client.get("/v1/models").json()["data"][0]["id"] == "fake-large"
+        assert client.post("/v1/chat/completions", json=asked).json()["choices"][0]["message"]["role"] == "assistant"
+        too_large = client.post("/v1/completions", content=b'{"prompt": "' + b"x" * 1_000_000 + b'"}')
+        assert too_large.status_code == 413
+        assert too_large.json()["error"]["message"]
+        with client.stream("POST", "/v1/completions", json={"prompt": "a", "stream": True, "max_tokens": 4}) as stream:
+            assert [line for line in stream.iter_lines() if line][-1] == "data: [DONE]"
+
+
+def test_without_a_family_it_says_what_to_do(tmp_path: Path) -> None:
+    edge = DemoEdge(tmp_path)
+    server = GatewayServer(Gateway(edge.context), port=0)
+    server.start()
+    with of(f"http://127.0.0.1:{server.port}") as client:
+        assert client.get("/v1/models").json()["data"] == []
+        answer = client.post("/v1/completions", json={"prompt": "a"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "KF500")
+    server.stop()
+    edge.close()
