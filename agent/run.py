@@ -12,6 +12,7 @@ import cv2
 
 from agent.detection.detectors import OFF, SHIPPED, Detectors
 from agent.options import AgentOptions
+from agent.page.assistant import PageAssistant, Parts
 from agent.page.server import PageServer
 from agent.service import AgentService
 from node.broker.paho_client import PahoClient
@@ -65,7 +66,8 @@ def run_agent(options: AgentOptions) -> None:
     link = Link(identity, client, outbox, options.prefix, birth=service.birth, beat=heart.of("link"))
     page = None
     if options.page_port is not None:
-        page = PageServer(service.views, options.home, options.page_port)
+        assistant = PageAssistant(lambda: _assistant(options.home, service))
+        page = PageServer(service.views, options.home, options.page_port, assistant)
         page.start()
         log.info("the page is at %s", page.url)
     link.start()
@@ -83,6 +85,12 @@ def run_agent(options: AgentOptions) -> None:
             page.stop()
         link.stop(drain_s=DRAIN_S)
     log.info("stopped; %d threads were left to end by themselves", threading.active_count() - 1)
+
+
+def _assistant(home: Path, service: AgentService) -> Parts:
+    from agent.assistant.opening import open_assistant  # noqa: PLC0415 (nothing of it before somebody asks)
+
+    return open_assistant(home, service)
 
 
 def open_outbox(identity: Identity, clock: Clock, path: Path) -> Outbox:

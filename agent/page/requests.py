@@ -5,16 +5,17 @@ from __future__ import annotations
 import hmac
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
 
 from agent.camera.port import Image
+from agent.page.assistant import PREFIX, Better, PageAssistant, Question
 from agent.page.camera_view import CameraView, jpeg, rectified
 from agent.traffic.calibration import Calibration, calibrate
 from protocol.errors import KinflowError
@@ -25,6 +26,16 @@ STATIC = {
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+# Of the assistant, where there is one: package, file, kind. The edge server's dashboard has the same conversation.
+CHAT = {
+    "/chat": ("agent.page", "static/chat.html", "text/html; charset=utf-8"),
+    "/chat-page.js": ("agent.page", "static/chat-page.js", "text/javascript; charset=utf-8"),
+    "/chat.js": ("models.assistant", "page/chat.js", "text/javascript; charset=utf-8"),
+    "/chat.css": ("models.assistant", "page/chat.css", "text/css; charset=utf-8"),
+    "/sw.js": ("agent.page", "static/sw.js", "text/javascript; charset=utf-8"),
+    "/manifest.webmanifest": ("agent.page", "static/manifest.webmanifest", "application/manifest+json"),
+}
+LINES = "application/x-ndjson"
 LIMIT_BYTES = 16 * 1024
 _LENGTH = re.compile(r"[0-9]{1,9}\Z")
 _NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -36,6 +47,8 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +67,7 @@ class Serves(Protocol):
     token: str
     server_port: int
     views: Callable[[], Sequence[CameraView]]
+    assistant: PageAssistant | None
 
 
 class PageRequest(BaseHTTPRequestHandler):
@@ -78,6 +92,9 @@ class PageRequest(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._answer({"calibration": self._save})
 
+    def do_DELETE(self) -> None:
+        self._answer({})
+
     def log_message(self, format: str, *arguments: object) -> None:
         log.debug("page: " + format, *arguments)
 
@@ -90,12 +107,17 @@ class PageRequest(BaseHTTPRequestHandler):
         elif self.command == "GET" and path in STATIC:
             name, kind = STATIC[path]
             self._send(HTTPStatus.OK, kind, files("agent.page").joinpath("static", name).read_bytes())
+        elif self.command == "GET" and path in CHAT and self._serves.assistant is not None:
+            package, name, kind = CHAT[path]
+            self._send(HTTPStatus.OK, kind, files(package).joinpath(name).read_bytes())
         elif not self._has_token():
             self._fail(
                 HTTPStatus.UNAUTHORIZED, "The token is missing or wrong; `kinflow agent page` prints the address."
             )
         elif self.command == "GET" and path == "/api/cameras":
             self._send_json(HTTPStatus.OK, [_told(view) for view in self._serves.views()])
+        elif (path == PREFIX or path.startswith(f"{PREFIX}/")) and self._serves.assistant is not None:
+            self._checked(lambda: self._assist(path.removeprefix(PREFIX)))
         else:
             self._route(path, actions)
 
@@ -105,8 +127,11 @@ class PageRequest(BaseHTTPRequestHandler):
         if not path.startswith("/api/cameras/") or len(parts) != 2 or view is None or parts[1] not in actions:
             self._fail(HTTPStatus.NOT_FOUND, "There is nothing here.")
             return
+        self._checked(lambda: actions[parts[1]](view))
+
+    def _checked(self, action: Callable[[], None]) -> None:
         try:
-            actions[parts[1]](view)
+            action()
         except KinflowError as error:
             self._send_json(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -173,14 +198,51 @@ class PageRequest(BaseHTTPRequestHandler):
         view.file.save(calibration)
         self._send_json(HTTPStatus.OK, {"lanes": calibration.lanes})
 
+    # The assistant
+
+    def _assist(self, leaf: str) -> None:
+        assistant = self._serves.assistant
+        assert assistant is not None
+        match self.command, leaf:
+            case "GET", "":
+                self._send_json(HTTPStatus.OK, assistant.about())
+            case "POST", "/ask":
+                if (asked := self._body(Question)) is not None:
+                    self._send_lines(assistant.ask(asked))
+            case "GET", "/corrections":
+                self._send_json(HTTPStatus.OK, assistant.corrections())
+            case "POST", "/corrections":
+                if (said := self._body(Better)) is not None:
+                    self._send_json(HTTPStatus.CREATED, assistant.correct(said))
+            case "DELETE", _ if leaf.startswith("/corrections/") and assistant.withdraw(leaf.rpartition("/")[2]):
+                self._send_json(HTTPStatus.OK, {})
+            case _:
+                self._fail(HTTPStatus.NOT_FOUND, "There is nothing here.")
+
+    def _send_lines(self, lines: Iterator[bytes]) -> None:
+        """Each as it comes (chunked, RFC 9112 7.1). A reader that goes away ends them."""
+        self.send_response(HTTPStatus.OK)
+        for name, value in {**_HEADERS, "Content-Type": LINES, "Transfer-Encoding": "chunked"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        try:
+            for line in lines:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+            self.wfile.write(b"0\r\n\r\n")
+        except OSError:
+            self.close_connection = True
+
     def _wish(self) -> Wish | None:
+        return self._body(Wish)
+
+    def _body(self, kind: type[T]) -> T | None:
         length = self.headers.get("Content-Length", "")
         if not _LENGTH.match(length) or int(length) > LIMIT_BYTES:
             self.close_connection = True
             self._fail(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large.")
             return None
         try:
-            return msgspec.json.decode(self.rfile.read(int(length)), type=Wish)
+            return msgspec.json.decode(self.rfile.read(int(length)), type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self._fail(HTTPStatus.BAD_REQUEST, f"The request could not be read: {error}")
             return None

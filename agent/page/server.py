@@ -10,6 +10,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 from agent.errors import PagePortTaken
+from agent.page.assistant import PageAssistant
 from agent.page.camera_view import CameraView
 from agent.page.requests import PageRequest
 from node.token_file import load_or_make_token
@@ -21,12 +22,20 @@ TOKEN_FILE = "agent-token"  # noqa: S105 (the name of a file)
 
 
 class PageServer:
-    """views: the cameras, asked for with each request. port 0 takes a free one. Raises PagePortTaken (KF74)."""
+    """views: the cameras, asked for with each request. assistant: None for a page without one. port 0 takes a free one.
+    Raises PagePortTaken (KF74)."""
 
-    def __init__(self, views: Callable[[], Sequence[CameraView]], home: Path, port: int) -> None:
+    def __init__(
+        self,
+        views: Callable[[], Sequence[CameraView]],
+        home: Path,
+        port: int,
+        assistant: PageAssistant | None = None,
+    ) -> None:
+        self._assistant = assistant
         self.token = load_or_make_token(home / TOKEN_FILE)
         try:
-            self._server = _Server((LOOPBACK, port), views, self.token)
+            self._server = _Server((LOOPBACK, port), views, self.token, assistant)
         except OSError as error:
             raise PagePortTaken(port=port, detail=error.strerror or str(error)) from error
         self._thread = threading.Thread(target=self._server.serve_forever, name="page", daemon=True)
@@ -48,6 +57,8 @@ class PageServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        if self._assistant is not None:
+            self._assistant.close()
 
 
 class _Server(ThreadingHTTPServer):
@@ -55,8 +66,14 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], views: Callable[[], Sequence[CameraView]], token: str) -> None:
-        self.views, self.token = views, token
+    def __init__(
+        self,
+        address: tuple[str, int],
+        views: Callable[[], Sequence[CameraView]],
+        token: str,
+        assistant: PageAssistant | None,
+    ) -> None:
+        self.views, self.token, self.assistant = views, token, assistant
         self._inside: dict[socket.socket, None] = {}
         self._lock = threading.Lock()
         super().__init__(address, PageRequest)
@@ -75,3 +92,11 @@ class _Server(ThreadingHTTPServer):
         with self._lock:
             self._inside.pop(request, None)
         super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Those who are inside are sent away, too: what stops answers nobody."""
+        super().server_close()
+        with self._lock:
+            for request in self._inside:
+                with suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)

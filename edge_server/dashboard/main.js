@@ -2,6 +2,7 @@
 
 import { Alarms } from "./alarms.js";
 import { api } from "./api.js";
+import { AssistantCard } from "./assistant.js";
 import { Approaches, drawDeviceTile, drawSignalTile } from "./approaches.js";
 import { Audit } from "./audit.js";
 import { CameraView } from "./camera.js";
@@ -46,6 +47,7 @@ const steering = new Steering(model, form);
 const priorities = new Priorities(model, form);
 const shadow = new Shadow(model);
 const replay = new Replay(model);
+const assistant = new AssistantCard();
 const people = new People(form, loadAdmin);
 const programs = new Programs(form, loadAdmin);
 const audit = new Audit();
@@ -203,6 +205,7 @@ setInterval(() => {
 }, 1000);
 
 me.on(loadAdmin);
+me.on((known) => assistant.open(known));
 startTheme();
 drawLegend();
 stream.open();

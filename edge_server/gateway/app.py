@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+import models.assistant
 from edge_server.accounts.me import me_api
 from edge_server.accounts.need import marked, need
 from edge_server.accounts.routes import accounts_api
@@ -45,6 +46,7 @@ from models.serving.api import serving_api
 from protocol.errors import KinflowError
 
 DASHBOARD = Path(__file__).parent.parent / "dashboard"
+CHAT = Path(models.assistant.__file__).parent / "page"
 LOOK_EVERY_S = 1.0
 
 
@@ -159,6 +161,7 @@ class Gateway:
             """This API, described as OpenAPI 3.1."""
             return JSONResponse(describe(inner, self.routes))
 
+        inner.mount("/static/assistant", need("viewer")(StaticFiles(directory=CHAT)), name="assistant")
         inner.mount("/static", need("viewer")(StaticFiles(directory=DASHBOARD)), name="static")
 
 

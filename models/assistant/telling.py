@@ -92,10 +92,13 @@ def emergencies(world: World) -> str:
         for vehicle in one.vehicles:
             told.append(f"{_vehicle(vehicle)} on {shown(one)}")
     names = {one.id: shown(one) for one in world.places}
+    roads = {one.id: shown(one) for one in world.approaches}
     for claim in world.claims:
         place = names.get(claim.place, claim.place)
         has = "has the signals of" if claim.holds else "waits for the signals of"
-        told.append(f"{claim.role.replace('_', ' ')} {has} {place}, coming by {claim.approach}")
+        told.append(
+            f"{claim.role.replace('_', ' ')} {has} {place}, coming by {roads.get(claim.approach, claim.approach)}"
+        )
     if told:
         return _sentences(told)
     judged = [one for one in world.approaches if one.emergency is not None]

@@ -20,6 +20,7 @@ from agent.page.description import describe
 from agent.page.server import PageServer
 from agent.settings import CameraFile
 from agent.traffic.calibration import propose
+from tests.agent.by_heart import by_heart
 
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -49,7 +50,7 @@ def page(tmp_path: Path, drawn_road) -> Iterator[PageServer]:
             lambda: None,
         ),
     ]
-    server = PageServer(lambda: views, tmp_path, 0)
+    server = PageServer(lambda: views, tmp_path, 0, by_heart(tmp_path))
     server.start()
     yield server
     server.stop()

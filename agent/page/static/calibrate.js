@@ -7,6 +7,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 const $ = (id) => document.getElementById(id);
 const token = location.hash.slice(1);
+if (token) Object.assign($("talk"), { hidden: false, hash: token });
 const state = { camera: null, picture: null, points: [], dirty: false, previews: 0 };
 
 async function ask(path, options = {}) {
