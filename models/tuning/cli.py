@@ -38,7 +38,10 @@ class Pixels(StrEnum):
     imagenet = "imagenet"
 
 
-Model = Annotated[Path, typer.Argument(help="The ONNX file.", exists=True, dir_okay=False)]
+Model = Annotated[
+    Path,
+    typer.Argument(help="The network: an ONNX file, or a GGUF of the Llama type.", exists=True, dir_okay=False),
+]
 LossOption = Annotated[Loss, typer.Option(help="What the network is for.")]
 BatchOption = Annotated[int, typer.Option(min=1, max=1024, help="Examples a step.")]
 UpdateOption = Annotated[Update, typer.Option("--optimizer", help="How weights are changed.")]
@@ -148,7 +151,7 @@ def run(  # noqa: PLR0917 (its options)
 def apply(
     model: Model,
     delta: Annotated[Path, typer.Argument(help="delta.safetensors of a training of this very file.", exists=True)],
-    out: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    out: Annotated[Path, typer.Argument(help="The file to write.")],
 ) -> None:
     """A network with what was learnt elsewhere. The file that it is made from stays as it is."""
     from models.tuning.results import apply_delta  # noqa: PLC0415 (needs onnx)
@@ -198,10 +201,10 @@ def _sizes(given: list[str] | None) -> dict[str, int]:
 
 
 def _list_tensors(model: Path) -> None:
-    from models.tuning import onnx_file  # noqa: PLC0415 (needs onnx)
+    from models.tuning import networks  # noqa: PLC0415 (needs onnx)
     from models.tuning.layers import layers  # noqa: PLC0415
 
-    graph = onnx_file.read(model)
+    graph = networks.read(model, {})
     for one in layers(graph):
         shape = "x".join(map(str, graph.constants[one.weight].shape))
         typer.echo(f"{one.kind:<10} {one.weight}  {shape}" + "".join(f"\n{'':<10} {name}" for name in one.vectors))

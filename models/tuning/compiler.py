@@ -14,6 +14,7 @@ from models.tuning.int8 import quantised
 from models.tuning.losses import attach
 from models.tuning.optimizers import Optimizer
 from models.tuning.ordering import updates_early
+from models.tuning.packed import packed
 from models.tuning.resolve import resolve
 from models.tuning.state import Place, holders
 from models.tuning.trained_biases import split_biases
@@ -25,7 +26,8 @@ LOSS, NORM = "loss", "gradient_norm"
 class Recipe:
     """batch: examples a step. loss: as models.tuning.losses has it. clip: the largest norm of all gradients together;
     0 for none. accumulate: how many steps' gradients one update takes together. sizes: of axes that the file leaves
-    open. int8: frozen matrices as whole numbers of eight bits (models.tuning.int8)."""
+    open. int8: frozen matrices as whole numbers of eight bits (models.tuning.int8). packed: frozen matrices kept so,
+    and multiplied by as they were (models.tuning.packed)."""
 
     batch: int
     loss: str = "classification"
@@ -34,6 +36,7 @@ class Recipe:
     accumulate: int = 1
     sizes: Mapping[str, int] = field(default_factory=dict)
     int8: bool = False
+    packed: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,16 @@ def compile_training(graph: Graph, trained: Sequence[str], recipe: Recipe) -> Pr
     step = clean(composites.lower(step))
     if recipe.int8:
         step = clean(quantised(step, set(losses.seeds.values()) | _reshaped(step, losses.seeds.values())))
+    rounded: dict[str, tuple[Array, Array]] = {}
+    if recipe.packed:
+        step = packed(step, rounded)
     step = updates_early(step)
     plain = forward.copy()
     plain.outputs = [LOSS, *graph.outputs]
     Builder(plain, "end").add("Identity", losses.loss, out=LOSS)
     plain = clean(composites.lower(plain))
+    if recipe.packed:
+        plain = packed(plain, rounded)
     for one in (step, plain, *([apply] if apply else [])):
         for name in one.outputs:
             source = name.removeprefix("next.")

@@ -8,14 +8,13 @@ import msgspec
 
 from models.errors import BatchUnfit, SchemeEmpty
 from models.tuning import job as jobs
-from models.tuning import onnx_file
+from models.tuning import networks
 from models.tuning.adapters import with_adapters
 from models.tuning.bundling import Origin, save
 from models.tuning.compiler import Recipe, compile_training
 from models.tuning.graph import Graph
 from models.tuning.heads import classes_of, with_classes
 from models.tuning.job import Job
-from models.tuning.layers import layers
 from models.tuning.resolve import fixed
 from models.tuning.schemes import choose
 
@@ -32,7 +31,8 @@ def compile_job(job: Job, folder: Path) -> Job:
     trained = [*scheme.tensors, *(part for one in merges for part in (one.down, one.up))]
     if not trained:
         raise SchemeEmpty(detail=f"the scheme {job.scheme} trains nothing")
-    recipe = Recipe(job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes, job.int8)
+    keep = networks.is_packed(Path(job.model))
+    recipe = Recipe(job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes, job.int8, keep)
     program = compile_training(adapted, trained, recipe)
     save(program, folder / jobs.PROGRAM, Origin(Path(job.model), scheme.name, merges, job.labels))
     return msgspec.structs.replace(job, made_anew=anew)
@@ -40,7 +40,7 @@ def compile_job(job: Job, folder: Path) -> Job:
 
 def prepared(job: Job) -> tuple[Graph, tuple[str, ...]]:
     """The network with as many classes as the data has, and the tensors that were made anew for it."""
-    graph = onnx_file.read(Path(job.model))
+    graph = networks.read(Path(job.model), job.sizes)
     count = len(job.labels)
     if job.loss != "classification" or not count or classes_of(graph) == count:
         return graph, ()
@@ -49,7 +49,7 @@ def prepared(job: Job) -> tuple[Graph, tuple[str, ...]]:
 
 def input_of(job: Job) -> tuple[str, tuple[int, ...]]:
     """The network's one input, with the job's batch. Raises BatchUnfit (KF363)."""
-    graph = onnx_file.read(Path(job.model))
+    graph = networks.read(Path(job.model), job.sizes)
     if len(graph.inputs) != 1:
         raise BatchUnfit(batch=job.batch, detail=f"it has {len(graph.inputs)} inputs, and data gives one")
     ((name, (dims, _)),) = graph.inputs.items()
@@ -58,7 +58,4 @@ def input_of(job: Job) -> tuple[str, tuple[int, ...]]:
 
 def vocabulary_of(job: Job) -> int:
     """How many tokens a language model tells apart, by its last layer; 0 for other networks."""
-    if job.loss != "language":
-        return 0
-    last = [one for one in layers(onnx_file.read(Path(job.model))) if one.is_last]
-    return max((one.outputs for one in last), default=0)
+    return networks.vocabulary(Path(job.model), job.sizes) if job.loss == "language" else 0

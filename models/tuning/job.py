@@ -1,7 +1,7 @@
 """A training as it was asked for, and the folder that holds it:
 
 job.json, program/ (models.tuning.bundle), state.safetensors (the last good one), curve.jsonl, loss.png,
-trained.onnx, delta.safetensors
+trained.onnx (of a GGUF: trained.gguf, adapter.gguf), delta.safetensors, tokens.jsonl (texts, once split)
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from msgspec import Struct
 from models.errors import RunDiffers
 from models.tuning.optimizers import Optimizer
 
-JOB, PROGRAM, STATE, CURVE, PICTURE, NETWORK, DELTA = (
-    "job.json", "program", "state.safetensors", "curve.jsonl", "loss.png", "trained.onnx", "delta.safetensors",
+JOB, PROGRAM, STATE, CURVE, PICTURE, NETWORK, ADAPTER, DELTA, TOKENS = (
+    "job.json", "program", "state.safetensors", "curve.jsonl", "loss.png", "trained", "adapter.gguf",
+    "delta.safetensors", "tokens.jsonl",
 )  # fmt: skip
 
 
@@ -42,6 +43,11 @@ class Job(Struct, frozen=True, kw_only=True):
     seed: int = 0
     labels: tuple[str, ...] = ()
     made_anew: tuple[str, ...] = ()
+
+
+def network_of(job: Job) -> str:
+    """The file of the trained network: of the kind that it began as."""
+    return NETWORK + Path(job.model).suffix.lower()
 
 
 def load(folder: Path) -> Job | None:

@@ -1,4 +1,4 @@
-"""What training learnt: a delta (numpy is enough for it), and from it an ONNX file for inference."""
+"""What training learnt: a delta (numpy is enough for it), and from it a file for inference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from models.errors import DeltaUnfit
-from models.tuning import deltas, onnx_file, safetensors_file
+from models.tuning import deltas, networks, safetensors_file
 from models.tuning.bundle import START, Manifest, hash_of
 from models.tuning.deltas import Delta
 from models.tuning.graph import Array
@@ -37,10 +37,10 @@ def apply_delta(base: Path, delta_path: Path, out: Path) -> Delta:
     if hash_of(base) != delta.base_sha256:
         said = f"it was made from a file with SHA-256 {delta.base_sha256[:16]}.."
         raise DeltaUnfit(path=delta_path, base=base, detail=said)
-    new = deltas.applied(delta_path, delta, onnx_file.tensors(base))
+    new = deltas.applied(delta_path, delta, networks.tensors(base, tuple(delta.differences)))
     beside = out.with_name(f".{out.name}.new")
     try:
-        onnx_file.replace_tensors(base, new, beside)
+        networks.replace_tensors(base, new, beside)
         beside.replace(out)
     finally:
         beside.unlink(missing_ok=True)

@@ -74,7 +74,8 @@ class Screen:
             told = {"whole": whole, "steps": self._losses[-1][0] if self._losses else 0, "judged": judged}
             typer.echo(msgspec.json.encode(told).decode())
             return
-        made = [name for name in (jobs.NETWORK, jobs.DELTA, jobs.PICTURE) if (self._out / name).exists()]
+        wanted = (f"{jobs.NETWORK}.onnx", f"{jobs.NETWORK}.gguf", jobs.ADAPTER, jobs.DELTA, jobs.PICTURE)
+        made = [name for name in wanted if (self._out / name).exists()]
         self._say(f"{'Done' if whole else 'Stopped; the same command goes on'}: {', '.join(made)} in {self._out}.")
 
     def _say(self, text: str) -> None:

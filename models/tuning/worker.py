@@ -21,6 +21,7 @@ from models.tuning import job as jobs
 from models.tuning.data.examples import Examples
 from models.tuning.data.opening import open_examples
 from models.tuning.events import Event
+from models.tuning.gguf_file import is_gguf
 from models.tuning.job import Job
 from protocol.errors import KinflowError
 
@@ -34,15 +35,22 @@ def tell(event: Event) -> None:
 
 def prepare(folder: Path) -> None:
     from models.tuning.compiling import compile_job, input_of, vocabulary_of  # noqa: PLC0415 (needs onnx)
+    from models.tuning.data.splitting import split  # noqa: PLC0415 (reads the state folder)
 
     job = _job(folder)
     name, shape = input_of(job)
-    examples = open_examples(Path(job.data), (name, shape), job.loss, vocabulary_of(job), job.pixels)
+    if job.loss == "language" and is_gguf(Path(job.model)):
+        split(Path(job.data), Path(job.model), folder / jobs.TOKENS)
+    examples = open_examples(_data_of(job, folder), (name, shape), job.loss, vocabulary_of(job), job.pixels)
     examples.parts()
     job = msgspec.structs.replace(job, labels=examples.labels)
     job = compile_job(job, folder)
     jobs.save(folder, job)
     tell(_data("prepared", job, examples, folder))
+
+
+def _data_of(job: Job, folder: Path) -> Path:
+    return folder / jobs.TOKENS if (folder / jobs.TOKENS).exists() else Path(job.data)
 
 
 def _data(event: str, job: Job, examples: Examples, folder: Path) -> Event:
@@ -64,7 +72,7 @@ def train(folder: Path, threads: int) -> None:
     ((name, tensor), *_) = trainer.manifest.inputs.items()
     # Labels in the data were compared with the network when it was compiled; here its outputs are not asked again.
     vocabulary = _vocabulary(trainer) if job.loss == "language" else 0
-    examples = open_examples(Path(job.data), (name, tensor.shape), job.loss, vocabulary, job.pixels)
+    examples = open_examples(_data_of(job, folder), (name, tensor.shape), job.loss, vocabulary, job.pixels)
     if examples.labels != job.labels:
         raise DataUnusable(path=job.data, detail="its classes are not those that training began with")
     stopping = Stop()
@@ -107,6 +115,7 @@ class Stop:
 def finish(folder: Path) -> None:
     from models.tuning import deltas, safetensors_file  # noqa: PLC0415
     from models.tuning.bundle import load_manifest  # noqa: PLC0415
+    from models.tuning.gguf_file import write_adapter  # noqa: PLC0415
     from models.tuning.results import apply_delta, make_delta  # noqa: PLC0415
     from models.tuning.state import taken  # noqa: PLC0415
 
@@ -115,8 +124,11 @@ def finish(folder: Path) -> None:
     samples = int(metadata["steps_done"]) * job.batch
     program, trained = folder / jobs.PROGRAM, taken(manifest.places, state)
     deltas.write(folder / jobs.DELTA, make_delta(program, manifest, trained, samples, job.made_anew))
-    if importlib.util.find_spec("onnx") is not None:
-        apply_delta(Path(job.model), folder / jobs.DELTA, folder / jobs.NETWORK)
+    model = Path(job.model)
+    if is_gguf(model) or importlib.util.find_spec("onnx") is not None:
+        apply_delta(model, folder / jobs.DELTA, folder / jobs.network_of(job))
+    if is_gguf(model) and manifest.merges:
+        write_adapter(model, manifest.merges, trained, folder / jobs.ADAPTER)
     tell(Event(event="finished"))
 
 
