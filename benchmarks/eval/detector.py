@@ -13,10 +13,10 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from benchmarks.eval.matching import Case, Matched, average_precision, match, recall_at_precision
 from benchmarks.eval.naming import Naming
 from benchmarks.eval.pictures import Labelled, picture
 from models.vision.detector import Detection, Detector
+from models.vision.matching import Case, Matched, average_precision, match, recall_at_precision
 from models.vision.suppression import suppress
 
 # The whole curve of precision over recall is wanted, so that nearly everything is.

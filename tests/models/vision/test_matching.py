@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.eval.matching import Case, Matched, average_precision, match, recall_at_precision
+from models.vision.matching import Case, Matched, average_precision, match, recall_at_precision
 
 BOX = st.tuples(*[st.integers(0, 24)] * 2, *[st.integers(4, 24)] * 2).map(
     lambda one: (one[0], one[1], one[0] + one[2], one[1] + one[3])
