@@ -60,7 +60,7 @@ class OperatorUnknown(KinflowError):
 class LossUnfit(KinflowError):
     number = 365
     cause = "The loss {loss!r} does not fit: {detail}."
-    advice = "Take the --loss that the network's output is for, classification or language (docs/tuning.md)."
+    advice = "Take the --loss that the network is for: classification, detection or language (docs/tuning.md)."
 
 
 class SchemeEmpty(KinflowError):
@@ -96,7 +96,7 @@ class SchemeUnreadable(KinflowError):
 class DataUnusable(KinflowError):
     number = 371
     cause = "{path} can't be trained on: {detail}."
-    advice = "Give a folder with a folder for each class, or a file of JSON lines (docs/tuning.md)."
+    advice = "Give a folder for each class, pictures with YOLO labels, or JSON lines: docs/tuning.md has each form."
 
 
 class RunDiffers(KinflowError):

@@ -24,6 +24,7 @@ app = typer.Typer(help="Train a network on this machine.", add_completion=False,
 class Loss(StrEnum):
     classification = "classification"
     language = "language"
+    detection = "detection"
 
 
 class Update(StrEnum):
@@ -98,7 +99,7 @@ def plan(  # noqa: PLR0917 (its options)
 @app.command()
 def run(  # noqa: PLR0917 (its options)
     model: Model,
-    data: Annotated[Path, typer.Option(help="FOLDER/CLASS/FILE of pictures or sounds, or a file of JSON lines.")],
+    data: Annotated[Path, typer.Option(help="A folder for each class, pictures with YOLO labels, or JSON lines.")],
     out: Annotated[Path, typer.Option(help="The folder that the training lives in.")],
     scheme: Annotated[str, typer.Option(help="head, bias-only, last-k, deep, full, lora, or a scheme file.")] = "deep",
     loss: LossOption = Loss.classification,
@@ -112,6 +113,7 @@ def run(  # noqa: PLR0917 (its options)
     size: SizeOption = None,
     int8: Int8Option = False,
     threads: ThreadsOption = 1,
+    names: Annotated[str, typer.Option(help="Of the classes in YOLO labels, 0 first: ambulance,car.")] = "",
     seed: Annotated[int, typer.Option(help="Of the order of examples.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, and delete what is there.")] = False,
     as_json: AsJson = False,
@@ -124,6 +126,7 @@ def run(  # noqa: PLR0917 (its options)
         model=str(model.resolve()), base_sha256=hash_of(model), data=str(data.resolve()), scheme=scheme,
         loss=loss.value, epochs=epochs, batch=batch, optimizer=chosen, clip=clip, accumulate=accumulate,
         sizes=_sizes(size), pixels=pixels.value, seed=seed, int8=int8,
+        names=tuple(one.strip() for one in names.split(",") if one.strip()),
     )  # fmt: skip
     if fresh and (out / jobs.JOB).exists():
         shutil.rmtree(out)
@@ -137,7 +140,7 @@ def run(  # noqa: PLR0917 (its options)
             (out / jobs.JOB).unlink(missing_ok=True)
             raise
     else:
-        job = msgspec.structs.replace(job, labels=there.labels, made_anew=there.made_anew)
+        job = msgspec.structs.replace(job, labels=there.labels, made_anew=there.made_anew, labelled=there.labelled)
         jobs.require_same(out, there, job)
         jobs.save(out, job)
     whole = run_worker("train", out, screen.hear, [str(threads)])

@@ -11,7 +11,7 @@ from models.tuning.autodiff import differentiate
 from models.tuning.cleaning import clean
 from models.tuning.graph import Array, Builder, Graph, Spec
 from models.tuning.int8 import quantised
-from models.tuning.losses import attach
+from models.tuning.losses import Boxes, attach
 from models.tuning.optimizers import Optimizer
 from models.tuning.ordering import updates_early
 from models.tuning.packed import packed
@@ -27,7 +27,7 @@ class Recipe:
     """batch: examples a step. loss: as models.tuning.losses has it. clip: the largest norm of all gradients together;
     0 for none. accumulate: how many steps' gradients one update takes together. sizes: of axes that the file leaves
     open. int8: frozen matrices as whole numbers of eight bits (models.tuning.int8). packed: frozen matrices kept so,
-    and multiplied by as they were (models.tuning.packed)."""
+    and multiplied by as they were (models.tuning.packed). boxes: of a detector."""
 
     batch: int
     loss: str = "classification"
@@ -37,6 +37,7 @@ class Recipe:
     sizes: Mapping[str, int] = field(default_factory=dict)
     int8: bool = False
     packed: bool = False
+    boxes: Boxes | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _forward(graph: Graph, trained: Sequence[str], recipe: Recipe):  # type: ign
     if lost:
         raise SchemeEmpty(detail=f"no output depends on {', '.join(lost)}")
     forward, places, state = holders(prepared, trained)
-    losses = attach(Builder(forward, "loss"), recipe.loss)
+    losses = attach(Builder(forward, "loss"), recipe.loss, recipe.boxes)
     return forward, state, places, losses, inputs
 
 

@@ -12,9 +12,11 @@ from models.tuning import networks
 from models.tuning.adapters import with_adapters
 from models.tuning.bundling import Origin, save
 from models.tuning.compiler import Recipe, compile_training
+from models.tuning.detectors import network_of
 from models.tuning.graph import Graph
 from models.tuning.heads import classes_of, with_classes
 from models.tuning.job import Job
+from models.tuning.losses import Boxes
 from models.tuning.resolve import fixed
 from models.tuning.schemes import choose
 
@@ -31,11 +33,20 @@ def compile_job(job: Job, folder: Path) -> Job:
     trained = [*scheme.tensors, *(part for one in merges for part in (one.down, one.up))]
     if not trained:
         raise SchemeEmpty(detail=f"the scheme {job.scheme} trains nothing")
-    keep = networks.is_packed(Path(job.model))
-    recipe = Recipe(job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes, job.int8, keep)
+    keep, boxes = networks.is_packed(Path(job.model)), _boxes(job)
+    recipe = Recipe(job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes, job.int8, keep, boxes)
     program = compile_training(adapted, trained, recipe)
     save(program, folder / jobs.PROGRAM, Origin(Path(job.model), scheme.name, merges, job.labels))
     return msgspec.structs.replace(job, made_anew=anew)
+
+
+def _boxes(job: Job) -> Boxes | None:
+    if job.loss != "detection":
+        return None
+    network = network_of(Path(job.model))
+    # Before data has been seen, it may label everything.
+    labelled = job.labelled or tuple(range(len(network.labels)))
+    return Boxes(network.decoded, tuple(place in labelled for place in range(len(network.labels))))
 
 
 def prepared(job: Job) -> tuple[Graph, tuple[str, ...]]:

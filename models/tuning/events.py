@@ -6,7 +6,9 @@ import msgspec
 
 
 class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What a worker tells. number and fields: of an error, to be raised again by whoever reads this."""
+    """What a worker tells. measure, score: as models.tuning.training.Judged has them.
+
+    number and fields: of an error, to be raised again by whoever reads this."""
 
     event: str
     done: int = 0
@@ -14,7 +16,8 @@ class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
     epoch: int = 0
     loss: float = 0.0
     judged_loss: float | None = None
-    accuracy: float | None = None
+    measure: str = ""
+    score: float = 0.0
     number: int = 0
     fields: dict[str, str] = {}
     labels: tuple[str, ...] = ()

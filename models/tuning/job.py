@@ -23,8 +23,10 @@ JOB, PROGRAM, STATE, CURVE, PICTURE, NETWORK, ADAPTER, DELTA, TOKENS = (
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """base_sha256: of `model`. classes: of the data, 0 for a language model; a network with another number gets a fresh
-    last layer. made_anew: its tensors. settings of the compiler: models.tuning.compiler.Recipe."""
+    """base_sha256: of `model`. labels: names of classes, none for a language model; of a detector those of the network,
+    of which the data labels those numbered `labelled`. names: of the data's classes, if it does not give them itself.
+    A classifier with another number of classes gets a fresh last layer; made_anew: its tensors. settings of the
+    compiler: models.tuning.compiler.Recipe."""
 
     format: Literal[1] = 1
     model: str
@@ -43,6 +45,8 @@ class Job(Struct, frozen=True, kw_only=True):
     seed: int = 0
     labels: tuple[str, ...] = ()
     made_anew: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    labelled: tuple[int, ...] = ()
 
 
 def network_of(job: Job) -> str:

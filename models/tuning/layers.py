@@ -101,5 +101,8 @@ def _vectors(node: Node, graph: Graph) -> Iterable[str]:
     for place in places:
         name = node.inputs[place] if place < len(node.inputs) else ""
         value = graph.constants.get(name)
-        if value is not None and is_float(value.dtype) and value.size > 1 and value.size == max(value.shape):
+        if value is None or not is_float(value.dtype) or value.size != max(value.shape, default=0):
+            continue
+        # A single number may be a bias; beside Add or Mul it is part of a formula.
+        if value.size > 1 or node.op in ("Conv", "Gemm"):
             yield name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,6 +31,16 @@ def make_delta(
     return Delta(manifest.base_sha256, manifest.scheme, samples, changes, tuple(whole), manifest.labels)
 
 
+def _describe(base: Path, out: Path) -> None:
+    """What a detector's manifest says holds for what was learnt from it as well, but for the hash."""
+    manifest = base.with_suffix(".toml")
+    if not manifest.is_file() or manifest == out.with_suffix(".toml"):
+        return
+    text = manifest.read_text("utf-8")
+    text = re.sub(r'^(\s*sha256\s*=\s*)"[^"]*"', rf'\g<1>"{hash_of(out)}"', text, flags=re.MULTILINE)
+    out.with_suffix(".toml").write_text(text, "utf-8")
+
+
 def apply_delta(base: Path, delta_path: Path, out: Path) -> Delta:
     """`out` becomes `base` with the delta; `base` stays, so that leaving the delta away again is exact. Raises
     DeltaUnfit (KF374) unless it was made from this very file."""
@@ -42,6 +53,7 @@ def apply_delta(base: Path, delta_path: Path, out: Path) -> Delta:
     try:
         networks.replace_tensors(base, new, beside)
         beside.replace(out)
+        _describe(base, out)
     finally:
         beside.unlink(missing_ok=True)
     return delta

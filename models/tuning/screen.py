@@ -20,7 +20,7 @@ class Screen:
         self._out, self._quiet, self._began = out, quiet, time.monotonic()
         self._first_done = -1
         self._losses: list[tuple[int, float]] = []
-        self._judged: list[tuple[int, float, float]] = []
+        self._judged: list[tuple[int, float, str, float]] = []
         for event in _told_before(out / jobs.CURVE):
             self._keep(event)
 
@@ -28,7 +28,7 @@ class Screen:
         if event.done:
             self._losses.append((event.done, event.loss))
         if event.judged_loss is not None:
-            self._judged.append((event.done, event.judged_loss, event.accuracy or 0.0))
+            self._judged.append((event.done, event.judged_loss, event.measure, event.score))
 
     def hear(self, event: Event) -> None:
         if event.event == "prepared":
@@ -51,8 +51,8 @@ class Screen:
         share = event.done / max(event.total, 1)
         judged = ""
         if self._judged:
-            _, loss, accuracy = self._judged[-1]
-            judged = f"  judged {loss:.3f}, {accuracy:.1%} right"
+            _, loss, measure, score = self._judged[-1]
+            judged = f"  judged {loss:.3f}, {measure} {score:.3f}"
         bar = "#" * round(20 * share) + "." * (20 - round(20 * share))
         line = f"[{bar}] {event.done}/{event.total}  loss {event.loss:.3f}{judged}  {_clock(left)} left"
         if self._quiet:
@@ -68,9 +68,9 @@ class Screen:
         if sys.stderr.isatty() and not self._quiet:
             print(file=sys.stderr)
         if self._losses:
-            curve.draw(self._out / jobs.PICTURE, self._losses, [(step, loss) for step, loss, _ in self._judged])
+            curve.draw(self._out / jobs.PICTURE, self._losses, [(step, loss) for step, loss, *_ in self._judged])
         if self._quiet:
-            judged = [{"step": step, "loss": loss, "accuracy": accuracy} for step, loss, accuracy in self._judged]
+            judged = [{"step": step, "loss": loss, measure: score} for step, loss, measure, score in self._judged]
             told = {"whole": whole, "steps": self._losses[-1][0] if self._losses else 0, "judged": judged}
             typer.echo(msgspec.json.encode(told).decode())
             return

@@ -12,7 +12,6 @@ import numpy as np
 from models.errors import LossDiverged, RunDiffers
 from models.tuning import safetensors_file
 from models.tuning.data.examples import Examples, shuffled
-from models.tuning.graph import Array
 from models.tuning.job import STATE, Job
 from models.tuning.trainer import Trainer
 
@@ -21,10 +20,11 @@ SAVED_EVERY_S = 30.0
 
 @dataclass(frozen=True)
 class Judged:
-    """loss: mean over the examples that were kept for judging. accuracy: share of labels that are the likeliest."""
+    """loss: mean over the examples that were kept for judging. score: 0..1, of the kind that `measure` names."""
 
     loss: float
-    accuracy: float
+    measure: str
+    score: float
 
 
 @dataclass(frozen=True)
@@ -87,18 +87,14 @@ def factor(step: int, total: int) -> float:
 
 
 def judge(trainer: Trainer, examples: Examples, numbers: list[int], batch: int) -> Judged:
-    losses, right, count = 0.0, 0, 0
-    logits_name = trainer.manifest.outputs[1]
-    for feeds in examples.batches(numbers, batch):
+    losses, count = 0.0, 0
+    scorer, output = examples.scorer(), trainer.manifest.outputs[1]
+    for place, feeds in enumerate(examples.batches(numbers, batch)):
         found = trainer.evaluate(feeds)
-        labels = feeds["labels"]
-        counts = labels >= 0
-        here = int(counts.sum())
-        guesses: Array = found[logits_name].reshape(*labels.shape, -1).argmax(-1)
+        here = scorer.add(numbers[place * batch : (place + 1) * batch], found[output], feeds["labels"])
         losses += float(found["loss"]) * here
-        right += int(((guesses == labels) & counts).sum())
         count += here
-    return Judged(losses / max(count, 1), right / max(count, 1))
+    return Judged(losses / max(count, 1), scorer.name, scorer.score())
 
 
 def save(trainer: Trainer, folder: Path) -> None:

@@ -41,9 +41,13 @@ def prepare(folder: Path) -> None:
     name, shape = input_of(job)
     if job.loss == "language" and is_gguf(Path(job.model)):
         split(Path(job.data), Path(job.model), folder / jobs.TOKENS)
-    examples = open_examples(_data_of(job, folder), (name, shape), job.loss, vocabulary_of(job), job.pixels)
+    if job.loss == "detection":
+        examples, labelled = _boxes(job)
+    else:
+        examples = open_examples(_data_of(job, folder), (name, shape), job.loss, vocabulary_of(job), job.pixels)
+        labelled = ()
     examples.parts()
-    job = msgspec.structs.replace(job, labels=examples.labels)
+    job = msgspec.structs.replace(job, labels=examples.labels, labelled=labelled)
     job = compile_job(job, folder)
     jobs.save(folder, job)
     tell(_data("prepared", job, examples, folder))
@@ -69,11 +73,8 @@ def train(folder: Path, threads: int) -> None:
 
     job = _job(folder)
     trainer = Trainer(folder / jobs.PROGRAM, threads)
-    ((name, tensor), *_) = trainer.manifest.inputs.items()
-    # Labels in the data were compared with the network when it was compiled; here its outputs are not asked again.
-    vocabulary = _vocabulary(trainer) if job.loss == "language" else 0
-    examples = open_examples(_data_of(job, folder), (name, tensor.shape), job.loss, vocabulary, job.pixels)
-    if examples.labels != job.labels:
+    examples, labelled = opened(job, trainer, folder)
+    if (examples.labels, labelled) != (job.labels, job.labelled):
         raise DataUnusable(path=job.data, detail="its classes are not those that training began with")
     stopping = Stop()
     told = 0.0
@@ -85,7 +86,8 @@ def train(folder: Path, threads: int) -> None:
             tell(
                 Event(
                     event="step", done=step.done, total=step.total, epoch=step.epoch, loss=step.loss,
-                    judged_loss=judged.loss if judged else None, accuracy=judged.accuracy if judged else None,
+                    judged_loss=judged.loss if judged else None,
+                    measure=judged.measure if judged else "", score=judged.score if judged else 0.0,
                 )
             )  # fmt: skip
         if stopping.asked:
@@ -93,6 +95,23 @@ def train(folder: Path, threads: int) -> None:
             tell(Event(event="stopped", done=step.done, total=step.total))
             return
     tell(Event(event="trained", done=trainer.steps_done))
+
+
+def opened(job: Job, trainer: Any, folder: Path) -> tuple[Examples, tuple[int, ...]]:
+    """What the job is trained on, and for a detector the classes that it labels."""
+    if job.loss == "detection":
+        return _boxes(job)
+    ((name, tensor), *_) = trainer.manifest.inputs.items()
+    # Labels in the data were compared with the network when it was compiled; here its outputs are not asked again.
+    vocabulary = _vocabulary(trainer) if job.loss == "language" else 0
+    return open_examples(_data_of(job, folder), (name, tensor.shape), job.loss, vocabulary, job.pixels), ()
+
+
+def _boxes(job: Job) -> tuple[Examples, tuple[int, ...]]:
+    from models.tuning.data.yolo import yolo  # noqa: PLC0415
+    from models.tuning.detectors import network_of  # noqa: PLC0415
+
+    return yolo(Path(job.data), network_of(Path(job.model)), job.names)
 
 
 def _vocabulary(trainer: Any) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.errors import DataUnusable
 from models.tuning.graph import Array
+from models.tuning.judging import Accuracy, Scorer
 
 JUDGED_SHARE = 0.2
 IGNORED = -1
@@ -18,7 +19,8 @@ IGNORED = -1
 @dataclass(frozen=True)
 class Examples:
     """load: (input, label) of one example. keys: a lasting name of each. labels: names of classes, or none. left_out:
-    files that could not be read, each with the reason."""
+    files that could not be read, each with the reason. filling: of the labels of an example that does not count.
+    scorer: what judges answers."""
 
     input_name: str
     keys: tuple[str, ...]
@@ -26,6 +28,8 @@ class Examples:
     labels: tuple[str, ...] = ()
     classes: tuple[int, ...] = ()
     left_out: tuple[str, ...] = ()
+    filling: float = IGNORED
+    scorer: Callable[[], Scorer] = Accuracy
 
     def parts(self) -> tuple[list[int], list[int]]:
         """Numbers of what is trained on and of what is judged on. By each key's hash, so that an example stays on its
@@ -46,7 +50,7 @@ class Examples:
         return trained, sorted(judged)
 
     def batches(self, numbers: Sequence[int], size: int, start: int = 0) -> Iterator[dict[str, Array]]:
-        """From the batch `start` on. The last one is filled up with examples that do not count (label -1)."""
+        """From the batch `start` on. The last one is filled up with examples that do not count."""
         for first in range(start * size, len(numbers), size):
             loaded = [self.load(number) for number in numbers[first : first + size]]
             values = np.stack([one for one, _ in loaded])
@@ -54,7 +58,7 @@ class Examples:
             lacking = size - len(loaded)
             if lacking:
                 values = np.concatenate([values, np.zeros((lacking, *values.shape[1:]), values.dtype)])
-                labels = np.concatenate([labels, np.full((lacking, *labels.shape[1:]), IGNORED, labels.dtype)])
+                labels = np.concatenate([labels, np.full((lacking, *labels.shape[1:]), self.filling, labels.dtype)])
             yield {self.input_name: values, "labels": labels}
 
 

@@ -12,7 +12,7 @@ from models.tuning.data.examples import Examples
 from models.tuning.graph import Array
 
 # More than this share unreadable is no accident.
-_MOST_LEFT_OUT = 0.2
+MOST_LEFT_OUT = 0.2
 
 
 def labelled(folder: Path, endings: Collection[str], read: Callable[[Path], Array], input_name: str) -> Examples:
@@ -36,7 +36,7 @@ def labelled(folder: Path, endings: Collection[str], read: Callable[[Path], Arra
     found = {number for _, number in files}
     if not files and not left_out:
         raise DataUnusable(path=folder, detail=f"it holds no files {', '.join(sorted(endings))} in folders of classes")
-    if len(left_out) > _MOST_LEFT_OUT * (len(files) + len(left_out)):
+    if len(left_out) > MOST_LEFT_OUT * (len(files) + len(left_out)):
         raise DataUnusable(path=folder, detail=f"{len(left_out)} files can't be read, the first: {left_out[0]}")
     if len(found) < 2:
         raise DataUnusable(path=folder, detail=f"it holds one class only ({labels[min(found)]}): nothing to tell apart")

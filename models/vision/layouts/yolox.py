@@ -40,33 +40,47 @@ def reader(signature: Signature, columns: NDArray[np.intp]) -> Yolox:
     return Yolox(signature, columns)
 
 
+def is_decoded(signature: Signature) -> bool:
+    """Whether its boxes are in pixels. Either way most middles lie near their cell's own: the reading under which they
+    do is the right one. (A few cells that nothing was ever asked of may say anything.)"""
+    height, width = signature.inputs[0].shape[2:]
+    grid, given = cells(width, height, STRIDES), signature.sample[0][0, :, :2]
+    as_raw = np.abs(given - 0.5) * grid[:, 2:]
+    as_pixels = np.abs(given - (grid[:, :2] + 0.5) * grid[:, 2:])
+    return bool(np.median(as_pixels) < np.median(as_raw))
+
+
+def found(
+    rows: NDArray[Any], grid: NDArray[np.float32], columns: NDArray[np.intp], decoded: bool, least_score: float
+) -> Found:
+    """rows: cells x (5 + classes), of one picture. grid: of models.vision.grid. columns: the classes asked for."""
+    # Few cells hold anything, and no score exceeds its cell's objectness.
+    here = np.flatnonzero(rows[:, 4] >= least_score)
+    given = rows[here][:, columns + 5]
+    best = given.argmax(axis=1)
+    scores = given[np.arange(len(here)), best] * rows[here, 4]
+    sure = scores >= least_score
+    here = here[sure]
+    if decoded:
+        centres, halves = rows[here, :2], rows[here, 2:4] / 2
+    else:
+        centres = (rows[here, :2] + grid[here, :2]) * grid[here, 2:]
+        halves = np.exp(np.minimum(rows[here, 2:4], LARGEST_LOG)) * (grid[here, 2:] / 2)
+    return Found(np.hstack([centres - halves, centres + halves]), scores[sure], best[sure])
+
+
 class Yolox:
     def __init__(self, signature: Signature, columns: NDArray[np.intp]) -> None:
         height, width = signature.inputs[0].shape[2:]
         self._name = signature.inputs[0].name
         self._input = Letterbox(width, height)
-        self._columns = columns + 5
-        grid = cells(width, height, STRIDES)
-        self._cells, self._strides = grid[:, :2], grid[:, 2:]
-        # A raw middle lies a few cells from its own; a decoded one may lie anywhere in the picture.
-        self._decoded = bool(signature.sample[0][..., :2].max() > max(width, height) / 2)
+        self._columns = columns
+        self._grid = cells(width, height, STRIDES)
+        self._decoded = is_decoded(signature)
 
     def feeds(self, image: NDArray[Any]) -> tuple[Feeds, Placement]:
         blob, placement = self._input.place(image)
         return {self._name: blob}, placement
 
     def found(self, outputs: Arrays, least_score: float) -> Found:
-        rows = outputs[0][0]
-        # Few cells hold anything, and no score exceeds its cell's objectness.
-        here = np.flatnonzero(rows[:, 4] >= least_score)
-        given = rows[here][:, self._columns]
-        best = given.argmax(axis=1)
-        scores = given[np.arange(len(here)), best] * rows[here, 4]
-        sure = scores >= least_score
-        here = here[sure]
-        if self._decoded:
-            centres, halves = rows[here, :2], rows[here, 2:4] / 2
-        else:
-            centres = (rows[here, :2] + self._cells[here]) * self._strides[here]
-            halves = np.exp(np.minimum(rows[here, 2:4], LARGEST_LOG)) * (self._strides[here] / 2)
-        return Found(np.hstack([centres - halves, centres + halves]), scores[sure], best[sure])
+        return found(outputs[0][0], self._grid, self._columns, self._decoded, least_score)

@@ -1,37 +1,22 @@
-"""What training makes smaller, as nodes after the network's output, with the gradient where the way back begins."""
+"""Cross-entropy: of classes, and of the tokens that follow."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from models.errors import LossUnfit
 from models.tuning.graph import Builder, Node, Shape, Spec
+from models.tuning.losses import LABELS, Losses, add_labels
 
-LABELS = "labels"
 _LEAST = 1.2e-38
 
 
-@dataclass(frozen=True)
-class Losses:
-    """loss: name of the scalar. seeds: gradients of it by tensors. targets: inputs that the loss adds."""
-
-    loss: str
-    seeds: dict[str, str]
-    targets: dict[str, Spec] = field(default_factory=dict)
-
-
 def attach(build: Builder, kind: str) -> Losses:
-    """kind: classification (logits batch x classes) or language (logits batch x places x vocabulary). Raises LossUnfit
-    (KF365) when the network's first output is not of that form."""
     output = build.graph.outputs[0]
     logits = _before_softmax(build, output)
     shape = build.shape(logits)
-    rank = {"classification": 2, "language": 3}.get(kind)
+    rank = 2 if kind == "classification" else 3
     batch = next(iter(build.graph.inputs.values()))[0][0]
-    if rank is None:
-        raise LossUnfit(loss=kind, detail="it is not known")
     if kind == "classification" and len(shape) > rank and all(one == 1 for one in shape[rank:]):
         logits = build.reshape(logits, shape[:rank])
         shape = shape[:rank]
@@ -55,9 +40,7 @@ def _last(node: Node, rank: int) -> bool:
 def cross_entropy(build: Builder, logits: str, shape: Shape) -> Losses:
     """Mean of -log softmax over all places whose label is not negative: those do not count."""
     rows, classes = int(np.prod(shape[:-1])), shape[-1]
-    integer = np.dtype(np.int64)
-    build.graph.inputs[LABELS] = (shape[:-1], integer)
-    build.graph.specs[LABELS] = Spec(shape[:-1], integer)
+    targets = add_labels(build, Spec(shape[:-1], np.dtype(np.int64)))
     flat = build.reshape(logits, (rows, classes))
     labels = build.reshape(LABELS, (rows,))
     zero = build.constant(np.asarray(0, np.int64))
@@ -75,4 +58,4 @@ def cross_entropy(build: Builder, logits: str, shape: Shape) -> Losses:
     minus = build.add("Expand", build.number(-1.0, logits), build.ints((rows, 1)))
     off = build.add("ScatterElements", probability, safe, minus, axis=1, reduction="add")
     slope = build.note(build.add("Mul", off, share), (rows, classes), logits)
-    return Losses(loss, {logits: build.reshape(slope, build.shape(logits))}, {LABELS: Spec(shape[:-1], integer)})
+    return Losses(loss, {logits: build.reshape(slope, build.shape(logits))}, targets)
