@@ -1,4 +1,4 @@
-"""Errors 102 to 104: what an evaluation is given. 465 to 469: simulations of signals."""
+"""Errors 102 to 104, 460 and 461: what an evaluation is given. 465 to 469: simulations of signals."""
 
 from protocol.errors import KinflowError
 
@@ -45,3 +45,15 @@ class PeerFailed(KinflowError):
     number = 469
     cause = "{engine} could not be measured: {detail}."
     advice = "Check the environment that was given for it; leave the option out to measure Kinflow alone."
+
+
+class QuestionsUnreadable(KinflowError):
+    number = 460
+    cause = "{path} could not be read as questions: {detail}."
+    advice = "Write a line of JSON for each: question, entities, tool, arguments (docs/assistant.md has an example)."
+
+
+class TextTooShort(KinflowError):
+    number = 461
+    cause = "The text that a family is to be judged on has fewer than two tokens."
+    advice = "Give a text of some pages with --text, or leave the option out for the one that comes with Kinflow."

@@ -242,6 +242,12 @@ class PeerMissing(KinflowError):
     advice = "Install a C++ compiler and cmake, and run it again; our own figures hold without it."
 
 
+class FamilyDamaged(KinflowError):
+    number = 480
+    cause = "The family of weights that comes with Kinflow can't be used: {path}: {detail}."
+    advice = "Free some disk space if that is what is said; else install Kinflow again, which brings its weights anew."
+
+
 class AssistantUntrained(KinflowError):
     number = 486
     cause = "The assistant can't understand questions here: {detail}."

@@ -198,3 +198,60 @@ def _told(value: float | int | None) -> str:
 
 def _warn(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+class MaxTier(StrEnum):
+    device = "device"
+
+
+@app.command()
+def assistant(
+    questions: Annotated[
+        Path | None, typer.Option(help="Lines of {question, entities, tool, arguments}; default: those held back.")
+    ] = None,
+    max_tier: Annotated[MaxTier, typer.Option(help="Members that may be asked.")] = MaxTier.device,
+    as_json: AsJson = False,
+) -> None:
+    """Does the assistant find tool and arguments, and does it know when it doesn't? With misses, in --json."""
+    from benchmarks.eval.assistant import HELD_BACK, measure, read_questions  # noqa: PLC0415
+    from models.assistant.opening import open_understanding  # noqa: PLC0415
+    from node.home import find_home  # noqa: PLC0415
+
+    del max_tier  # There is one tier so far that understands questions; others are asked, and answer for themselves.
+    asked = read_questions(questions or HELD_BACK)
+    understanding = open_understanding(find_home())
+    try:
+        figures = measure(understanding, asked)
+    finally:
+        understanding.close()
+    if as_json:
+        typer.echo(msgspec.json.encode(figures).decode())
+        return
+    _show(msgspec.structs.replace(figures, misses=[]), as_json=False)
+    for one in figures.misses:
+        sure = "sure" if one.sure else "not sure"
+        typer.echo(f"{one.question}\n  wanted {one.wanted}\n  chose  {one.chosen} ({one.confidence:.2f}, {sure})")
+
+
+@app.command()
+def family(
+    folder: Annotated[
+        Path | None, typer.Option(help="A nested family; default: the one that comes with Kinflow.")
+    ] = None,
+    text: Annotated[Path | None, typer.Option(help="What it is judged on; default: the held-back questions.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Loss of each member of a nested family, and what handing hidden states over changes. About a minute."""
+    from benchmarks.eval.assistant import HELD_BACK, read_questions  # noqa: PLC0415
+    from benchmarks.eval.family import measure  # noqa: PLC0415
+    from models.family.shelf import open_trust  # noqa: PLC0415
+    from models.family.shipped import facts, trust_in, unfold  # noqa: PLC0415
+    from node.home import find_home  # noqa: PLC0415
+
+    said = text.read_text("utf-8") if text else "\n".join(one.question for one in read_questions(HELD_BACK))
+    if folder is not None:
+        figures = measure(folder, open_trust(), said, {})
+    else:
+        told = {name: (one.loss, one.independent_loss) for name, one in facts().members.items()}
+        figures = measure(unfold(find_home()), trust_in(find_home()), said, told)
+    _show(figures, as_json)

@@ -1,0 +1,1 @@
+"""How the shipped family kin and its understanding of questions were made."""
