@@ -217,13 +217,13 @@ def _fast(
     command: list[str], root: Path, listener: Listener, seconds: float, home: str = "home-fast"
 ) -> tuple[float, float]:
     """Frames a second, and the peak of the resident memory in MB."""
-    with _running([*command, "--fast"], root / home) as process:
-        _wait_for(lambda: len(listener.observations) >= 4, process)
+    with running([*command, "--fast"], root / home) as process:
+        wait_for(lambda: len(listener.observations) >= 4, process)
         first = len(listener.observations)
         time.sleep(seconds)
         _check_alive(process)
         seen = listener.observations[first - 1 :]
-        peak_mb = _peak_rss_mb(process)
+        peak_mb = peak_rss_mb(process)
     frames = sum(
         later.frame - earlier.frame if later.frame > earlier.frame else later.frame
         for earlier, later in itertools.pairwise(seen)
@@ -233,22 +233,22 @@ def _fast(
 
 def _live(command: list[str], root: Path, listener: Listener, seconds: float) -> Live:
     home = root / "home-live"
-    with _running(command, home) as process:
-        _wait_for(lambda: len(listener.observations) >= 4, process)
+    with running(command, home) as process:
+        wait_for(lambda: len(listener.observations) >= 4, process)
         time.sleep(SETTLE_S)
         before, began, cpu_before = process.io_counters().write_bytes, time.monotonic(), _cpu_s(process)
         time.sleep(seconds)
         _check_alive(process)
         took_s = time.monotonic() - began
         written, cpu_s = process.io_counters().write_bytes - before, _cpu_s(process) - cpu_before
-        rss_mb, peak_mb = process.memory_info().rss / _MB, _peak_rss_mb(process)
+        rss_mb, peak_mb = process.memory_info().rss / _MB, peak_rss_mb(process)
     saved = sum(path.stat().st_size for path in (home / "cameras").glob("*.road.npz"))
     per_day_mb = (written * 86_400 / took_s + saved * ROAD_SAVES_PER_DAY) / _MB
     return Live(peak_mb, rss_mb, 100 * cpu_s / took_s, per_day_mb, took_s)
 
 
 def _idle_rss_mb(url: str, root: Path) -> float:
-    with _running([*IDLE, url, str(root / "idle.db")], root / "home-idle", stdout=subprocess.PIPE) as process:
+    with running([*IDLE, url, str(root / "idle.db")], root / "home-idle", stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()  # it is connected
         time.sleep(2.0)
@@ -256,7 +256,7 @@ def _idle_rss_mb(url: str, root: Path) -> float:
 
 
 @contextmanager
-def _running(command: list[str], home: Path, stdout: int | None = None) -> Iterator[psutil.Popen]:
+def running(command: list[str], home: Path, stdout: int | None = None) -> Iterator[psutil.Popen]:
     """The command on one core, with a state folder of its own; stopped in the end by SIGTERM."""
     home.mkdir()
     core = min(os.sched_getaffinity(0))
@@ -276,7 +276,7 @@ def _running(command: list[str], home: Path, stdout: int | None = None) -> Itera
             process.stdout.close()
 
 
-def _wait_for(condition: Callable[[], bool], process: psutil.Popen) -> None:
+def wait_for(condition: Callable[[], bool], process: psutil.Popen) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while not condition():
         _check_alive(process)
@@ -290,7 +290,7 @@ def _check_alive(process: psutil.Popen) -> None:
         raise RuntimeError(f"the agent ended with status {process.returncode}")
 
 
-def _peak_rss_mb(process: psutil.Popen) -> float:
+def peak_rss_mb(process: psutil.Popen) -> float:
     """VmHWM: the kernel's own record of the peak."""
     for line in Path(f"/proc/{process.pid}/status").read_text("ascii").splitlines():
         if line.startswith("VmHWM:"):

@@ -136,6 +136,20 @@ def agent(
 
 
 @app.command()
+def assistant(
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="How often each question is asked.")] = 6,
+    broker: Annotated[Broker, typer.Option(help="The broker on loopback.")] = Broker.mosquitto,
+    as_json: AsJson = False,
+) -> None:
+    """How soon the assistant of an agent answers, and how large the agent is with camera, detector and assistant."""
+    importlib.import_module("agent")
+    from benchmarks.assistant import measure  # noqa: PLC0415
+
+    with told():
+        show(measure(broker.value, rounds), as_json)
+
+
+@app.command()
 def update(
     kills: Annotated[int, typer.Option(min=0, max=10_000, help="kill -9 at random moments of an update.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the moments.")] = 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from models.assistant.reply import Piece, Policy, Reply, Said, Step, Tier
 from models.assistant.skills import Pending, Result, Skills
 from models.assistant.tools import Tool, Value
 from models.assistant.understanding.choice import Choice, Entities
-from models.errors import FactsMissing, TierUnreachable
+from models.errors import FactsMissing, SkillFailed, TierUnreachable
 from protocol.errors import KinflowError
+
+log = logging.getLogger(__name__)
 
 PATIENCE_MS = 300_000
 _PRIVATE = frozenset((Tool.REMEMBER, Tool.RECALL, Tool.FORGET))
@@ -100,7 +103,7 @@ class Assistant:
 
     def stream(self, question: str | bytes, session: Session, policy: Policy) -> Iterator[Said]:
         """Steps, then the answer in pieces, then all of it. Raises QuestionUnfit (KF487), AssistantUntrained (KF486),
-        AssistantBusy (KF496) or ContextTooLong (KF394); whatever else fails is told in the answer."""
+        AssistantBusy (KF496), SkillFailed (KF494) or ContextTooLong (KF394); else failures are told in the answer."""
         began_ms = self._now_ms()
         text = read_question(question)
         done = yield from self._answer(text, session, policy)
@@ -128,7 +131,7 @@ class Assistant:
         if waiting is not None and meant is not None:
             return (yield from self._settle(text, waiting, meant, policy))
         yield Step(step="understanding")
-        choice = self._understanding.choose(text, self._entities())
+        choice = self._choose(text)
         may_rise = self._may_rise(choice, policy)
         if not choice.sure:
             doubt = f"not sure what is asked ({choice.confidence:.2f})"
@@ -140,6 +143,15 @@ class Assistant:
         if result.code == f"KF{FactsMissing.number}" and may_rise:
             return (yield from self._rise(text, policy, choice, result, "understood, but not known on this machine"))
         return self._local(result, f"understood here ({choice.confidence:.2f})", choice)
+
+    def _choose(self, text: str) -> Choice:
+        try:
+            return self._understanding.choose(text, self._entities())
+        except KinflowError:
+            raise
+        except Exception as error:
+            log.exception("understanding broke")
+            raise SkillFailed(tool="understanding", detail=type(error).__name__) from error
 
     def _settle(self, text: str, waiting: Waiting, meant: bool, policy: Policy) -> Answering:
         """A yes or a no to what was asked back."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,3 +199,13 @@ def test_without_a_token_the_page_says_what_to_do(browser: Browser, served: Serv
     page.goto(f"{served.server.url}chat")
     page.get_by_text("kinflow agent page").wait_for()
     page.context.close()
+
+
+def test_an_agent_that_nobody_asks_has_loaded_none_of_it() -> None:
+    code = (
+        "import sys, agent.run, agent.page.server\n"
+        "heavy = {'models.assistant.desk', 'models.assistant.edge_tier', 'models.engine', 'llama_cpp'}\n"
+        "print(*sorted(heavy & sys.modules.keys()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=True)
+    assert done.stdout.split() == []

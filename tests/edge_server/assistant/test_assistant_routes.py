@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,32 @@ def test_an_edge_server_that_refuses_or_is_away_is_told_apart(server: GatewaySer
         server.stop()
     with pytest.raises(TierUnreachable, match="refused" if token == TOKEN else "KF88"):
         EdgeTier(url, token).ask("hello", Policy(max_tier="edge"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b'{"type": "step", "step": "understanding"}\n',
+        b"HTTP/1.1 200 OK\r\n\r\n" + b'{"type": "piece", "text": "Mill Str',
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"\xff" * 100_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz",
+    ],
+)
+def test_an_edge_server_that_dies_mid_answer_is_no_answer(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(said)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(TierUnreachable):
+            EdgeTier(f"http://127.0.0.1:{listener.getsockname()[1]}", TOKEN).ask("hello", Policy(max_tier="edge"))
+        thread.join()
 
 
 def test_a_token_never_goes_over_plain_http_to_another_machine(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from models.assistant.on_a_thread import UnderstandingThread
 from models.assistant.question import LIMIT, answers, read_question
 from models.assistant.reply import Piece, Policy, Reply, Step
 from models.assistant.understanding.choice import Choice, Entities
-from models.errors import AssistantBusy, AssistantUntrained, QuestionUnfit, TierUnreachable
+from models.errors import AssistantBusy, AssistantUntrained, QuestionUnfit, SkillFailed, TierUnreachable
 from node.clock import ManualClock
 from tests.models.assistant.doubles import BY_HEART, ByHeart, SmallFacts
 
@@ -210,6 +210,15 @@ def test_every_text_is_taken_or_refused_and_taken_twice_is_the_same(given_: str 
 @pytest.mark.parametrize(("text", "means"), [("Yes!", True), ("ok", True), ("No.", False), ("yesterday", None)])
 def test_yes_and_no(text: str, means: bool | None) -> None:
     assert answers(text) is means
+
+
+def test_an_understanding_that_breaks_is_told_with_its_code(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(question: str, entities: Entities) -> Choice:
+        raise IndexError
+
+    monkeypatch.setattr(world.understanding, "choose", broken)
+    with pytest.raises(SkillFailed, match="understanding failed: IndexError"):
+        world.ask("hello")
 
 
 # Understanding on its thread
