@@ -16,7 +16,6 @@ from models.assistant.diary import Diary
 from models.assistant.facts import Facts
 from models.assistant.notes import Notes
 from models.assistant.on_a_thread import UnderstandingThread
-from models.assistant.opening import open_understanding
 from models.assistant.question import read_question
 from models.assistant.reply import Fault, Policy, Said, Tier
 from models.assistant.understanding.choice import Understanding
@@ -27,6 +26,13 @@ from protocol.errors import KinflowError
 MOST_SESSIONS = 256
 # Each holds a thread of its door.
 MOST_INSIDE = 8
+
+
+def open_understanding(home: Path) -> Understanding:
+    """With all that it brings (llama.cpp, NumPy), of which a process that nobody asks holds nothing."""
+    from models.assistant.opening import open_understanding as open_here  # noqa: PLC0415
+
+    return open_here(home)
 
 
 class Desk:

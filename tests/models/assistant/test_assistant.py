@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -219,6 +221,15 @@ def test_an_understanding_that_breaks_is_told_with_its_code(world: World, monkey
     monkeypatch.setattr(world.understanding, "choose", broken)
     with pytest.raises(SkillFailed, match="understanding failed: IndexError"):
         world.ask("hello")
+
+
+def test_a_door_that_nobody_asks_through_has_loaded_no_engine() -> None:
+    code = (
+        "import sys, models.assistant.desk, models.assistant.cli\n"
+        "print(*sorted({'models.engine', 'llama_cpp', 'numpy', 'models.assistant.opening'} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=True)
+    assert done.stdout.split() == []
 
 
 # Understanding on its thread
