@@ -50,7 +50,9 @@ MOUNTS = {
     ),
     "release": Mount("firmware_configs.release.cli", "app", "Sign and publish releases, for maintainers."),
     "sbom": Mount("firmware_configs.sbom.cli", "sbom", "List what Kinflow is made of, with licences, as CycloneDX."),
-    "tune": Mount("models.tuning.cli", "app", "Train a network on this machine: `tune plan`, `tune run`.", VISION),
+    "tune": Mount(
+        "models.tuning.cli", "app", "Train a network on this machine: `tune plan`, `tune search`, `tune run`.", VISION
+    ),
     "eval": Mount("benchmarks.eval.cli", "app", "Judge how good answers are, against labels.", VISION),
     "bench": Mount("benchmarks.cli", "app", "Measure speed and size; figures as JSON."),
 }

@@ -125,6 +125,12 @@ class WorkerLost(KinflowError):
     )
 
 
+class BudgetTooSmall(KinflowError):
+    number = 376
+    cause = "Nothing that was tried trains {network} within what is allowed: {least}."
+    advice = "Allow more memory or time, or take a smaller --batch; what was tried is kept."
+
+
 class EngineMissing(KinflowError):
     number = 390
     cause = "llama.cpp is not there: {detail}."

@@ -3,60 +3,52 @@
 from __future__ import annotations
 
 import shutil
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from models.errors import BatchUnfit
 from models.tuning import job as jobs
 from models.tuning.bundle import hash_of
 from models.tuning.job import Job
 from models.tuning.optimizers import Optimizer
+from models.tuning.options import (
+    AsJson,
+    BatchOption,
+    DataOption,
+    Int8Option,
+    Loss,
+    LossOption,
+    MemoryOption,
+    Model,
+    NamesOption,
+    Pixels,
+    PixelsOption,
+    RateOption,
+    SizeOption,
+    StepOption,
+    ThreadsOption,
+    Update,
+    UpdateOption,
+    megabytes,
+    names_of,
+    optimizer_of,
+    sizes_of,
+)  # fmt: skip
 from models.tuning.schemes import NAMES
 from models.tuning.screen import Screen
+from models.tuning.search.cli import search
 
 app = typer.Typer(help="Train a network on this machine.", add_completion=False, no_args_is_help=True)
-
-
-class Loss(StrEnum):
-    classification = "classification"
-    language = "language"
-    detection = "detection"
-
-
-class Update(StrEnum):
-    sgd = "sgd"
-    momentum = "momentum"
-    adam = "adam"
-
-
-class Pixels(StrEnum):
-    byte = "byte"
-    unit = "unit"
-    imagenet = "imagenet"
-
-
-Model = Annotated[
-    Path,
-    typer.Argument(help="The network: an ONNX file, or a GGUF of the Llama type.", exists=True, dir_okay=False),
-]
-LossOption = Annotated[Loss, typer.Option(help="What the network is for.")]
-BatchOption = Annotated[int, typer.Option(min=1, max=1024, help="Examples a step.")]
-UpdateOption = Annotated[Update, typer.Option("--optimizer", help="How weights are changed.")]
-SizeOption = Annotated[list[str] | None, typer.Option("--size", help="NAME=LENGTH of an axis left open.")]
-Int8Option = Annotated[bool, typer.Option("--int8", help="Frozen matrices in eight bits: faster, and less exact.")]
-ThreadsOption = Annotated[int, typer.Option(min=1, max=64, help="Of onnxruntime.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+app.command()(search)
 
 
 @app.command()
 def plan(  # noqa: PLR0917 (its options)
     model: Model,
-    memory: Annotated[str, typer.Option(help="The most that it may take beside libraries: 150MB.")] = "",
-    step_ms: Annotated[float, typer.Option(help="The most that a step may take.")] = 0.0,
+    memory: MemoryOption = "",
+    step_ms: StepOption = 0.0,
     scheme: Annotated[list[str] | None, typer.Option(help="One of the schemes or a file; again for more.")] = None,
     loss: LossOption = Loss.classification,
     batch: BatchOption = 8,
@@ -75,7 +67,7 @@ def plan(  # noqa: PLR0917 (its options)
         return
     job = Job(
         model=str(model), base_sha256=hash_of(model), data="", scheme="", loss=loss.value, batch=batch,
-        optimizer=Optimizer(optimizer.value), sizes=_sizes(size), int8=int8,
+        optimizer=Optimizer(optimizer.value), sizes=sizes_of(size), int8=int8,
     )  # fmt: skip
     rows = []
     if not as_json:
@@ -94,26 +86,28 @@ def plan(  # noqa: PLR0917 (its options)
         typer.echo(msgspec.json.encode({"rows": rows, "chosen": chosen.scheme if chosen else None}).decode())
     elif memory or step_ms:
         typer.echo(f"Of those that fit, {chosen.scheme} trains the most." if chosen else "None fits.")
+    if not as_json:
+        typer.echo("Which learns the most, data tell: `kinflow tune search` puts a scheme together for yours.")
 
 
 @app.command()
 def run(  # noqa: PLR0917 (its options)
     model: Model,
-    data: Annotated[Path, typer.Option(help="A folder for each class, pictures with YOLO labels, or JSON lines.")],
+    data: DataOption,
     out: Annotated[Path, typer.Option(help="The folder that the training lives in.")],
     scheme: Annotated[str, typer.Option(help="head, bias-only, last-k, deep, full, lora, or a scheme file.")] = "deep",
     loss: LossOption = Loss.classification,
     epochs: Annotated[int, typer.Option(min=1, max=10_000, help="How often all examples are seen.")] = 5,
     batch: BatchOption = 8,
-    rate: Annotated[float, typer.Option(min=0.0, help="Of learning, at its height. 0: fit for the optimizer.")] = 0.0,
+    rate: RateOption = 0.0,
     optimizer: UpdateOption = Update.adam,
     clip: Annotated[float, typer.Option(min=0.0, help="The largest norm of all gradients together; 0 for any.")] = 1.0,
     accumulate: Annotated[int, typer.Option(min=1, max=1024, help="Steps that one update takes together.")] = 1,
-    pixels: Annotated[Pixels, typer.Option(help="0 to 255, 0 to 1, or ImageNet's scale.")] = Pixels.unit,
+    pixels: PixelsOption = Pixels.unit,
     size: SizeOption = None,
     int8: Int8Option = False,
     threads: ThreadsOption = 1,
-    names: Annotated[str, typer.Option(help="Of the classes in YOLO labels, 0 first: ambulance,car.")] = "",
+    names: NamesOption = "",
     seed: Annotated[int, typer.Option(help="Of the order of examples.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, and delete what is there.")] = False,
     as_json: AsJson = False,
@@ -121,12 +115,10 @@ def run(  # noqa: PLR0917 (its options)
     """Train. Stopped by Ctrl-C or by anything else, the same command goes on where it was."""
     from models.tuning.running import run_worker  # noqa: PLC0415 (--help need not pay for it)
 
-    chosen = Optimizer(optimizer.value, rate or {"sgd": 0.02, "momentum": 0.005, "adam": 0.001}[optimizer.value])
     job = Job(
         model=str(model.resolve()), base_sha256=hash_of(model), data=str(data.resolve()), scheme=scheme,
-        loss=loss.value, epochs=epochs, batch=batch, optimizer=chosen, clip=clip, accumulate=accumulate,
-        sizes=_sizes(size), pixels=pixels.value, seed=seed, int8=int8,
-        names=tuple(one.strip() for one in names.split(",") if one.strip()),
+        loss=loss.value, epochs=epochs, batch=batch, optimizer=optimizer_of(optimizer, rate), clip=clip,
+        accumulate=accumulate, sizes=sizes_of(size), pixels=pixels.value, seed=seed, int8=int8, names=names_of(names),
     )  # fmt: skip
     if fresh and (out / jobs.JOB).exists():
         shutil.rmtree(out)
@@ -180,27 +172,6 @@ def show(delta: Annotated[Path, typer.Argument(exists=True, dir_okay=False)], as
     typer.echo(f"base     SHA-256 {found.base_sha256}\nscheme   {found.scheme}\nsamples  {found.samples}")
     for name, shape in shapes.items():
         typer.echo(f"  {name}  {'x'.join(map(str, shape))}{'  whole' if name in found.whole else ''}")
-
-
-def megabytes(text: str) -> float:
-    """150MB, 0.5GB or 150 (megabytes); "" is 0, anything."""
-    factors = {"KB": 1e-3, "MB": 1.0, "GB": 1e3}
-    upper = text.strip().upper()
-    factor = factors.get(upper[-2:], 1.0)
-    try:
-        return float(upper[:-2] if upper[-2:] in factors else upper or 0) * factor
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no amount of memory, such as 150MB") from error
-
-
-def _sizes(given: list[str] | None) -> dict[str, int]:
-    sizes = {}
-    for one in given or []:
-        name, _, length = one.partition("=")
-        if not name or not length.isdigit() or int(length) < 1:
-            raise BatchUnfit(batch="that size", detail=f"{one!r} is not NAME=LENGTH")
-        sizes[name] = int(length)
-    return sizes
 
 
 def _list_tensors(model: Path) -> None:

@@ -18,7 +18,7 @@ from models.tuning.heads import classes_of, with_classes
 from models.tuning.job import Job
 from models.tuning.losses import Boxes
 from models.tuning.resolve import fixed
-from models.tuning.schemes import choose
+from models.tuning.schemes import Scheme, choose
 
 
 def compile_job(job: Job, folder: Path) -> Job:
@@ -29,15 +29,20 @@ def compile_job(job: Job, folder: Path) -> Job:
     if lacking:
         # A fresh last layer that stays as it was drawn would judge at random.
         scheme = type(scheme)(scheme.name, (*scheme.tensors, *lacking), scheme.adapters)
+    compile_scheme(job, folder, graph, scheme)
+    return msgspec.structs.replace(job, made_anew=anew)
+
+
+def compile_scheme(job: Job, folder: Path, graph: Graph, scheme: Scheme) -> None:
+    """graph: as `prepared` gives it. Writes FOLDER/program."""
     adapted, merges = with_adapters(graph, scheme.adapters, job.seed)
     trained = [*scheme.tensors, *(part for one in merges for part in (one.down, one.up))]
     if not trained:
-        raise SchemeEmpty(detail=f"the scheme {job.scheme} trains nothing")
+        raise SchemeEmpty(detail=f"the scheme {scheme.name} trains nothing")
     keep, boxes = networks.is_packed(Path(job.model)), _boxes(job)
     recipe = Recipe(job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes, job.int8, keep, boxes)
     program = compile_training(adapted, trained, recipe)
     save(program, folder / jobs.PROGRAM, Origin(Path(job.model), scheme.name, merges, job.labels))
-    return msgspec.structs.replace(job, made_anew=anew)
 
 
 def _boxes(job: Job) -> Boxes | None:

@@ -8,7 +8,8 @@ import msgspec
 class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
     """What a worker tells. measure, score: as models.tuning.training.Judged has them.
 
-    number and fields: of an error, to be raised again by whoever reads this."""
+    name, step_ms, memory_mb: of what a search tried. number and fields: of an error, to be raised again by whoever
+    reads this."""
 
     event: str
     done: int = 0
@@ -24,3 +25,6 @@ class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
     left_out: tuple[str, ...] = ()
     examples: int = 0
     trained: int = 0
+    name: str = ""
+    step_ms: float = 0.0
+    memory_mb: float = 0.0

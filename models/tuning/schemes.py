@@ -53,8 +53,8 @@ def choose(graph: Graph, name: str, loss: str = "classification", k: int = LAST_
             raise SchemeEmpty(detail="there is no matrix beside the head that an adapter could be added to")
         return Scheme(name, (), adapters)
     tensors = {
-        "head": lambda: _head(found),
-        "bias-only": lambda: _vectors(found) + _head(found, loss),
+        "head": lambda: head_of(found),
+        "bias-only": lambda: _vectors(found) + head_of(found, loss),
         "last-k": lambda: [each for one in found[-k:] for each in (one.weight, *one.vectors)],
         "deep": lambda: _deep(found, loss),
         "full": lambda: [each for one in found for each in (one.weight, *one.vectors)],
@@ -69,7 +69,7 @@ def _vectors(found: Sequence[Layer]) -> list[str]:
     return [each for one in found for each in one.vectors]
 
 
-def _head(found: Sequence[Layer], loss: str = "") -> list[str]:
+def head_of(found: Sequence[Layer], loss: str = "") -> list[str]:
     """The last layers with their biases. A language model's is as large as its vocabulary, and is left as it is where
     it is only one part of a scheme."""
     if loss == "language":
@@ -103,7 +103,7 @@ def _deep(found: Sequence[Layer], loss: str) -> list[str]:
                 weights.append(one)
             seen.add(one.reads)
         late = {one.weight for one in _last(found, _WEIGHTS_TRANSFORMER)}
-    return vectors + [one.weight for one in weights if one.weight in late] + _head(found, loss)
+    return vectors + [one.weight for one in weights if one.weight in late] + head_of(found, loss)
 
 
 def _adapters(graph: Graph, found: Sequence[Layer], rank: int) -> tuple[Adapter, ...]:
@@ -151,7 +151,7 @@ def _matched(graph: Graph, patterns: Sequence[str], path: Path) -> list[str]:
     there = [name for name, value in graph.constants.items() if is_float(value.dtype)]
     found: list[str] = []
     for pattern in patterns:
-        matching = [name for name in there if name == pattern or fnmatchcase(name, pattern)]
+        matching = [pattern] if pattern in there else [name for name in there if fnmatchcase(name, pattern)]
         if not matching:
             near = get_close_matches(pattern, there, n=1, cutoff=0.4)
             hint = f" (the nearest is {near[0]})" if near else ""

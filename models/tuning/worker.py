@@ -1,8 +1,8 @@
 """`python -m models.tuning.worker VERB FOLDER`: the parts of a training that run in processes of their own.
 
-prepare: reads the data once, compiles. train: trains. finish: writes delta and network. Each tells what happens as JSON
-lines on standard output; a compiler's memory is gone before training begins, and a library that ends its process by
-force ends none but this.
+prepare: reads the data once, compiles. train: trains. finish: writes delta and network. search: looks for what to
+train. Each tells what happens as JSON lines on standard output; a compiler's memory is gone before training begins, and
+a library that ends its process by force ends none but this.
 """
 
 from __future__ import annotations
@@ -34,23 +34,27 @@ def tell(event: Event) -> None:
 
 
 def prepare(folder: Path) -> None:
-    from models.tuning.compiling import compile_job, input_of, vocabulary_of  # noqa: PLC0415 (needs onnx)
-    from models.tuning.data.splitting import split  # noqa: PLC0415 (reads the state folder)
+    from models.tuning.compiling import compile_job  # noqa: PLC0415 (needs onnx)
 
     job = _job(folder)
-    name, shape = input_of(job)
-    if job.loss == "language" and is_gguf(Path(job.model)):
-        split(Path(job.data), Path(job.model), folder / jobs.TOKENS)
-    if job.loss == "detection":
-        examples, labelled = _boxes(job)
-    else:
-        examples = open_examples(_data_of(job, folder), (name, shape), job.loss, vocabulary_of(job), job.pixels)
-        labelled = ()
+    examples, labelled = _first_seen(job, folder)
     examples.parts()
     job = msgspec.structs.replace(job, labels=examples.labels, labelled=labelled)
     job = compile_job(job, folder)
     jobs.save(folder, job)
     tell(_data("prepared", job, examples, folder))
+
+
+def _first_seen(job: Job, folder: Path) -> tuple[Examples, tuple[int, ...]]:
+    from models.tuning.compiling import input_of, vocabulary_of  # noqa: PLC0415 (needs onnx)
+    from models.tuning.data.splitting import split  # noqa: PLC0415 (reads the state folder)
+
+    if job.loss == "detection":
+        return _boxes(job)
+    name, shape = input_of(job)
+    if job.loss == "language" and is_gguf(Path(job.model)):
+        split(Path(job.data), Path(job.model), folder / jobs.TOKENS)
+    return open_examples(_data_of(job, folder), (name, shape), job.loss, vocabulary_of(job), job.pixels), ()
 
 
 def _data_of(job: Job, folder: Path) -> Path:
@@ -151,6 +155,32 @@ def finish(folder: Path) -> None:
     tell(Event(event="finished"))
 
 
+def search(folder: Path, budget: tuple[float, float], minutes: float, threads: int) -> None:
+    """budget: of memory in MB and of a step in ms, 0 for any. Writes FOLDER/found.json where something was found."""
+    from models.tuning.search.cost import Cost  # noqa: PLC0415 (needs onnx)
+    from models.tuning.search.scheme_file import FOUND  # noqa: PLC0415
+    from models.tuning.search.searching import Search  # noqa: PLC0415
+
+    job, stopping = _job(folder), Stop()
+    examples, labelled = _first_seen(job, folder)
+    job = msgspec.structs.replace(job, labels=examples.labels, labelled=labelled)
+    jobs.save(folder, job)
+    (folder / FOUND).unlink(missing_ok=True)
+    memory_mb, step_ms = budget
+    searching = Search(
+        job, examples, folder, Cost(step_ms, memory_mb), minutes * 60, threads, stopped=lambda: stopping.asked
+    )
+    for one in searching.run():
+        tell(
+            Event(event="tried", name=one.name, step_ms=one.step_ms, memory_mb=one.memory_mb, judged_loss=one.loss,
+                  done=one.steps)
+        )  # fmt: skip
+    result = searching.result()
+    if result is not None:
+        (folder / FOUND).write_bytes(msgspec.json.encode(result))
+    tell(Event(event="stopped" if stopping.asked else "finished"))
+
+
 def _job(folder: Path) -> Job:
     job = jobs.load(folder)
     if job is None:
@@ -165,6 +195,9 @@ def main(arguments: list[str]) -> int:
             prepare(Path(folder))
         elif verb == "train":
             train(Path(folder), int(rest[0]) if rest else 1)
+        elif verb == "search":
+            memory_mb, step_ms, minutes, threads = map(float, rest)
+            search(Path(folder), (memory_mb, step_ms), minutes, int(threads))
         else:
             finish(Path(folder))
     except KinflowError as error:

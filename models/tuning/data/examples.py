@@ -34,19 +34,21 @@ class Examples:
     def parts(self) -> tuple[list[int], list[int]]:
         """Numbers of what is trained on and of what is judged on. By each key's hash, so that an example stays on its
         side when others come or go; of each class at least one is on either side where it has two."""
+        return self.apart(range(len(self.keys)))
+
+    def apart(self, numbers: Sequence[int], salt: str = "") -> tuple[list[int], list[int]]:
+        """Four fifths and one fifth of these examples; with another salt another fifth."""
         judged: list[int] = []
         groups: dict[int, list[int]] = {}
-        for number in range(len(self.keys)):
+        for number in numbers:
             groups.setdefault(self.classes[number] if self.classes else 0, []).append(number)
         for members in groups.values():
-            ordered = sorted(members, key=lambda one: sha256(self.keys[one].encode()).digest())
+            ordered = sorted(members, key=lambda one: sha256((salt + self.keys[one]).encode()).digest())
             judged += ordered[: max(round(len(ordered) * JUDGED_SHARE), int(len(ordered) > 1))]
         taken = set(judged)
-        trained = [number for number in range(len(self.keys)) if number not in taken]
+        trained = [number for number in numbers if number not in taken]
         if not trained or not judged:
-            raise DataUnusable(
-                path="the data", detail=f"there are {len(self.keys)} examples, too few to train and judge"
-            )
+            raise DataUnusable(path="the data", detail=f"there are {len(numbers)} examples, too few to train and judge")
         return trained, sorted(judged)
 
     def batches(self, numbers: Sequence[int], size: int, start: int = 0) -> Iterator[dict[str, Array]]:

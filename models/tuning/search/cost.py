@@ -1,0 +1,83 @@
+"""What a choice takes, guessed between measurements. Pure.
+
+Time and memory are taken as sums of a few quantities, with factors that are fitted to what was measured on this machine
+and are never negative. The guess only chooses what to measure next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from models.tuning.graph import Array
+from models.tuning.search.space import Choice, Space
+
+
+@dataclass(frozen=True)
+class Cost:
+    step_ms: float
+    memory_mb: float
+
+    def fits(self, budget: Cost) -> bool:
+        """budget: 0 for anything."""
+        in_time = not budget.step_ms or self.step_ms <= budget.step_ms
+        return in_time and (not budget.memory_mb or self.memory_mb <= budget.memory_mb)
+
+    def excess(self, budget: Cost) -> float:
+        """How far above the budget, as a share of it; 0 where it fits."""
+        pairs = ((self.step_ms, budget.step_ms), (self.memory_mb, budget.memory_mb))
+        return sum(max(have / most - 1, 0.0) for have, most in pairs if most)
+
+
+def quantities(space: Space, choice: Choice, slots: int) -> tuple[Array, Array]:
+    """Those of time: one, products on the way back to the earliest layer, products of weights' gradients, numbers
+    trained. Those of memory: one, bytes written by layers from the earliest on, bytes read by trained weights, bytes of
+    gradients, state and its `slots` numbers each that the optimizer remembers."""
+    tensors = space.tensors(choice)
+    places = [space.at[name] for name in tensors if name in space.at]
+    first = min(places, default=len(space.sizes))
+    back = space.sizes[first:]
+    trained = [space.sizes[space.at[name]] for name in tensors if name in space.weights]
+    numbers = float(sum(space.numbers[name] for name in tensors))
+    time = [1.0, sum(one.products for one in back), sum(one.products for one in trained), numbers]
+    memory = [1.0, sum(one.written for one in back), sum(one.read for one in trained), 4 * (3 + 2 * slots) * numbers]
+    return np.array(time), np.array(memory)
+
+
+def fitted(rows: Sequence[Array], measured: Sequence[float]) -> Array:
+    """Factors of the quantities, none negative, with the least squares of what is left. Of each number of quantities
+    every set is tried: there are few."""
+    matrix, wanted = np.stack(rows), np.asarray(measured, float)
+    scale = np.maximum(np.abs(matrix).max(0), 1e-12)
+    scaled = matrix / scale
+    best: Array = np.zeros(matrix.shape[1])
+    least = float((wanted**2).sum())
+    for count in range(1, matrix.shape[1] + 1):
+        for chosen in combinations(range(matrix.shape[1]), count):
+            columns = list(chosen)
+            factors, *_ = np.linalg.lstsq(scaled[:, columns], wanted, rcond=None)
+            rest = float(((scaled[:, columns] @ factors - wanted) ** 2).sum())
+            if (factors >= 0).all() and rest < least * (1 - 1e-9):
+                best, least = np.zeros(matrix.shape[1]), rest
+                best[columns] = factors
+    per_unit: Array = best / scale
+    return per_unit
+
+
+class Costs:
+    """What was measured, and a guess for the rest. slots: numbers that the optimizer remembers for each trained one."""
+
+    def __init__(self, space: Space, slots: int, measured: Mapping[Choice, Cost]) -> None:
+        self._space, self._slots, self.measured = space, slots, dict(measured)
+        rows = [quantities(space, one, slots) for one in self.measured]
+        self._time = fitted([time for time, _ in rows], [one.step_ms for one in self.measured.values()])
+        self._memory = fitted([memory for _, memory in rows], [one.memory_mb for one in self.measured.values()])
+
+    def __call__(self, choice: Choice) -> Cost:
+        if choice in self.measured:
+            return self.measured[choice]
+        time, memory = quantities(self._space, choice, self._slots)
+        return Cost(float(time @ self._time), float(memory @ self._memory))

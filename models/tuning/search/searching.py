@@ -1,0 +1,247 @@
+"""The search as it runs: tries each part alone, then what evolution puts together, and keeps a log to go on from."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from models.errors import BudgetTooSmall
+from models.tuning import job as jobs
+from models.tuning.compiling import compile_scheme, prepared
+from models.tuning.data.examples import Examples, shuffled
+from models.tuning.graph import Graph
+from models.tuning.job import Job
+from models.tuning.planning import measured
+from models.tuning.resolve import resolve
+from models.tuning.schemes import Scheme
+from models.tuning.search.cost import Cost, Costs
+from models.tuning.search.evolution import Gains, evolve
+from models.tuning.search.scheme_file import Found
+from models.tuning.search.space import Choice, Space, space_of
+from models.tuning.trainer import Trainer
+from models.tuning.training import factor, judge
+
+LOG = "tried.jsonl"
+MEASURED_STEPS = 8
+# Of the time allowed; the rest is for what is put together.
+_FOR_SINGLES = 0.7
+LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 10, 400, 10
+MOST_HELD = 200
+MOST_TRIED, MOST_MEASURED = 4, 10
+# Of what was tried last, a new proposal differs in at least so many parts.
+_APART = 2
+# The loss of what became no number; JSON has no infinity.
+DIVERGED = 1e30
+
+
+class Tried(Struct, frozen=True):
+    """A line of the log. loss, score: on held-back examples after `steps` steps; none where it was only measured."""
+
+    biases: int
+    groups: tuple[int, ...]
+    step_ms: float
+    memory_mb: float
+    steps: int = 0
+    loss: float | None = None
+    score: float = 0.0
+    name: str = ""
+
+    @property
+    def choice(self) -> Choice:
+        return Choice(self.biases, frozenset(self.groups))
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(self.step_ms, self.memory_mb)
+
+
+@dataclass
+class Search:
+    """One search in its folder. stopped: asked between steps whether to end with what there is."""
+
+    job: Job
+    examples: Examples
+    folder: Path
+    budget: Cost
+    seconds: float
+    threads: int = 1
+    stopped: Callable[[], bool] = lambda: False
+    now: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        graph, anew = prepared(self.job)
+        self._graph: Graph = graph
+        self.space: Space = space_of(resolve(graph, self.job.batch, self.job.sizes), self.job.loss, anew)
+        trained, _ = self.examples.parts()
+        self._learnt, held = self.examples.apart(trained, "search")
+        self._held = held[:MOST_HELD]
+        self.tried: dict[Choice, Tried] = {one.choice: one for one in _read(self.folder / LOG)}
+        self._steps = max((one.steps for one in self.tried.values()), default=0)
+        self._began = self.now()
+
+    def run(self) -> Iterator[Tried]:
+        """Each try as it is done."""
+        every = Choice(len(self.space.biases) - 1, frozenset(range(len(self.space.groups))))
+        singles = self.space.singles()
+        if not self.space.always.tensors:
+            singles = singles[1:]
+        if every not in self.tried:
+            yield self._measure(every, "all together")
+        for name, choice in singles:
+            if self._ended(_FOR_SINGLES):
+                return
+            if self._is_open(choice):
+                if not self._steps:
+                    self._steps = self._affordable(len(singles))
+                # The head is what all are compared with, whether it fits or not.
+                yield self._try(choice, name, only_if_it_fits=bool(choice.groups) or choice.biases >= 0)
+        yield from islice(self._together(), MOST_MEASURED)
+
+    def _together(self) -> Iterator[Tried]:
+        finalists: list[Choice] = []
+        while len(finalists) < MOST_TRIED and not self._ended(1.0):
+            costs = Costs(self.space, len(self.job.optimizer.slots), self._costs())
+            ranked = evolve(self._gains(), costs, self.budget, self.job.seed)
+            fresh = [one for one in ranked if all(_distance(one, other) >= _APART for other in finalists)]
+            fresh = [one for one in fresh if self.space.tensors(one)]
+            if not fresh:
+                return
+            best = fresh[0]
+            if self._is_open(best):
+                yield self._try(best, "together", only_if_it_fits=True)
+            # What does not fit after all is known as such from now on, and not proposed again.
+            if best in self.tried and self.tried[best].loss is not None:
+                finalists.append(best)
+
+    def _is_open(self, choice: Choice) -> bool:
+        known = self.tried.get(choice)
+        return known is None or (known.loss is None and (known.cost.fits(self.budget) or choice == Choice()))
+
+    def result(self) -> Found | None:
+        """The best of what was tried and fits; None where nothing was tried. Raises BudgetTooSmall (KF376)."""
+        done = [one for one in self.tried.values() if one.loss is not None and one.step_ms]
+        if not done:
+            return None
+        fitting = [one for one in done if one.cost.fits(self.budget) and self.space.tensors(one.choice)]
+        if not fitting:
+            least = min(done, key=lambda one: one.cost.excess(self.budget))
+            told = f"{least.name} takes {least.step_ms:.1f} ms a step and {least.memory_mb:.0f} MB"
+            raise BudgetTooSmall(network=Path(self.job.model).name, least=told)
+        best = min(fitting, key=lambda one: one.loss if one.loss is not None else math.inf)
+        head = self._head_loss()
+        untried = sum(self._is_open(choice) for _, choice in self.space.singles()[1:])
+        return Found(
+            tensors=self.space.tensors(best.choice),
+            parts=tuple(part.name for part in self.space.parts(best.choice)),
+            step_ms=best.step_ms,
+            memory_mb=best.memory_mb,
+            gain=head - (best.loss or 0.0),
+            expected=self._gains().of(best.choice),
+            head_loss=head,
+            steps=self._steps,
+            untried=untried,
+        )
+
+    def _head_loss(self) -> float:
+        """Of what everything is compared with: 0 as long as it was not tried."""
+        head = self.tried.get(Choice())
+        return head.loss if head is not None and head.loss is not None else 0.0
+
+    def _gains(self) -> Gains:
+        head, losses = self._head_loss(), {one.choice: one.loss for one in self.tried.values()}
+        biases: dict[int, float] = {}
+        groups: dict[int, float] = {}
+        for _, choice in self.space.singles()[1:]:
+            loss = losses.get(choice)
+            if loss is None:
+                continue
+            if choice.groups:
+                groups[next(iter(choice.groups))] = head - loss
+            else:
+                biases[choice.biases] = head - loss
+        return Gains(biases, groups)
+
+    def _costs(self) -> Mapping[Choice, Cost]:
+        nothing = {} if self.space.always.tensors else {Choice(): Cost(math.inf, math.inf)}
+        return {one.choice: one.cost for one in self.tried.values() if one.step_ms} | nothing
+
+    def _affordable(self, tries: int) -> int:
+        """Steps of each short training, so that all of them end in time."""
+        step_s = max(one.step_ms for one in self.tried.values()) / 1e3
+        left = self.seconds * _FOR_SINGLES - (self.now() - self._began)
+        most = min(MOST_STEPS, MOST_EPOCHS * -(-len(self._learnt) // self.job.batch))
+        return max(LEAST_STEPS, min(most, int(left / (tries + MOST_TRIED) / max(step_s, 1e-4) / 2)))
+
+    def _measure(self, choice: Choice, name: str) -> Tried:
+        with TemporaryDirectory(prefix="kinflow-search-") as made:
+            return self._keep(self._measured(choice, name, Path(made)))
+
+    def _measured(self, choice: Choice, name: str, place: Path) -> Tried:
+        compile_scheme(self.job, place, self._graph, Scheme("search", self.space.tensors(choice)))
+        found = measured(place / jobs.PROGRAM, MEASURED_STEPS, self.threads)
+        groups = tuple(sorted(choice.groups))
+        return Tried(choice.biases, groups, found["step_ms"], found["rss_over_import_mb"], name=name)
+
+    def _try(self, choice: Choice, name: str, only_if_it_fits: bool) -> Tried:
+        with TemporaryDirectory(prefix="kinflow-search-") as made:
+            place = Path(made)
+            known = self._measured(choice, name, place)
+            if only_if_it_fits and not known.cost.fits(self.budget):
+                return self._keep(known)
+            trainer = Trainer(place / jobs.PROGRAM, self.threads)
+            if not self.space.always.tensors and Choice() not in self.tried:
+                before = judge(trainer, self.examples, self._held, self.job.batch)
+                self._keep(Tried(-1, (), 0.0, 0.0, self._steps, before.loss, before.score, self.space.always.name))
+            sound = self._train(trainer)
+            if self.stopped():
+                return known
+            verdict = judge(trainer, self.examples, self._held, self.job.batch)
+            loss = verdict.loss if sound and np.isfinite(verdict.loss) else DIVERGED
+            return self._keep(msgspec.structs.replace(known, steps=self._steps, loss=loss, score=verdict.score))
+
+    def _train(self, trainer: Trainer) -> bool:
+        """False when it did not come to its end: stopped, or the loss became no number."""
+        done = epoch = 0
+        while done < self._steps:
+            order = shuffled(self._learnt, self.job.seed, epoch)
+            for feeds in self.examples.batches(order, self.job.batch):
+                if self.stopped() or not np.isfinite(trainer.step(feeds, factor(done, self._steps))):
+                    return False
+                done += 1
+                if done == self._steps:
+                    break
+            epoch += 1
+        return True
+
+    def _keep(self, tried: Tried) -> Tried:
+        self.tried[tried.choice] = tried
+        with (self.folder / LOG).open("ab") as file:
+            file.write(msgspec.json.encode(tried) + b"\n")
+        return tried
+
+    def _ended(self, share: float) -> bool:
+        return self.stopped() or self.now() - self._began > self.seconds * share
+
+
+def _distance(one: Choice, other: Choice) -> int:
+    return len(one.groups ^ other.groups) + int(one.biases != other.biases)
+
+
+def _read(path: Path) -> list[Tried]:
+    """A last line that was cut off is tried again."""
+    found = []
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        try:
+            found.append(msgspec.json.decode(line, type=Tried))
+        except msgspec.MsgspecError:
+            continue
+    return found
