@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.assistant.assistant import PATIENCE_MS, Assistant, Session, pieces
+from models.assistant.desk import MOST_INSIDE, Desk
 from models.assistant.diary import Diary
 from models.assistant.notes import Notes
 from models.assistant.on_a_thread import UnderstandingThread
@@ -291,3 +292,39 @@ def test_a_crowd_is_refused_rather_than_kept_waiting() -> None:
     go_on.set()
     first.join()
     thread.close()
+
+
+def test_more_questions_than_a_door_has_threads_are_refused(tmp_path: Path) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    class Slow(ByHeart):
+        def choose(self, question: str, entities: Entities) -> Choice:
+            begun.release()
+            go_on.wait(20)
+            return super().choose(question, entities)
+
+    desk = Desk(tmp_path, ManualClock(), open_=Slow)
+    facts = SmallFacts()
+    crowd = [
+        threading.Thread(target=lambda one=one: list(desk.stream(facts, "hello", HERE, conversation=str(one))))
+        for one in range(MOST_INSIDE)
+    ]
+    for one in crowd:
+        one.start()
+    assert begun.acquire(timeout=20)
+    deadline = threading.Event()
+    for _ in range(400):
+        try:
+            stream = desk.stream(facts, "hello", HERE, conversation="x")
+            next(stream)
+            stream.close()
+            deadline.wait(0.02)
+        except AssistantBusy:
+            break
+    else:
+        pytest.fail("nobody was refused")
+    go_on.set()
+    for one in crowd:
+        one.join()
+    assert isinstance(list(desk.stream(facts, "hello", HERE))[-1], Reply)
+    desk.close()
