@@ -61,7 +61,8 @@ def ask(
     reply = None
     for said in here.stream(text, policy):
         if isinstance(said, Piece) and not as_json:
-            typer.echo(printable(said.text.rstrip()))
+            sys.stdout.write(printable(said.text))
+            sys.stdout.flush()
         elif isinstance(said, Reply):
             reply = said
     assert reply is not None
@@ -70,6 +71,7 @@ def ask(
     if as_json:
         typer.echo(json.dumps(receipt(reply, here.trouble), ensure_ascii=False))
     else:
+        typer.echo()
         typer.echo(f"({in_words(reply)}{'; ' + here.trouble if here.trouble else ''})", err=True)
 
 

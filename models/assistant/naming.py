@@ -41,7 +41,7 @@ def _known(things: Iterable[Named]) -> str:
     if not names:
         return "None of that kind is known here."
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"There are {', '.join(names[:_SHOWN])}{more}."
+    return f"There {'is' if len(names) == 1 else 'are'} {', '.join(names[:_SHOWN])}{more}."
 
 
 def _words(text: str) -> set[str]:

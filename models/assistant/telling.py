@@ -56,7 +56,9 @@ def approach_past(one: Approach, minutes: int, points: Sequence[Point]) -> str:
     classes = Counter(point.congestion for point in known if point.congestion is not None)
     mostly = f", mostly {classes.most_common(1)[0][0]}" if classes else ""
     covered = round((known[-1].at_ms - known[0].at_ms) / 60_000)
-    short = f" Only {_minutes(max(1, covered))} of it are known." if covered < 0.8 * (minutes - 1) else ""
+    short = (
+        f" That is all that is known, of {_count(max(1, covered), 'minute')}." if covered < 0.8 * (minutes - 1) else ""
+    )
     return (
         f"In the last {_minutes(minutes)} the index of {shown(one)} was {fmean(values):.2f} on average, between "
         f"{min(values):.2f} and {max(values):.2f}{mostly}.{short}"
@@ -90,7 +92,7 @@ def emergencies(world: World) -> str:
     told = []
     for one in world.approaches:
         for vehicle in one.vehicles:
-            told.append(f"{_vehicle(vehicle)} on {shown(one)}")
+            told.append(_vehicle(vehicle, shown(one)))
     names = {one.id: shown(one) for one in world.places}
     roads = {one.id: shown(one) for one in world.approaches}
     for claim in world.claims:
@@ -188,12 +190,14 @@ def _minutes(count: int) -> str:
     return "minute" if count == 1 else f"{count} minutes"
 
 
-def _vehicle(one: Vehicle) -> str:
-    asks = "asks for way" if one.state == "requested" else "is there and asks for no way"
-    where = {"towards": ", coming nearer,", "away": ", leaving,", "standing": ", standing,"}.get(
-        one.direction or "", ""
-    )
-    return f"{_KIND.get(one.kind, 'an emergency vehicle')}{where} {asks}"
+def _count(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _vehicle(one: Vehicle, road: str) -> str:
+    where = {"towards": ", coming nearer", "away": ", leaving", "standing": ", standing"}.get(one.direction or "", "")
+    asks = "asks for way" if one.state == "requested" else "asks for no way"
+    return f"{_KIND.get(one.kind, 'an emergency vehicle')} is on {road}{where}, and {asks}"
 
 
 def _lamp(name: str, phase: int) -> str:

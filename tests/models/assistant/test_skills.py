@@ -57,7 +57,7 @@ def test_congestion_over_time_is_told_from_the_points(skills: Skills, facts: Sma
 def test_what_is_known_of_a_short_time_only_is_said_to_be(skills: Skills, facts: SmallFacts) -> None:
     facts.points = [Point(NOW_MS - minute * 60_000, 0.3, "slow") for minute in (5, 3, 1)]
     told = skills.do(Tool.GET_CONGESTION, {"intersection": "west", "approach": "west-n", "minutes": 60})
-    assert "Only 4 minutes of it are known" in told.text
+    assert "That is all that is known, of 4 minutes." in told.text
     facts.points = []
     told = skills.do(Tool.GET_CONGESTION, {"intersection": "west", "approach": "west-n", "minutes": 60})
     assert told.text == "Nothing is known of Mill Street, north in the last 60 minutes."
@@ -81,7 +81,7 @@ def test_signals_that_nobody_here_hears_are_missing_facts(skills: Skills) -> Non
 
 def test_emergencies_name_kind_road_and_who_has_the_signals(skills: Skills) -> None:
     told = skills.do(Tool.LIST_EMERGENCY, {}).text
-    assert "An ambulance, coming nearer, asks for way on Mill Street, north." in told
+    assert "An ambulance is on Mill Street, north, coming nearer, and asks for way." in told
     assert "Ambulance has the signals of Mill Street" in told
 
 
