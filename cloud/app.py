@@ -27,9 +27,8 @@ from cloud.errors import (
 )
 from cloud.metrics import CONTENT_TYPE, exposition
 from cloud.store import CloudStore
+from models.escalation.served import Served, nothing_served
 from models.serving.answers import error_object
-from models.serving.api import serving_api
-from models.serving.service import Service
 from node.clock import Clock
 from node.errors import CsrRefused, DeviceIdTaken, JoinCodeRefused, JoinCodeUsed, RequestTooSlow, SignatureRefused
 from protocol.edge_status import LIMIT_BYTES, decode_status
@@ -79,7 +78,7 @@ class CloudContext:
     token: str = field(repr=False)
     releases: Path | None = None
     trust: APIRouter | None = None
-    serving: Service | None = None
+    serving: Served | None = None
 
 
 def cloud_app(cloud: CloudContext) -> FastAPI:
@@ -142,7 +141,8 @@ def cloud_app(cloud: CloudContext) -> FastAPI:
     app.mount("/static", StaticFiles(directory=PAGE), name="static")
     if cloud.releases is not None and cloud.releases.is_dir():
         app.mount("/releases", StaticFiles(directory=cloud.releases), name="releases")
-    app.include_router(serving_api(cloud.serving))
+    for router in nothing_served() if cloud.serving is None else cloud.serving.routers():
+        app.include_router(router)
     if cloud.trust is not None:
         app.include_router(cloud.trust)
     app.add_exception_handler(KinflowError, _kinflow_error)

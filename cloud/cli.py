@@ -46,7 +46,7 @@ def run(
 ) -> None:
     """Run until Ctrl-C or SIGTERM."""
     from cloud.server import CloudOptions, CloudServer  # noqa: PLC0415 (the other commands need none of it)
-    from models.serving.opening import service_of  # noqa: PLC0415
+    from models.escalation.served import served_of  # noqa: PLC0415
     from node.logs import configure_logs  # noqa: PLC0415
 
     folder = home or find_home()
@@ -71,7 +71,7 @@ def run(
             port=settings.cloud.port,
             names=frozenset(settings.cloud.hosts),
             releases=Path(settings.cloud.releases) if settings.cloud.releases else None,
-            serving=service_of(folder, settings.serving, "cloud"),
+            serving=served_of(folder, settings.serving, "cloud"),
         )
     ).run(stopping)
 

@@ -17,7 +17,7 @@ from cloud.app import CloudContext, cloud_app
 from cloud.store import FILE_NAME, CloudStore
 from cloud.trust import CloudTrust
 from cloud.trust_routes import trust_routes
-from models.serving.service import Service
+from models.escalation.served import Served
 from node.clock import Clock, SystemClock
 from node.config.load import is_loopback
 from node.door.doorman import Limits
@@ -97,7 +97,7 @@ class CloudOptions:
     port: int = 8802
     names: frozenset[str] = frozenset()
     releases: Path | None = None
-    serving: Service | None = None
+    serving: Served | None = None
 
 
 class CloudServer:

@@ -220,7 +220,7 @@ def _options(home: Path, settings: Settings) -> EdgeOptions:
     from edge_server.server import EdgeOptions  # noqa: PLC0415
     from edge_server.store.retention import Limits  # noqa: PLC0415
     from edge_server.store.room import Marks  # noqa: PLC0415
-    from models.serving.opening import service_of  # noqa: PLC0415
+    from models.escalation.served import served_of  # noqa: PLC0415
     from node.broker.address import parse_broker  # noqa: PLC0415
 
     edge, days = settings.edge, float(settings.edge.retention_days)
@@ -256,7 +256,7 @@ def _options(home: Path, settings: Settings) -> EdgeOptions:
         marks=Marks(low_mb=edge.low_disk_mb),
         backup=settings.backup,
         power=settings.power,
-        serving=service_of(home, settings.serving, "edge"),
+        serving=served_of(home, settings.serving, "edge"),
         passphrase=_passphrase(home, settings),
     )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edge_server.store.writer import StoreWriter
     from edge_server.trust.parts import TrustParts
     from edge_server.updates.service import UpdateService
-    from models.serving.service import Service
+    from models.escalation.served import Served
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class EdgeContext:
     bind_host: str = "127.0.0.1"
     port: int = 8800
     bundles: Path | None = None
-    serving: Service | None = None
+    serving: Served | None = None
     home: Path | None = None
     passphrase: Callable[[], str | None] = lambda: None
     trust: TrustParts | None = None

@@ -56,7 +56,7 @@ from edge_server.trust.trust import PLAIN_HOSTS, EdgeTrust, TrustOptions
 from edge_server.trust.watch import Broker as TrustBroker
 from edge_server.trust.watch import TrustWatch
 from edge_server.updates.setting_up import update_service
-from models.serving.service import Service
+from models.escalation.served import Served
 from node.broker.acl import Member
 from node.broker.host import Kind, start_broker, takes_joined
 from node.broker.lanes import Lanes
@@ -127,7 +127,7 @@ class EdgeOptions:
     marks: Marks = field(default_factory=Marks)
     backup: Backup = field(default_factory=Backup)
     power: Power = field(default_factory=Power)
-    serving: Service | None = None
+    serving: Served | None = None
     passphrase: Callable[[], str | None] = lambda: None
 
 

@@ -378,3 +378,10 @@ class WayImpossible(KinflowError):
     status = 400
     cause = "The way {way!r} can't be taken: {detail}."
     advice = "Take another one of question, hidden and draft, or auto, which takes one that can."
+
+
+class TierTokenMissing(KinflowError):
+    number = 506
+    status = 401
+    cause = "This tier answers only to who brings its token."
+    advice = "Send `Authorization: Bearer ...` with what stands in tier-token of the state folder it runs with."

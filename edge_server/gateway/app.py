@@ -42,7 +42,7 @@ from edge_server.updates.serving import Throttle
 from models.assistant.desk import Desk
 from models.assistant.world import Point, World
 from models.assistant.world_file import WorldTeller
-from models.serving.api import serving_api
+from models.escalation.served import nothing_served
 from protocol.errors import KinflowError
 
 DASHBOARD = Path(__file__).parent.parent / "dashboard"
@@ -125,7 +125,9 @@ class Gateway:
             inner.include_router(episodes_api(self._edge.episodes))
         if self._edge.preemption is not None and self._edge.wave is not None:
             inner.include_router(preemption_api(self._edge.preemption, self._edge.wave, self._edge.accounts))
-        inner.include_router(marked(serving_api(self._edge.serving), "viewer"))
+        serving = self._edge.serving
+        for router in nothing_served() if serving is None else serving.routers():
+            inner.include_router(marked(router, "viewer"))
         inner.include_router(me_api(self._edge.accounts))
         inner.include_router(accounts_api(self._edge.accounts))
         for router in self._edge.trust.routers() if self._edge.trust is not None else ():

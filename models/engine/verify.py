@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engine.port import Engine, Floats, Piece
+from models.engine.port import Engine, Floats, Piece, Wanted
 from models.engine.sampling import Choice, Sampler
 
 
@@ -35,14 +35,16 @@ def verify(
     sampler: Sampler,
     *,
     drafted: NDArray[np.float64] | None = None,
+    hidden: Floats | None = None,
 ) -> Verified:
     """last: the token chosen before the draft, which the sequence does not hold yet. drafted: the drafter's
     distribution for each of its tokens (rows x vocabulary), which must be what it drew them from.
+    hidden: in place of `last` and the draft, their hidden states, for an engine that goes on from those.
     Raises as `Engine.decode`; then the sequence is as it was wherever a step can be undone."""
     held = engine.length(sequence)
     # Where no part of a context can be cut off, the whole of it is kept aside.
     kept = None if engine.facts.memory.has_ranges or not held else engine.export(sequence)
-    rows = engine.decode([Piece(sequence, (last, *draft), wanted="all")])[0].logits
+    rows = engine.decode([_piece(sequence, (last, *draft), hidden, "all")])[0].logits
     choices = _chosen(rows, draft, sampler, drafted)
     stays = held + len(choices)
     if engine.facts.memory.has_ranges:
@@ -51,8 +53,13 @@ def verify(
         engine.rollback(sequence, 0)
         if kept is not None:
             engine.adopt(sequence, kept)
-        engine.decode([Piece(sequence, (last, *draft[: len(choices) - 1]), wanted="none")])
+        kept_rows = None if hidden is None else hidden[: len(choices)]
+        engine.decode([_piece(sequence, (last, *draft[: len(choices) - 1]), kept_rows, "none")])
     return Verified(len(choices) - 1, tuple(choices))
+
+
+def _piece(sequence: int, tokens: Sequence[int], hidden: Floats | None, wanted: Wanted) -> Piece:
+    return Piece(sequence, tokens, wanted=wanted) if hidden is None else Piece(sequence, hidden=hidden, wanted=wanted)
 
 
 def _chosen(rows: Floats, draft: Sequence[int], sampler: Sampler, drafted: NDArray[np.float64] | None) -> list[Choice]:

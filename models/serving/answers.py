@@ -13,7 +13,7 @@ from models.errors import (
     SamplingInvalid,
     SchemaRefused,
 )
-from protocol.errors import KinflowError
+from protocol.errors import KinflowError, MessageMalformed, MessageTooLarge, MessageVersionUnknown
 
 # Errors from below that say what is wrong with a request.
 _STATUS: dict[type[KinflowError], int] = {
@@ -22,6 +22,9 @@ _STATUS: dict[type[KinflowError], int] = {
     SchemaRefused: 400,
     HiddenForeign: 409,
     EngineFull: 503,
+    MessageMalformed: 400,
+    MessageTooLarge: 413,
+    MessageVersionUnknown: 409,
 }
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 

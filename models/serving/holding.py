@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.engine.trust import Trust
 from models.errors import NothingServed
 from models.family.manifest import NAME, Continuation, Manifest, Member, Tier, read_manifest
-from models.family.shelf import open_trust
 from node.config.schema import Serving
 
 if TYPE_CHECKING:
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     from models.engine.port import Engine
 
 BATCH_ROWS = 512
+TIERS: tuple[Tier, ...] = ("device", "edge", "cloud")
 
 
 @dataclass
 class Holding:
     """A family in a folder, and the member of it that a tier answers with. Files are loaded once, when they are first
-    needed, and kept; safe from any thread."""
+    needed, and kept; safe from any thread. trust: which of them may be opened."""
 
     folder: Path
     manifest: Manifest
     member: Member
     settings: Serving
+    trust: Callable[[], Trust]
     _loaded: dict[str, Loaded] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -54,6 +56,10 @@ class Holding:
         )
         return LlamaEngine(self._weights(file or self._file()), options)
 
+    def blocks(self) -> int:
+        """Of the member's own file. Raises as `engine`."""
+        return self._weights(self._file()).blocks
+
     def continuation(self, after: int) -> Continuation | None:
         """That of the member, from the hidden states behind block `after` of the whole."""
         found = (one for one in self.manifest.continuations if one.of == self.member.name and one.after == after)
@@ -76,7 +82,7 @@ class Holding:
 
         with self._lock:
             if file not in self._loaded:
-                self._loaded[file] = load(self.folder / file, open_trust())
+                self._loaded[file] = load(self.folder / file, self.trust())
             return self._loaded[file]
 
 
@@ -90,10 +96,14 @@ def find_holding(home: Path, settings: Serving, tier: Tier) -> Holding | None:
         (lambda one: one.name == settings.member) if settings.member else (lambda one: one.tier == tier)
     )
     member = next((one for one in manifest.members if wanted(one)), None)
+    if member is None and not settings.member:
+        # A family that ends below this tier: its highest member.
+        below = [one for one in manifest.members if TIERS.index(one.tier) < TIERS.index(tier)]
+        member = max(below, key=lambda one: TIERS.index(one.tier), default=None)
     if member is None:
         missing = f"member {settings.member!r}" if settings.member else f"member for the {tier} tier"
         raise NothingServed(detail=f"{folder / NAME} has no {missing}")
-    return Holding(folder, manifest, member, settings)
+    return Holding(folder, manifest, member, settings, lambda: Trust(home / "models"))
 
 
 def _folder(home: Path, family: str) -> Path:

@@ -100,13 +100,15 @@ class Chat(_Asked, frozen=True, kw_only=True):
 
 
 class Completion(_Asked, frozen=True, kw_only=True):
-    """prompt: text, or tokens of this member's own vocabulary, which is how another tier of the family asks."""
+    """prompt: text, or tokens of this member's own vocabulary, which is how another tier of the family asks, with
+    json_schema (ours, not OpenAI's) in place of a response_format."""
 
     prompt: str | tuple[int, ...]
     logprobs: int | None = None
     echo: bool = False
     suffix: str | None = None
     best_of: int | None = None
+    json_schema: dict[str, Any] | None = None
 
 
 def read_chat(body: bytes) -> Chat:

@@ -83,7 +83,7 @@ class Service:
             sampling = asked.sampling(stops, asked.logprobs_told, schema_of(asked))
             prompt = await scheduler.call(lambda engine: _chat(engine, asked, scheduler.limit_tokens))
         else:
-            sampling = asked.sampling(stops, asked.logprobs, None)
+            sampling = asked.sampling(stops, asked.logprobs, asked.json_schema)
             prompt = await scheduler.call(lambda engine: _prompt(engine, asked, scheduler.limit_tokens))
         form = Form(chat=chat, answer_id=uuid.uuid4().hex, created_s=int(time.time()), model=self.name)
         return Prepared(prompt, sampling, form, asked.stream, asked.with_usage)

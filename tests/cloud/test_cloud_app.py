@@ -15,6 +15,8 @@ from cloud.app import CloudContext, cloud_app
 from cloud.server import Listener
 from cloud.store import CloudStore
 from models.engine.fake import FakeEngine
+from models.escalation.desk import Identity
+from models.escalation.served import Served
 from models.serving.fifo import FifoScheduler
 from models.serving.service import Service
 from node.clock import ManualClock
@@ -153,8 +155,12 @@ def test_the_cloud_answers_in_openais_form(store: CloudStore) -> None:
     async def make() -> FifoScheduler:
         return await FifoScheduler.open(lambda: FakeEngine(sequences=2, context_tokens=512))
 
+    async def go_on(after: int) -> FifoScheduler:
+        raise AssertionError
+
+    served = Served(Service("fake-top", make), Identity("fake", "1", "a" * 64, "", "top"), go_on)
     clock = ManualClock(wall_ms=1_795_000_000_000)
-    context = CloudContext("1.2.3", clock, store, lambda *_: None, TOKEN, serving=Service("fake-top", make))
+    context = CloudContext("1.2.3", clock, store, lambda *_: None, TOKEN, serving=served)
     listener = Listener(cloud_app(context), "127.0.0.1", 0)
     listener.start()
     asked = {"prompt": "a", "max_tokens": 3}

@@ -12,16 +12,21 @@ import pytest
 from edge_server.gateway.app import Gateway
 from edge_server.gateway.server import GatewayServer
 from models.engine.fake import FakeEngine
+from models.escalation.desk import Identity
+from models.escalation.served import Served
 from models.serving.fifo import FifoScheduler
 from models.serving.service import Service
 from tests.edge_server.gateway.demo_edge import TOKEN, DemoEdge
 
 
-def service() -> Service:
+def service() -> Served:
     async def make() -> FifoScheduler:
         return await FifoScheduler.open(lambda: FakeEngine(sequences=2, context_tokens=512))
 
-    return Service("fake-large", make)
+    async def go_on(after: int) -> FifoScheduler:
+        raise AssertionError
+
+    return Served(Service("fake-large", make), Identity("fake", "1", "a" * 64, "", "large"), go_on)
 
 
 @pytest.fixture

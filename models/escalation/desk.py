@@ -1,0 +1,243 @@
+"""The upper tier's side: sequences that a lower tier fills and drafts for, each on its own until it ends or is idle."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.engine.port import Engine, Floats, Masker, Piece
+from models.engine.sampling import Sampler, Sampling
+from models.engine.schema import grammar_of
+from models.engine.verify import Verified, verify
+from models.errors import ContextTooLong, HiddenForeign, QueueFull, RequestUnserved, SessionGone, TierForeign
+from models.escalation.spread import rows as spread_rows
+from models.family.handover import unpack
+from models.serving.fifo import WAIT_S
+from models.serving.port import Scheduler
+from protocol.errors import KinflowError
+from protocol.tiers import Chosen, Opened, Opening, Round, Verdict, Way, Wish
+
+IDLE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose weights these are, and what a lower tier has to share with them."""
+
+    family: str
+    version: str
+    tokenizer: str
+    source: str
+    member: str
+
+    def refuse(self, asked: Opening) -> None:
+        """Raises TierForeign (KF503). A draft is only tokens: it asks for the tokenizer alone."""
+        if asked.tokenizer != self.tokenizer:
+            raise TierForeign(detail=f"the tokenizer below is {asked.tokenizer[:12]}, this one {self.tokenizer[:12]}")
+        if asked.way == "draft":
+            return
+        if not self.source or asked.source != self.source:
+            here = f"{self.family} {self.version}"
+            raise TierForeign(
+                detail=f"below is {asked.family} {asked.version}, this is {here}, cut from another family file"
+            )
+
+
+@dataclass
+class _Session:
+    scheduler: Scheduler
+    sequence: int
+    stack: AsyncExitStack
+    sampler: Sampler
+    masker: Masker | None
+    number: int = 0
+    verdict: Verdict | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    timer: asyncio.TimerHandle | None = None
+
+
+class SessionDesk:
+    """open_way: the scheduler for a way and the block behind which it goes on. Used on one event loop. most: sessions
+    at once, None for half of a scheduler's sequences."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        open_way: Callable[[Way, int], Coroutine[Any, Any, Scheduler]],
+        idle_s: float = IDLE_S,
+        most: int | None = None,
+    ) -> None:
+        self._identity, self._open_way, self._idle_s, self._most = identity, open_way, idle_s, most
+        self._sessions: dict[str, _Session] = {}
+        self._tidying: set[asyncio.Task[None]] = set()
+
+    @property
+    def count(self) -> int:
+        return len(self._sessions)
+
+    async def open(self, asked: Opening) -> Opened:
+        """Raises TierForeign (KF503), WayImpossible (KF505), QueueFull (KF502), SchemaRefused (KF397), SamplingInvalid
+        (KF401), or what opening weights does."""
+        self._identity.refuse(asked)
+        sampling = sampling_of(asked.wish)
+        scheduler = await self._open_way(asked.way, asked.after)
+        most = max(1, scheduler.facts.sequences // 2) if self._most is None else self._most
+        if len(self._sessions) >= most:
+            raise QueueFull(waiting=len(self._sessions), wait_s=WAIT_S)
+        async with AsyncExitStack() as stack:
+            sequence = await stack.enter_async_context(scheduler.hold())
+            masker = await scheduler.call(lambda engine: _masker(engine, sampling))
+            kept = stack.pop_all()
+        session = _Session(scheduler, sequence, kept, Sampler(sampling, masker), masker)
+        name = secrets.token_hex(16)
+        self._sessions[name] = session
+        self._wait(name, session)
+        load, facts = scheduler.load, scheduler.facts
+        return Opened(
+            session=name,
+            member=self._identity.member,
+            blocks=facts.blocks,
+            limit_tokens=scheduler.limit_tokens,
+            step_s=load.step_s,
+            row_s=load.row_s,
+        )
+
+    async def round(self, asked: Round) -> Verdict:
+        """Raises SessionGone (KF504), HiddenForeign (KF402), RequestUnserved (KF501), ContextTooLong (KF394), or what
+        `Engine.decode` does. After an error the session is closed."""
+        session = self._sessions.get(asked.session)
+        if session is None:
+            raise SessionGone(detail="it is not open here, or not any more")
+        async with session.lock:
+            # The answer to a round may get lost on its way: asked again, it is told again.
+            if session.verdict is not None and asked.number == session.number:
+                return session.verdict
+            began_s = time.monotonic()
+            try:
+                if asked.number != session.number + 1:
+                    raise SessionGone(detail=f"round {asked.number} came after round {session.number}")
+                self._wait(asked.session, session)
+                count = len(asked.tokens) if not asked.hidden else asked.drafted + 1
+                verified, held = await session.scheduler.call(
+                    lambda engine: _computed(engine, session, asked), rows=max(1, count)
+                )
+            except (KinflowError, asyncio.CancelledError):
+                self.close(asked.session)
+                raise
+            session.number = asked.number
+            session.verdict = Verdict(
+                number=asked.number,
+                accepted=verified.accepted,
+                chosen=tuple(Chosen(token=one.token, logprob=one.logprob, top=one.top) for one in verified.choices),
+                held=held,
+                seconds=time.monotonic() - began_s,
+            )
+            return session.verdict
+
+    def close(self, name: str) -> None:
+        """Nothing happens for one that is not open."""
+        session = self._sessions.pop(name, None)
+        if session is None:
+            return
+        if session.timer is not None:
+            session.timer.cancel()
+        task = asyncio.get_running_loop().create_task(_ended(session))
+        self._tidying.add(task)
+        task.add_done_callback(self._tidying.discard)
+
+    async def close_all(self) -> None:
+        for name in list(self._sessions):
+            self.close(name)
+        if self._tidying:
+            await asyncio.wait(self._tidying)
+
+    def _wait(self, name: str, session: _Session) -> None:
+        if session.timer is not None:
+            session.timer.cancel()
+        session.timer = asyncio.get_running_loop().call_later(self._idle_s, self.close, name)
+
+
+async def _ended(session: _Session) -> None:
+    masker = session.masker
+    try:
+        if masker is not None:
+            await session.scheduler.call(lambda _: masker.close())
+    finally:
+        await session.stack.aclose()
+
+
+def sampling_of(wish: Wish) -> Sampling:
+    """Raises SamplingInvalid (KF401)."""
+    return Sampling(
+        temperature=wish.temperature,
+        top_k=wish.top_k,
+        top_p=wish.top_p,
+        min_p=wish.min_p,
+        seed=wish.seed,
+        bias=wish.bias,
+        schema=wish.schema,
+        logprobs=wish.logprobs,
+    )
+
+
+def wish_of(sampling: Sampling) -> Wish:
+    return Wish(
+        temperature=sampling.temperature,
+        top_k=sampling.top_k,
+        top_p=sampling.top_p,
+        min_p=sampling.min_p,
+        seed=sampling.seed,
+        bias=dict(sampling.bias),
+        schema=None if sampling.schema is None else dict(sampling.schema),
+        logprobs=sampling.logprobs,
+    )
+
+
+def _masker(engine: Engine, sampling: Sampling) -> Masker | None:
+    return None if sampling.schema is None else engine.masker(grammar_of(sampling.schema))
+
+
+def _computed(engine: Engine, session: _Session, asked: Round) -> tuple[Verified, int]:
+    """On the engine's thread: what only goes in, then what is checked."""
+    sequence, held = session.sequence, engine.length(session.sequence)
+    if asked.start != held:
+        raise SessionGone(detail=f"it begins at token {asked.start}, and {held} are held")
+    hidden = unpack(asked.hidden, engine.facts, held) if asked.hidden else None
+    total = len(asked.tokens) if hidden is None else len(hidden)
+    limit = session.scheduler.limit_tokens
+    if held + total > limit:
+        raise ContextTooLong(tokens=held + total, excess_tokens=held + total - limit, limit_tokens=limit)
+    if not all(token < engine.facts.vocabulary for token in asked.tokens):
+        raise RequestUnserved(detail="a token is outside of the vocabulary")
+    checked = asked.drafted + 1 if asked.wants else 0
+    draft = asked.tokens[len(asked.tokens) - asked.drafted :] if asked.drafted else ()
+    if total < max(1, checked) or len(draft) != asked.drafted:
+        raise HiddenForeign(detail=f"{total} rows came, and {checked} are to be checked")
+    feed = total - checked
+    if feed:
+        rows = hidden[:feed] if hidden is not None else None
+        engine.decode([_piece(sequence, asked.tokens[:feed], rows)])
+    if not asked.wants:
+        return Verified(0, ()), engine.length(sequence)
+    spreads = spread_rows(asked.spreads, draft, engine.facts.vocabulary) if asked.spreads else None
+    verified = verify(
+        engine,
+        sequence,
+        0 if hidden is not None else asked.tokens[feed],
+        draft,
+        session.sampler,
+        drafted=spreads,
+        hidden=None if hidden is None else hidden[feed:],
+    )
+    return verified, engine.length(sequence)
+
+
+def _piece(sequence: int, tokens: Sequence[int], hidden: Floats | None) -> Piece:
+    if hidden is not None:
+        return Piece(sequence, hidden=hidden, wanted="none")
+    return Piece(sequence, tokens, wanted="none")

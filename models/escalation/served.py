@@ -1,0 +1,108 @@
+"""What one server does with a member: answers by itself, and makes answers together with the tiers below it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+
+from models.engine.port import Engine
+from models.errors import WayImpossible
+from models.escalation.api import tiers_api
+from models.escalation.desk import Identity, SessionDesk
+from models.escalation.lower import identity_of
+from models.family.manifest import Tier
+from models.serving.api import serving_api
+from models.serving.fifo import FifoScheduler
+from models.serving.holding import Holding, find_holding
+from models.serving.opening import serve
+from models.serving.port import Scheduler
+from models.serving.service import Service
+from node.config.schema import Serving
+
+
+class Served:
+    """go_on: opens a scheduler that goes on behind a block of the whole; raises WayImpossible (KF505). Each event loop
+    that asks has a desk and schedulers of its own."""
+
+    def __init__(
+        self,
+        service: Service,
+        identity: Identity,
+        go_on: Callable[[int], Coroutine[Any, Any, Scheduler]],
+        desk: Callable[..., SessionDesk] = SessionDesk,
+    ) -> None:
+        self.service, self._identity, self._go_on, self._desk = service, identity, go_on, desk
+        self._desks: dict[asyncio.AbstractEventLoop, SessionDesk] = {}
+        self._behind: dict[tuple[asyncio.AbstractEventLoop, int], asyncio.Future[Scheduler]] = {}
+
+    def routers(self) -> tuple[APIRouter, APIRouter]:
+        return serving_api(self.service), tiers_api(self.desk)
+
+    def desk(self) -> SessionDesk:
+        loop = asyncio.get_running_loop()
+        if loop not in self._desks:
+            self._desks[loop] = self._desk(self._identity, self._open_way)
+        return self._desks[loop]
+
+    async def close(self) -> None:
+        """What this event loop has opened."""
+        loop = asyncio.get_running_loop()
+        desk = self._desks.pop(loop, None)
+        if desk is not None:
+            await desk.close_all()
+        for key in [key for key in self._behind if key[0] is loop]:
+            await (await self._behind.pop(key)).close()
+        await self.service.close()
+
+    async def _open_way(self, way: str, after: int) -> Scheduler:
+        if way == "draft":
+            scheduler = await self.service.scheduler()
+            if not scheduler.facts.takes_tokens:
+                raise WayImpossible(way=way, detail="the member here begins behind the first block of its whole")
+            return scheduler
+        key = asyncio.get_running_loop(), after
+        found = self._behind.get(key)
+        if found is None:
+            found = self._behind[key] = asyncio.ensure_future(self._go_on(after))
+        try:
+            return await asyncio.shield(found)
+        except Exception:
+            self._behind.pop(key, None)
+            raise
+
+
+def nothing_served() -> tuple[APIRouter, APIRouter]:
+    """The same routes, where no family is set."""
+    return serving_api(None), tiers_api(None)
+
+
+def served_of(home: Path, settings: Serving, tier: Tier) -> Served | None:
+    """None where no family is set. Raises NothingServed (KF500), ManifestWrong (KF403)."""
+    holding = find_holding(home, settings, tier)
+    return None if holding is None else served(holding)
+
+
+def served(holding: Holding) -> Served:
+    async def go_on(after: int) -> Scheduler:
+        return await FifoScheduler.open(lambda: _behind(holding, after))
+
+    return Served(serve(holding), identity_of(holding), go_on)
+
+
+def _behind(holding: Holding, after: int) -> Engine:
+    """A continuation of the member, or the member itself where it is a segment that begins there."""
+    continuation = holding.continuation(after)
+    if continuation is not None:
+        return holding.engine(continuation.file)
+    if holding.manifest.realisation == "segments":
+        engine = holding.engine()
+        if engine.facts.first_block == after + 1 and engine.facts.gives_logits:
+            return engine
+        engine.close()
+    raise WayImpossible(
+        way="hidden", detail=f"{holding.member.name} has no continuation behind block {after} in this family"
+    )
