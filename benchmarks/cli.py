@@ -241,7 +241,7 @@ def signals(  # noqa: PLR0917 (its options)
     ev_per_hour: Annotated[float, typer.Option(min=0.0, help="Emergency vehicles an hour.")] = 0.0,
     sensing: Annotated[Sensed, typer.Option(help="What our controllers see; camera: see --weather.")] = Sensed.truth,
     weather: Annotated[
-        str, typer.Option(help="With --sensing camera, of the pictures: day, overcast, fog, rain, night.")
+        str, typer.Option(help="With --sensing camera, of the pictures: day, overcast, fog, rain, snow, night.")
     ] = "day",
     pictures: Annotated[float, typer.Option(min=1.0, max=5.0, help="A second, of each such camera.")] = 2.0,
     detect_every: Annotated[int, typer.Option(min=0, max=100, help="N-th picture; 0: no detector.")] = 2,

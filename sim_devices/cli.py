@@ -23,7 +23,7 @@ app = typer.Typer(help="A simulated city, and all of Kinflow around it.", add_co
 
 Home = Annotated[Path | None, typer.Option(help="The state folder; else $KINFLOW_HOME or the usual place.")]
 Seed = Annotated[int, typer.Option(min=0, help="Traffic, streets and cameras follow from it.")]
-Weather = Annotated[Literal["day", "overcast", "fog", "rain", "night"], typer.Option()]
+Weather = Annotated[Literal["day", "overcast", "fog", "rain", "night", "snow"], typer.Option()]
 Level = Annotated[Literal["light", "normal", "heavy"], typer.Option(help="How much traffic there is.")]
 Sensing = Annotated[
     Literal["camera", "truth"],

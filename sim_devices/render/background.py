@@ -12,6 +12,8 @@ from sim_devices.render.camera import Camera
 from sim_devices.render.light import LAMP_STRENGTH, airlight, street_light, transmission
 from sim_devices.render.markings import painted
 from sim_devices.render.road import Road
+from sim_devices.render.snow import COLOUR as SNOW_COLOUR
+from sim_devices.render.snow import lying
 from sim_devices.render.surroundings import draw_surroundings
 from sim_devices.render.weather import Weather
 
@@ -108,6 +110,9 @@ def _ground(canvas: Canvas, road: Road, weather: Weather, random: np.random.Gene
     wear = np.clip(0.86 + 0.10 * medium + 0.10 * fine, 0.3, 1.0)
     cover = (cover * wear)[..., None]
     colour = colour * (1 - cover) + paint * cover
+    if weather.snow:
+        white = lying(road, weather.snow, x, np.where(built_up, outside, -1.0), medium)[..., None].astype(np.float32)
+        colour = colour * (1 - white) + (SNOW_COLOUR + 4 * fine[..., None]) * white
     colour = _lit(colour, canvas, weather, (x, y), broad + 0.6 * medium)
     canvas.colour[below] = colour[below]
     canvas.depth[below] = depth[below]

@@ -30,7 +30,8 @@ def _layer(random: np.random.Generator, width: int, height: int, strength: float
     return cv2.cvtColor(cv2.GaussianBlur(layer, (3, 3), 0), cv2.COLOR_GRAY2BGR)
 
 
-def add_rain(frame: Image, layers: list[Image], random: np.random.Generator) -> None:
+def add_falling(frame: Image, layers: list[Image], random: np.random.Generator) -> None:
+    """Lays two of these layers over a frame, each time others."""
     if not layers:
         return
     first, second = random.integers(len(layers), size=2)

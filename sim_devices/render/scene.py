@@ -14,8 +14,9 @@ from sim_devices.render.beacons import RoadsideLamp
 from sim_devices.render.camera import Camera
 from sim_devices.render.glow import Glow
 from sim_devices.render.painter import Painted, Painter
-from sim_devices.render.rain import add_rain, rain_layers
+from sim_devices.render.rain import add_falling, rain_layers
 from sim_devices.render.road import Road
+from sim_devices.render.snow import snow_layers
 from sim_devices.render.truth import Truth, VehicleBox, measure
 from sim_devices.render.vehicle import RoadVehicle, beacon_levels
 from sim_devices.render.weather import Weather
@@ -53,7 +54,8 @@ class Scene:
         self._corners = tuple((float(x), float(y)) for x, y in camera.corners(road))
         self._painter = Painter(camera, weather)
         self._glow = Glow(camera, weather)
-        self._rain = rain_layers(camera.width_px, camera.height_px, weather.rain, seed)
+        size = (camera.width_px, camera.height_px)
+        self._falling = rain_layers(*size, weather.rain, seed) + snow_layers(*size, weather.snow, seed)
         self._noise = self._noise_tiles()
         self._shaken = self._shaken_backgrounds()
 
@@ -70,7 +72,7 @@ class Scene:
         self._painter.shadows(frame, shown, offset)
         painted = self._painter.paint(frame, shown, t_s, offset)
         self._glow.add(frame, painted, t_s, offset, lamps)
-        add_rain(frame, self._rain, random)
+        add_falling(frame, self._falling, random)
         frame = cv2.GaussianBlur(frame, (3, 3), 0.62)
         self._grain(frame, random)
         found = self._boxes(painted, t_s) if boxes else ()

@@ -25,7 +25,7 @@ DEPTH_M = 12.0
 Colour = tuple[int, int, int]
 _WALLS = ((96, 112, 140), (150, 165, 178), (120, 128, 134), (88, 98, 150), (172, 182, 188), (110, 130, 158))
 LEAVES = 80
-_LEAVES = np.array([38.0, 84.0, 62.0])
+_LEAVES, _SNOWED = np.array([38.0, 84.0, 62.0]), np.array([190.0, 195.0, 190.0])
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ def _wall(canvas: Canvas, a: tuple[float, float], b: tuple[float, float], height
 
 def _tree(canvas: Canvas, weather: Weather, random: np.random.Generator, x: float, y: float) -> None:
     height = random.uniform(5.0, 8.5)
+    leaves = _LEAVES + (_SNOWED - _LEAVES) * weather.snow
     level = weather.ambient + 0.55 * weather.sun
     if weather.night:
         level += 0.3 * float(street_light(np.array(x), np.array(y)))
@@ -157,7 +158,7 @@ def _tree(canvas: Canvas, weather: Weather, random: np.random.Generator, x: floa
     light = level * (0.55 + 0.5 * share + 0.35 * up / radius) * random.uniform(0.85, 1.15, LEAVES)
     sizes = radius * random.uniform(0.09, 0.25, LEAVES) * scale
     for i in range(LEAVES):
-        _disc(canvas, pixels[i], depth[0], _LEAVES * light[i], sizes[i])
+        _disc(canvas, pixels[i], depth[0], leaves * light[i], sizes[i])
 
 
 def _lamp(canvas: Canvas, weather: Weather, y: float) -> None:

@@ -18,7 +18,7 @@ from sim_devices.render.scene import Scene
 from sim_devices.render.sequences import SCRIPTS, play
 from sim_devices.render.truth import clipped_area_m2, measure
 from sim_devices.render.vehicle import KINDS, RoadVehicle, beacon_hz, vehicle_of_kind
-from sim_devices.render.weather import DAY, FOG, NIGHT, RAIN, WEATHERS, Weather
+from sim_devices.render.weather import DAY, FOG, NIGHT, OVERCAST, RAIN, SNOW, WEATHERS, Weather
 
 ROAD = Road(arrows=("sr", "s", "l"))
 CORNERS = ((0.0, 0.0),) * 4
@@ -221,7 +221,22 @@ def test_night_is_darker_and_rain_moves(small: Camera) -> None:
         first, second = scene.render([], 0.0).frame, scene.render([], 0.2).frame
         return float((np.abs(first.astype(int) - second.astype(int)) > 14).mean())
 
+    snow = Scene(small, ROAD, SNOW.shaken(0.0), seed=5)
     assert flicker(rain) > 5 * flicker(dry)
+    assert flicker(snow) > 5 * flicker(dry)
+
+
+def test_snow_lies_beside_the_road_and_less_where_tyres_roll(small: Camera) -> None:
+    snowed, bare = (Scene(small, ROAD, one, seed=5).background for one in (SNOW, OVERCAST))
+
+    def whiter(x_m: float) -> float:
+        at, _ = small.project(np.array([[x_m, y_m, 0.0] for y_m in np.arange(6.0, 12.0, 0.25)]))
+        columns, rows = at.round().astype(int).T
+        return float(snowed[rows, columns].mean()) - float(bare[rows, columns].mean())
+
+    between, rolled = ROAD.lane_centre_m(1), ROAD.lane_centre_m(1) - 0.8
+    assert whiter(-1.5) > 30
+    assert whiter(between) > whiter(rolled) + 2 > 2
 
 
 @pytest.mark.parametrize("identity", ["ambulance-1", "ambulance-2", "ambulance-3"])
