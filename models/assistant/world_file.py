@@ -10,7 +10,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Literal
 
@@ -25,10 +25,10 @@ FOLDER = "assistant"
 ASK = "ask.json"
 # Who knows more comes first.
 TELLERS: tuple[Teller, ...] = ("edge", "agent")
-ANSWER_WITHIN_S = 3.0
+ANSWER_WITHIN_S = 5.0
 _TURN_S = 0.02
 # Two may ask at once, and the later one's question stands in the file.
-_AGAIN_S = 1.0
+_AGAIN_S = 1.5
 
 Teller = Literal["edge", "agent"]
 
@@ -85,15 +85,16 @@ class WorldAsker:
         if not tellers:
             raise FactsMissing(what="What goes on", detail="neither an agent nor an edge server runs on this machine")
         began_s = time.monotonic()
-        asked_s, nonce = -_AGAIN_S, ""
+        asked_s, nonces = -_AGAIN_S, set[str]()
         while (now_s := time.monotonic()) - began_s < ANSWER_WITHIN_S:
             if now_s - asked_s >= _AGAIN_S:
                 asked_s, nonce = now_s, secrets.token_hex(8)
+                nonces.add(nonce)
                 self._put(Asked(nonce, dict(history or {})))
             for tier in tellers:
-                told = self._read(tier, nonce)
+                told = self._read(tier, nonces)
                 # An edge server looks once a second: what an agent knows is enough where none has answered by then.
-                if told is not None and (tier == tellers[0] or now_s - began_s > 1.5 * _AGAIN_S):
+                if told is not None and (tier == tellers[0] or now_s - began_s > _AGAIN_S):
                     return told
             self._wait()
         names = {"edge": "the edge server", "agent": "the agent"}
@@ -107,10 +108,10 @@ class WorldAsker:
             detail = f"{self._home / FOLDER} can't be written: {error.strerror}"
             raise FactsMissing(what="What goes on", detail=detail) from error
 
-    def _read(self, tier: Teller, nonce: str) -> Told | None:
+    def _read(self, tier: Teller, nonces: Set[str]) -> Told | None:
         with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
             told = msgspec.json.decode((self._home / FOLDER / f"told-{tier}.json").read_bytes(), type=Told)
-            return told if told.nonce == nonce else None
+            return told if told.nonce in nonces else None
         return None
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from models.assistant.own_facts import facts_here
 from models.assistant.world import Point
-from models.assistant.world_file import WorldAsker, WorldTeller
+from models.assistant.world_file import Asked, Told, WorldAsker, WorldTeller
 from models.errors import FactsMissing
 from node.clock import SystemClock
 from node.update.health import HealthFile
@@ -46,6 +47,23 @@ def test_what_is_asked_is_told(tmp_path: Path) -> None:
     assert told.world == small_world()
     assert told.history == {"west-n": POINTS}
     assert all(one.stat().st_mode & 0o077 == 0 for one in (tmp_path / "assistant").iterdir())
+
+
+def test_a_slow_teller_s_answer_to_an_earlier_asking_is_still_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks asks again meanwhile; the answer to the first time must not be thrown away for that."""
+    monkeypatch.setattr("models.assistant.world_file._AGAIN_S", 0.0)
+    HealthFile(tmp_path, "agent", "1", "boot", SystemClock()).tell(True)
+    ask, told = (tmp_path / "assistant" / name for name in ("ask.json", "told-agent.json"))
+    asked: list[str] = []
+
+    def wait() -> None:
+        asked.append(msgspec.json.decode(ask.read_bytes(), type=Asked).nonce)
+        if len(asked) == 3:
+            told.write_bytes(msgspec.json.encode(Told(asked[0], small_world())))
+
+    assert WorldAsker(tmp_path, wait).ask().world == small_world()
 
 
 def test_nothing_is_written_while_nobody_asks(tmp_path: Path) -> None:
