@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from pathlib import Path
 
 from agent.page.assistant import Parts
@@ -23,7 +22,7 @@ def open_assistant(home: Path, service: AgentService) -> Parts:
     """Settings are those of the moment that somebody first asks."""
     settings, clock = load(home).settings, SystemClock()
     try:
-        higher = edge_of(home, settings, secrets.token_hex(8))
+        higher = edge_of(home, settings)
     except TierUnreachable as error:
         log.warning("%s", error)
         higher = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -37,8 +38,9 @@ class Higher(Protocol):
     @property
     def tier(self) -> Tier: ...
 
-    def ask(self, question: str, policy: Policy) -> Reply:
-        """Its own reply, with the bytes that were sent to it. Raises TierUnreachable (KF493)."""
+    def ask(self, question: str, policy: Policy, conversation: str) -> Reply:
+        """Its own reply, with the bytes that were sent to it. conversation: in which its yes finds what it asked back.
+        Raises TierUnreachable (KF493)."""
         ...
 
 
@@ -52,9 +54,17 @@ class Waiting:
 
 @dataclass
 class Session:
-    """What one person's conversation leaves behind for the next question."""
+    """What one person's conversation leaves behind for the next question. name: by which the tier above knows it."""
 
     waiting: Waiting | None = None
+    name: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    text: str
+    session: Session
+    policy: Policy
 
 
 @dataclass(frozen=True)
@@ -106,7 +116,7 @@ class Assistant:
         AssistantBusy (KF496), SkillFailed (KF494) or ContextTooLong (KF394); else failures are told in the answer."""
         began_ms = self._now_ms()
         text = read_question(question)
-        done = yield from self._answer(text, session, policy)
+        done = yield from self._answer(_Asked(text, session, policy))
         result = done.result
         session.waiting = None
         if result.pending is not None or done.asked_above:
@@ -125,23 +135,23 @@ class Assistant:
             asks=session.waiting is not None,
         )
 
-    def _answer(self, text: str, session: Session, policy: Policy) -> Answering:
-        waiting = session.waiting
-        meant = answers(text) if waiting is not None and self._now_ms() < waiting.until_ms else None
+    def _answer(self, asked: _Asked) -> Answering:
+        waiting = asked.session.waiting
+        meant = answers(asked.text) if waiting is not None and self._now_ms() < waiting.until_ms else None
         if waiting is not None and meant is not None:
-            return (yield from self._settle(text, waiting, meant, policy))
+            return (yield from self._settle(asked, waiting, meant))
         yield Step(step="understanding")
-        choice = self._choose(text)
-        may_rise = self._may_rise(choice, policy)
+        choice = self._choose(asked.text)
+        may_rise = self._may_rise(choice, asked.policy)
         if not choice.sure:
             doubt = f"not sure what is asked ({choice.confidence:.2f})"
             if may_rise:
-                return (yield from self._rise(text, policy, choice, Result(text=_UNKNOWN), doubt))
+                return (yield from self._rise(asked, choice, Result(text=_UNKNOWN), doubt))
             return self._local(Result(text=_UNKNOWN), f"{doubt}, and no higher tier may be used", choice)
         yield Step(step=choice.tool.value)
         result = self._skills.do(choice.tool, choice.arguments)
         if result.code == f"KF{FactsMissing.number}" and may_rise:
-            return (yield from self._rise(text, policy, choice, result, "understood, but not known on this machine"))
+            return (yield from self._rise(asked, choice, result, "understood, but not known on this machine"))
         return self._local(result, f"understood here ({choice.confidence:.2f})", choice)
 
     def _choose(self, text: str) -> Choice:
@@ -153,24 +163,24 @@ class Assistant:
             log.exception("understanding broke")
             raise SkillFailed(tool="understanding", detail=type(error).__name__) from error
 
-    def _settle(self, text: str, waiting: Waiting, meant: bool, policy: Policy) -> Answering:
+    def _settle(self, asked: _Asked, waiting: Waiting, meant: bool) -> Answering:
         """A yes or a no to what was asked back."""
         if waiting.pending is None:
             refused = Result(text="Nothing was done.", code=f"KF{TierUnreachable.number}")
-            if self._higher is None or not policy.allows(self._higher.tier):
+            if self._higher is None or not asked.policy.allows(self._higher.tier):
                 return self._local(refused, "the tier that asked back may not be used for the answer")
-            return (yield from self._rise(text, policy, None, refused, "the answer to what it asked back"))
+            return (yield from self._rise(asked, None, refused, "the answer to what it asked back"))
         if not meant:
             return self._local(Result(text="Nothing was changed."), "you said no")
         yield Step(step="confirm")
         return self._local(self._skills.confirm(waiting.pending), "you said yes")
 
-    def _rise(self, text: str, policy: Policy, choice: Choice | None, below: Result, why: str) -> Answering:
+    def _rise(self, asked: _Asked, choice: Choice | None, below: Result, why: str) -> Answering:
         """Ask the tier above; where it gives no answer, what is known below it stands, and says so."""
         assert self._higher is not None
         yield Step(step=self._higher.tier)
         try:
-            reply = self._higher.ask(text, policy)
+            reply = self._higher.ask(asked.text, asked.policy, asked.session.name)
         except TierUnreachable as error:
             told = Result(text=f"{below.text} {error.cause_text}", code=below.code or error.code)
             return self._local(told, f"{why}, and the {self._higher.tier} tier gave no answer", choice)

@@ -55,9 +55,8 @@ def ask(
     folder, policy = home or find_home(), Policy(max_tier=max_tier.value, share_notes=share_notes)
     clock = SystemClock()
     pending = PendingFile(folder, clock.wall_ms, clock.monotonic_ms)
-    before, conversation = pending.load()
-    here = open_here(folder, policy, conversation)
-    here.session.waiting = before.waiting
+    here = open_here(folder, policy)
+    here.go_on(pending.load())
     reply = None
     for said in here.stream(text, policy):
         if isinstance(said, Piece) and not as_json:
@@ -66,7 +65,7 @@ def ask(
         elif isinstance(said, Reply):
             reply = said
     assert reply is not None
-    pending.save(here.session, here.conversation)
+    pending.save(here.session)
     here.desk.close()
     if as_json:
         typer.echo(json.dumps(receipt(reply, here.trouble), ensure_ascii=False))

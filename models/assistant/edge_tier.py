@@ -32,21 +32,19 @@ _LINES = 1_000
 
 @dataclass(frozen=True)
 class EdgeTier:
-    """url: of the edge server. conversation: one for as long as a yes must find what it belongs to. context: for https;
-    None for the certificates that this machine believes."""
+    """url: of the edge server. context: for https; None for the certificates that this machine believes."""
 
     url: str
     token: str
     context: ssl.SSLContext | None = None
     timeout_s: float = TIMEOUT_S
     tier: Literal["edge"] = "edge"
-    conversation: str = ""
 
-    def ask(self, question: str, policy: Policy) -> Reply:
+    def ask(self, question: str, policy: Policy, conversation: str = "") -> Reply:
         """Raises TierUnreachable (KF493)."""
         said = {
             "question": question,
-            "conversation": self.conversation,
+            "conversation": conversation,
             "max_tier": policy.max_tier,
             "share_notes": policy.share_notes,
         }
@@ -79,7 +77,7 @@ class EdgeTier:
             connection.close()
 
 
-def edge_of(home: Path, settings: Settings, conversation: str) -> EdgeTier | None:
+def edge_of(home: Path, settings: Settings) -> EdgeTier | None:
     """The one that was set, else that of this very state folder; None for none. Raises TierUnreachable (KF493) for a
     token that can't be read."""
     given = settings.assistant
@@ -88,10 +86,10 @@ def edge_of(home: Path, settings: Settings, conversation: str) -> EdgeTier | Non
             raise TierUnreachable(tier="edge", detail="assistant.edge is set, and no assistant.token_file")
         if given.edge.startswith("http:") and not is_loopback(urlsplit(given.edge).hostname or ""):
             raise TierUnreachable(tier="edge", detail="to another machine assistant.edge needs https")
-        return EdgeTier(given.edge, _token(Path(given.token_file)), _pinned(home), conversation=conversation)
+        return EdgeTier(given.edge, _token(Path(given.token_file)), _pinned(home))
     own = home / EDGE_TOKEN
     if own.exists():
-        return EdgeTier(f"http://127.0.0.1:{settings.edge.port}", _token(own), conversation=conversation)
+        return EdgeTier(f"http://127.0.0.1:{settings.edge.port}", _token(own))
     return None
 
 

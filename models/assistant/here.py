@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,13 +20,11 @@ from node.config.schema import Settings
 
 @dataclass
 class Here:
-    """desk, facts: this machine's. conversation: the one with the tier above. trouble: why no tier above can be asked
-    although one was set up, "" for nothing."""
+    """desk, facts: this machine's. trouble: why no tier above can be asked although one was set up, "" for nothing."""
 
     desk: Desk
     facts: OwnFacts
     clock: Clock
-    conversation: str
     trouble: str = ""
 
     def stream(self, question: str | bytes, policy: Policy) -> Iterator[Said]:
@@ -37,15 +34,17 @@ class Here:
     def session(self) -> Session:
         return self.desk.session("", "")[0]
 
+    def go_on(self, before: Session) -> None:
+        """With what an earlier command left waiting."""
+        self.session.waiting, self.session.name = before.waiting, before.name
 
-def open_here(home: Path, policy: Policy, conversation: str = "") -> Here:
-    """With --max-tier device nothing that could open a socket is even imported. conversation: to go on with at the edge
-    server, "" for a new one."""
+
+def open_here(home: Path, policy: Policy) -> Here:
+    """With --max-tier device nothing that could open a socket is even imported."""
     clock, settings = SystemClock(), load(home).settings
-    conversation = conversation or secrets.token_hex(8)
-    higher, trouble = _higher(home, settings, conversation) if policy.allows("edge") else (None, "")
+    higher, trouble = _higher(home, settings) if policy.allows("edge") else (None, "")
     desk = Desk(home, clock, higher=higher, passphrase=passphrase_of(settings, home))
-    return Here(desk, facts_here(home), clock, conversation, trouble)
+    return Here(desk, facts_here(home), clock, trouble)
 
 
 def passphrase_of(settings: Settings, home: Path) -> Callable[[], str | None]:
@@ -70,10 +69,10 @@ def read_key(path: Path, home: Path) -> str:
     return lines[0]
 
 
-def _higher(home: Path, settings: Settings, conversation: str) -> tuple[Higher | None, str]:
+def _higher(home: Path, settings: Settings) -> tuple[Higher | None, str]:
     from models.assistant.edge_tier import edge_of  # noqa: PLC0415 (it brings HTTP)
 
     try:
-        return edge_of(home, settings, conversation), ""
+        return edge_of(home, settings), ""
     except TierUnreachable as error:
         return None, error.cause_text

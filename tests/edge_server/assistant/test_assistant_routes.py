@@ -157,13 +157,14 @@ def test_nobody_asks_without_signing_in(server: GatewayServer) -> None:
 
 
 def test_a_device_s_question_goes_up_and_comes_back_with_a_receipt(server: GatewayServer) -> None:
-    tier = EdgeTier(f"http://127.0.0.1:{server.port}", TOKEN, conversation="c")
+    tier = EdgeTier(f"http://127.0.0.1:{server.port}", TOKEN)
     told = tier.ask("How is Mill Street?", Policy(max_tier="edge"))
     assert told.tier == "edge"
     assert "index 0.62" in told.answer
     assert told.bytes_sent > len("How is Mill Street?")
-    assert tier.ask("log more on pi-1", Policy(max_tier="edge")).asks
-    assert "was asked" in tier.ask("yes", Policy(max_tier="edge")).answer
+    assert tier.ask("log more on pi-1", Policy(max_tier="edge"), "c").asks
+    assert "was asked" not in tier.ask("yes", Policy(max_tier="edge"), "d").answer
+    assert "was asked" in tier.ask("yes", Policy(max_tier="edge"), "c").answer
 
 
 @pytest.mark.parametrize("token", ["wrong", TOKEN])
@@ -207,7 +208,7 @@ def test_a_token_never_goes_over_plain_http_to_another_machine(tmp_path: Path) -
         f'[assistant]\nedge = "http://closet.lan:8800"\ntoken_file = "{tmp_path / "token"}"\n'
     )
     with pytest.raises(TierUnreachable, match="needs https"):
-        edge_of(tmp_path, load(tmp_path).settings, "c")
+        edge_of(tmp_path, load(tmp_path).settings)
 
 
 def test_a_command_on_the_machine_asks_by_files(server: GatewayServer, edge: DemoEdge) -> None:

@@ -35,9 +35,11 @@ class Above:
     def __init__(self, away: bool = False, asks: bool = False) -> None:
         self.away, self.asks = away, asks
         self.asked: list[str] = []
+        self.conversations: set[str] = set()
 
-    def ask(self, question: str, policy: Policy) -> Reply:
+    def ask(self, question: str, policy: Policy, conversation: str) -> Reply:
         self.asked.append(question)
+        self.conversations.add(conversation)
         if self.away:
             raise TierUnreachable(tier="edge", detail="no route to host")
         return Reply(
@@ -167,6 +169,7 @@ def test_a_yes_to_what_the_tier_above_asked_back_goes_there(tmp_path: Path) -> N
     above.asks = False
     assert world.ask("yes", EDGE).tier == "edge"
     assert above.asked[-1] == "yes"
+    assert above.conversations == {world.session.name}
 
 
 def test_the_tier_that_asked_back_may_be_forbidden_to_hear_the_answer(tmp_path: Path) -> None:
