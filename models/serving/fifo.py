@@ -24,12 +24,24 @@ PREFILL_ROWS = 256
 WAIT_S = 2
 
 
-class _Seat:
-    """An answer under way, and what its reader has not taken yet."""
+class Seat:
+    """An answer under way, and what its reader has not taken yet. prompt_left: tokens of the prompt that are still to
+    be computed; 0 once it speaks. context: tokens that its sequence holds."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: Turn, sequence: int, prompt_tokens: int) -> None:
         self.turn = turn
+        self.sequence = sequence
+        self.prompt_left = prompt_tokens
+        self.context = 0
+        self.arrived_s = time.monotonic()
+        self.spoke_s: float | None = None
         self.steps: asyncio.Queue[Step | BaseException] = asyncio.Queue()
+
+    def went(self, rows: int) -> None:
+        self.context += rows
+        self.prompt_left = max(0, self.prompt_left - rows)
+        if not self.prompt_left:
+            self.spoke_s = time.monotonic()
 
 
 class FifoScheduler:
@@ -40,7 +52,7 @@ class FifoScheduler:
         self._free = list(range(facts.sequences))
         self._turns = asyncio.Semaphore(facts.sequences)
         self._waiting = 0
-        self._seats: list[_Seat] = []
+        self._seats: list[Seat] = []
         self._pumping: asyncio.Task[None] | None = None
         self._pace = Pace()
         self._tidying: set[asyncio.Task[None]] = set()
@@ -71,7 +83,8 @@ class FifoScheduler:
         if len(prompt) > limit:
             raise ContextTooLong(tokens=len(prompt), excess_tokens=len(prompt) - limit, limit_tokens=limit)
         async with self.hold() as sequence:
-            seat = _Seat(await self.call(lambda engine: Turn(engine, sequence, prompt, sampling, limit)))
+            turn = await self.call(lambda engine: Turn(engine, sequence, prompt, sampling, limit))
+            seat = Seat(turn, sequence, len(prompt))
             try:
                 self._seats.append(seat)
                 self._pump()
@@ -92,7 +105,7 @@ class FifoScheduler:
         if self._closed:
             raise EngineStopped()
         if not self._free and self._waiting >= self._most:
-            raise QueueFull(waiting=self._waiting, wait_s=WAIT_S)
+            raise QueueFull(waiting=self._waiting, wait_s=self._wait_s())
         self._waiting += 1
         try:
             await self._turns.acquire()
@@ -142,15 +155,20 @@ class FifoScheduler:
         self._free.append(sequence)
         self._turns.release()
 
+    def _wait_s(self) -> int:
+        """For whoever is refused: when it is worth asking again."""
+        return WAIT_S
+
     def _pump(self) -> None:
         if self._pumping is None or self._pumping.done():
             self._pumping = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         while self._seats:
-            seats = list(self._seats)
+            chosen = self._chosen(list(self._seats))
+            seats = [seat for seat, _ in chosen]
             try:
-                results = await self._step([seat.turn for seat in seats])
+                results = await self._step(chosen)
             except KinflowError as error:
                 # A step is of all of them: nobody knows whose fault it was.
                 self._tell(seats, error)
@@ -161,21 +179,35 @@ class FifoScheduler:
                 if isinstance(result, BaseException) or (result is not None and result.ended):
                     self._leave(seat)
 
-    async def _step(self, turns: Sequence[Turn]) -> list[Step | KinflowError | None]:
-        pieces = [turn.piece(PREFILL_ROWS) for turn in turns]
+    def _chosen(self, seats: Sequence[Seat]) -> list[tuple[Seat, int]]:
+        """Who is in the next step, and with how many rows at most."""
+        return [(seat, PREFILL_ROWS) for seat in seats]
 
-        def run(engine: Engine) -> list[Step | KinflowError | None]:
+    def _ran(self, steps: Sequence[tuple[Seat, int]], seconds: float) -> None:
+        """A step of these rows took so long."""
+
+    async def _step(self, chosen: Sequence[tuple[Seat, int]]) -> list[Step | KinflowError | None]:
+        turns = [seat.turn for seat, _ in chosen]
+        pieces = [seat.turn.piece(rows) for seat, rows in chosen]
+
+        def run(engine: Engine) -> tuple[list[Step | KinflowError | None], float]:
+            began_s = time.monotonic()
             outputs = engine.decode(pieces)
-            return [_taken(turn, output.logits) for turn, output in zip(turns, outputs, strict=True)]
+            took_s = time.monotonic() - began_s
+            return [_taken(turn, output.logits) for turn, output in zip(turns, outputs, strict=True)], took_s
 
-        return await self.call(run, rows=sum(piece.rows for piece in pieces))
+        results, took_s = await self.call(run, rows=sum(piece.rows for piece in pieces))
+        self._ran([(seat, piece.rows) for (seat, _), piece in zip(chosen, pieces, strict=True)], took_s)
+        for (seat, _), piece in zip(chosen, pieces, strict=True):
+            seat.went(piece.rows)
+        return results
 
-    def _tell(self, seats: Sequence[_Seat], error: BaseException) -> None:
+    def _tell(self, seats: Sequence[Seat], error: BaseException) -> None:
         for seat in list(seats):
             seat.steps.put_nowait(error)
             self._leave(seat)
 
-    def _leave(self, seat: _Seat) -> None:
+    def _leave(self, seat: Seat) -> None:
         if seat in self._seats:
             self._seats.remove(seat)
 

@@ -1,6 +1,7 @@
 """The port between whoever wants tokens and whoever decides who gets them when.
 
-What is behind it owns one engine on its own thread. `FifoScheduler` is the plain one: turns in the order of asking.
+What is behind it owns one engine on its own thread. `FifoScheduler` is the plain one, turns in the order of asking;
+`StallFreeScheduler` plans its steps, and is what servers use.
 A better one may batch, preempt, place or share prefixes as it likes, as long as it holds to this:
 
 1. An answer is what `generate` says on an engine by itself, up to how a step's shape changes the order of sums

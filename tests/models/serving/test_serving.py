@@ -23,6 +23,7 @@ from models.serving.api import serving_api
 from models.serving.fifo import FifoScheduler
 from models.serving.pace import Pace
 from models.serving.service import Service
+from models.serving.stall_free import StallFreeScheduler
 from models.serving.template import Said, prompt_of, tokens_of
 from tests.models.engine import tiny
 from tests.models.engine.conftest import trusting
@@ -34,15 +35,23 @@ def run(work: Callable[[], Awaitable[Any]]) -> Any:
     return asyncio.run(work())  # type: ignore[arg-type]
 
 
+@pytest.fixture(autouse=True, params=[FifoScheduler, StallFreeScheduler], ids=["fifo", "stall-free"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every scheduler holds to the same."""
+    monkeypatch.setattr(House, "kind", request.param)
+
+
 class House:
     """A service of the fake engine and a client of it, on one loop."""
+
+    kind: type[FifoScheduler] = FifoScheduler
 
     def __init__(self, sequences: int = 2, context_tokens: int = 512, waiting: int = 16) -> None:
         self._make = lambda: FakeEngine(sequences=sequences, context_tokens=context_tokens)
         self._waiting = waiting
 
     async def __aenter__(self) -> House:
-        self.scheduler = await FifoScheduler.open(self._make, self._waiting)
+        self.scheduler = await self.kind.open(self._make, self._waiting)
 
         async def made() -> FifoScheduler:
             return self.scheduler
@@ -262,7 +271,7 @@ def test_a_real_engine_says_behind_the_queue_what_it_says_alone(dense: Path) -> 
     prompts = [[1, 100 + number, 40, 77, 9 + number] for number in range(4)]
 
     async def answers() -> list[list[int]]:
-        scheduler = await FifoScheduler.open(lambda: make(2))
+        scheduler = await House.kind.open(lambda: make(2))
 
         async def one(prompt: list[int]) -> list[int]:
             return [step.choice.token async for step in scheduler.answer(prompt, Sampling(max_tokens=12))]

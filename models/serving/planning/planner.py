@@ -1,0 +1,46 @@
+"""The next step: everybody who speaks, and as much of prompts as their slack allows (stall-free batching; Agrawal and
+others 2024, arXiv 2403.02310, section 4, algorithm 3; deadlines after Niyama, arXiv 2503.22562).
+
+Laws, whoever asks what: who speaks is in every step; a step never holds more rows than its budget; while there is room
+and somebody waits, work is done; no prompt waits for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from models.serving.planning.budget import prompt_rows, speaking_work
+from models.serving.planning.order import is_late, ordered
+from models.serving.planning.request import Plan, Request, Share
+from models.serving.planning.step_time import StepTime, work
+
+# Rows over which a prompt's time is reckoned a row.
+_USUAL_ROWS = 64
+
+
+def plan(requests: Sequence[Request], time: StepTime, given: Mapping[str, float], most_rows: int, now_s: float) -> Plan:
+    """requests: those that have a sequence. given: tokens that each tenant was given so far. most_rows: that the engine
+    computes at once; at least as many as there are requests."""
+    speaking = [one for one in requests if one.speaks]
+    room = prompt_rows(requests, time, most_rows, now_s)
+    row_s = time.expected_s(work(_USUAL_ROWS, 0)) / _USUAL_ROWS
+    late = tuple(one.name for one in requests if not one.speaks and is_late(one, row_s, now_s))
+    waiting = [one for one in requests if not one.speaks and one.name not in late]
+    waiting += [_relegated(one) for one in requests if one.name in late]
+    shares = [Share(one.name, 1) for one in speaking]
+    done = speaking_work(speaking)
+    left = room
+    for one in ordered(waiting, given, row_s, now_s):
+        rows = min(left, one.prompt_left)
+        if rows <= 0:
+            break
+        shares.append(Share(one.name, rows))
+        done += work(rows, one.context)
+        left -= rows
+    return Plan(tuple(shares), len(speaking) + room, time.expected_s(done), late)
+
+
+def _relegated(one: Request) -> Request:
+    return Request(
+        one.name, one.tenant, one.arrived_s, one.prompt_left, one.context, one.due_s, one.gap_s, one.spoke_s, True
+    )
