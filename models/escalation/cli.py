@@ -66,7 +66,7 @@ def serve(  # noqa: PLR0917 (its options)
     folder = home or find_home()
     served = served_of(folder, _settings(folder, family, member, fast), tier.value)
     if served is None:
-        raise NothingServed(detail="no family is set")
+        raise NothingServed(detail="no family is set, and this version brings none")
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -114,8 +114,6 @@ def ask(  # noqa: PLR0917 (its options)
         settings, above=above or settings.above, above_token_file=token_file or settings.above_token_file
     )
     holding = find_holding(folder, settings, "device")
-    if holding is None:
-        raise NothingServed(detail="no family is set")
     terms = Terms(
         max_tier=max_tier.value,
         way=way.value,

@@ -62,12 +62,12 @@ class _Session:
 
 
 class SessionDesk:
-    """open_way: the scheduler for a way and the block behind which it goes on. Used on one event loop. most: sessions
-    at once, None for half of a scheduler's sequences."""
+    """identity: of what is served, looked up on a thread. open_way: the scheduler for a way and the block behind which
+    it goes on. Used on one event loop. most: sessions at once, None for half of a scheduler's sequences."""
 
     def __init__(
         self,
-        identity: Identity,
+        identity: Callable[[], Identity],
         open_way: Callable[[Way, int], Coroutine[Any, Any, Scheduler]],
         idle_s: float = IDLE_S,
         most: int | None = None,
@@ -83,7 +83,8 @@ class SessionDesk:
     async def open(self, asked: Opening) -> Opened:
         """Raises TierForeign (KF503), WayImpossible (KF505), QueueFull (KF502), SchemaRefused (KF397), SamplingInvalid
         (KF401), or what opening weights does."""
-        self._identity.refuse(asked)
+        identity = await asyncio.to_thread(self._identity)
+        identity.refuse(asked)
         sampling = sampling_of(asked.wish)
         scheduler = await self._open_way(asked.way, asked.after)
         most = max(1, scheduler.facts.sequences // 2) if self._most is None else self._most
@@ -100,7 +101,7 @@ class SessionDesk:
         load, facts = scheduler.load, scheduler.facts
         return Opened(
             session=name,
-            member=self._identity.member,
+            member=identity.member,
             blocks=facts.blocks,
             limit_tokens=scheduler.limit_tokens,
             step_s=load.step_s,

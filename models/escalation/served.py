@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,8 @@ from models.escalation.desk import Identity, SessionDesk
 from models.escalation.lower import identity_of
 from models.family.manifest import Tier
 from models.serving.api import serving_api
-from models.serving.fifo import FifoScheduler
-from models.serving.holding import Holding, find_holding
-from models.serving.opening import serve
+from models.serving.stall_free import StallFreeScheduler
+from models.serving.holding import Holding, find_holding, serves
 from models.serving.port import Scheduler
 from models.serving.service import Service
 from node.config.schema import Serving
@@ -31,7 +31,7 @@ class Served:
     def __init__(
         self,
         service: Service,
-        identity: Identity,
+        identity: Callable[[], Identity],
         go_on: Callable[[int], Coroutine[Any, Any, Scheduler]],
         desk: Callable[..., SessionDesk] = SessionDesk,
     ) -> None:
@@ -80,17 +80,43 @@ def nothing_served() -> tuple[APIRouter, APIRouter]:
     return serving_api(None), tiers_api(None)
 
 
+class Finder:
+    """The holding, looked for when it is first needed: what is wrong with a family is told to who asks it, and keeps no
+    server from starting."""
+
+    def __init__(self, find: Callable[[], Holding]) -> None:
+        self._find = find
+        self._lock = threading.Lock()
+        self._found: Holding | None = None
+
+    def holding(self) -> Holding:
+        with self._lock:
+            if self._found is None:
+                self._found = self._find()
+            return self._found
+
+    def close(self) -> None:
+        with self._lock:
+            if self._found is not None:
+                self._found.close()
+
+
 def served_of(home: Path, settings: Serving, tier: Tier) -> Served | None:
-    """None where no family is set. Raises NothingServed (KF500), ManifestWrong (KF403)."""
-    holding = find_holding(home, settings, tier)
-    return None if holding is None else served(holding)
+    """None where there is no family to look for."""
+    return served(lambda: find_holding(home, settings, tier)) if serves(settings) else None
 
 
-def served(holding: Holding) -> Served:
+def served(find: Callable[[], Holding]) -> Served:
+    finder = Finder(find)
+
+    async def make() -> Scheduler:
+        return await StallFreeScheduler.open(lambda: finder.holding().engine())
+
     async def go_on(after: int) -> Scheduler:
-        return await FifoScheduler.open(lambda: _behind(holding, after))
+        return await StallFreeScheduler.open(lambda: _behind(finder.holding(), after))
 
-    return Served(serve(holding), identity_of(holding), go_on)
+    service = Service(lambda: finder.holding().name, make, after=finder.close)
+    return Served(service, lambda: identity_of(finder.holding()), go_on)
 
 
 def _behind(holding: Holding, after: int) -> Engine:

@@ -26,9 +26,13 @@ def serving_api(service: Service | None) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["models"])
 
     @router.get("/models", response_class=JSONResponse)
-    async def models() -> JSONResponse:
+    async def models() -> Response:
         """The member that is served here, as OpenAI's protocol lists models."""
-        return JSONResponse({"object": "list", "data": [] if service is None else service.listed()})
+
+        async def work() -> Response:
+            return JSONResponse({"object": "list", "data": [] if service is None else await service.listed()})
+
+        return await answered(work)
 
     @router.post("/chat/completions", response_class=Response, responses=_NO_CONTENT_MODEL)
     async def chat(request: Request) -> Response:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from models.engine.trust import Trust
 from models.errors import NothingServed
+from models.family import shipped
 from models.family.manifest import NAME, Continuation, Manifest, Member, Tier, read_manifest
 from node.config.schema import Serving
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from models.engine.port import Engine
 
 BATCH_ROWS = 512
+SHIPPED = "kin"
 TIERS: tuple[Tier, ...] = ("device", "edge", "cloud")
 
 
@@ -86,11 +88,19 @@ class Holding:
             return self._loaded[file]
 
 
-def find_holding(home: Path, settings: Serving, tier: Tier) -> Holding | None:
-    """None where no family is set. Raises NothingServed (KF500), ManifestWrong (KF403)."""
-    if not settings.family:
-        return None
-    folder = _folder(home, settings.family)
+def serves(settings: Serving) -> bool:
+    """Whether there is a family to look for: one that is set, or the one that comes with Kinflow."""
+    return bool(settings.family) or (shipped.FOLDER / shipped.WEIGHTS).is_file()
+
+
+def find_holding(home: Path, settings: Serving, tier: Tier) -> Holding:
+    """Raises NothingServed (KF500), ManifestWrong (KF403), FamilyDamaged (KF480)."""
+    if not serves(settings):
+        raise NothingServed(detail="no family is set, and this version brings none")
+    if settings.family in ("", SHIPPED):
+        folder, trust = shipped.unfold(home), lambda: shipped.trust_in(home)
+    else:
+        folder, trust = _folder(home, settings.family), lambda: Trust(home / "models")
     manifest = read_manifest(folder)
     wanted: Callable[[Member], bool] = (
         (lambda one: one.name == settings.member) if settings.member else (lambda one: one.tier == tier)
@@ -103,7 +113,7 @@ def find_holding(home: Path, settings: Serving, tier: Tier) -> Holding | None:
     if member is None:
         missing = f"member {settings.member!r}" if settings.member else f"member for the {tier} tier"
         raise NothingServed(detail=f"{folder / NAME} has no {missing}")
-    return Holding(folder, manifest, member, settings, lambda: Trust(home / "models"))
+    return Holding(folder, manifest, member, settings, trust)
 
 
 def _folder(home: Path, family: str) -> Path:

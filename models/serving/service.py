@@ -44,12 +44,13 @@ class Said:
 
 @dataclass
 class Service:
-    """name: of what is served, as `/v1/models` lists it. make: opens the scheduler; raises NothingServed (KF500) or
-    what opening weights does, and is tried again with the next request. after: called once all of them are closed.
+    """name: of what is served, as `/v1/models` lists it; where it has to be looked up, that. make: opens the scheduler;
+    raises NothingServed (KF500) or what opening weights does, and is tried again with the next request. after:
+    called once all of them are closed.
 
     Each event loop that asks has a scheduler of its own: a server with a loop for each of its doors has two."""
 
-    name: str
+    name: str | Callable[[], str]
     make: Callable[[], Coroutine[Any, Any, Scheduler]]
     after: Callable[[], None] = lambda: None
     created_s: int = field(default_factory=lambda: int(time.time()))
@@ -69,13 +70,19 @@ class Service:
             self._opening.pop(loop, None)
             raise
 
-    def listed(self) -> list[dict[str, Any]]:
-        return [{"id": self.name, "object": "model", "created": self.created_s, "owned_by": "kinflow"}]
+    def known_as(self) -> str:
+        """Raises what looking it up does."""
+        return self.name if isinstance(self.name, str) else self.name()
+
+    async def listed(self) -> list[dict[str, Any]]:
+        name = await asyncio.to_thread(self.known_as)
+        return [{"id": name, "object": "model", "created": self.created_s, "owned_by": "kinflow"}]
 
     async def prepare(self, asked: Chat | Completion) -> Prepared:
         """Raises RequestUnserved (KF501), ContextTooLong (KF394), SamplingInvalid (KF401), or what `scheduler` does."""
-        if asked.model not in ("", self.name):
-            raise RequestUnserved(detail=f"model: {asked.model[:80]!r} is not served here, {self.name!r} is")
+        name = await asyncio.to_thread(self.known_as)
+        if asked.model not in ("", name):
+            raise RequestUnserved(detail=f"model: {asked.model[:80]!r} is not served here, {name!r} is")
         scheduler = await self.scheduler()
         chat = isinstance(asked, Chat)
         stops = await scheduler.call(stops_of) if chat else ()
@@ -85,7 +92,7 @@ class Service:
         else:
             sampling = asked.sampling(stops, asked.logprobs, asked.json_schema)
             prompt = await scheduler.call(lambda engine: _prompt(engine, asked, scheduler.limit_tokens))
-        form = Form(chat=chat, answer_id=uuid.uuid4().hex, created_s=int(time.time()), model=self.name)
+        form = Form(chat=chat, answer_id=uuid.uuid4().hex, created_s=int(time.time()), model=name)
         return Prepared(prompt, sampling, form, asked.stream, asked.with_usage)
 
     async def answer(self, prepared: Prepared) -> AsyncIterator[Said]:

@@ -145,11 +145,11 @@ class Assistant(Struct, frozen=True, kw_only=True):
 
 class Serving(Struct, frozen=True, kw_only=True):
     """Which language model this machine's servers answer `/v1` with. family: a folder with a family.toml, or its name
-    below the state folder's models/; "" serves none. member: of it, "" for that of the server's tier. sequences:
-    answers at once, each with context_tokens. threads: 0 leaves one processor to the rest. fast: keys in F16 and fused
-    attention; off, in F32, where steps of any shape agree to a thousandth. above: the server of the next tier
-    ("https://cloud.city.example:8802"), "" for none; above_token_file: holds a token of it; above_ca_file: the
-    certificate that it is believed by, "" for those of this machine."""
+    below the state folder's models/; "" is the one that comes with Kinflow. member: of it, "" for that of the
+    server's tier. sequences: answers at once, each with context_tokens. threads: 0 leaves one processor to the rest.
+    fast: keys in F16 and fused attention; off, in F32, where steps of any shape agree to a thousandth. above: the
+    server of the next tier ("https://cloud.city.example:8802"), "" for none; above_token_file: holds a token of it;
+    above_ca_file: the certificate that it is believed by, "" for those of this machine."""
 
     family: Annotated[str, Meta(max_length=500)] = ""
     member: SlugOrEmpty = ""

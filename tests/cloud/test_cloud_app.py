@@ -158,7 +158,7 @@ def test_the_cloud_answers_in_openais_form(store: CloudStore) -> None:
     async def go_on(after: int) -> FifoScheduler:
         raise AssertionError
 
-    served = Served(Service("fake-top", make), Identity("fake", "1", "a" * 64, "", "top"), go_on)
+    served = Served(Service("fake-top", make), lambda: Identity("fake", "1", "a" * 64, "", "top"), go_on)
     clock = ManualClock(wall_ms=1_795_000_000_000)
     context = CloudContext("1.2.3", clock, store, lambda *_: None, TOKEN, serving=served)
     listener = Listener(cloud_app(context), "127.0.0.1", 0)

@@ -26,7 +26,7 @@ def service() -> Served:
     async def go_on(after: int) -> FifoScheduler:
         raise AssertionError
 
-    return Served(Service("fake-large", make), Identity("fake", "1", "a" * 64, "", "large"), go_on)
+    return Served(Service("fake-large", make), lambda: Identity("fake", "1", "a" * 64, "", "large"), go_on)
 
 
 @pytest.fixture

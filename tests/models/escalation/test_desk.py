@@ -39,7 +39,7 @@ class Tier:
         async def open_way(way: str, after: int) -> FifoScheduler:
             return self.scheduler
 
-        self.desk = SessionDesk(IDENTITY, open_way, self._idle_s)
+        self.desk = SessionDesk(lambda: IDENTITY, open_way, self._idle_s)
         return self
 
     async def __aexit__(self, *_: object) -> None:

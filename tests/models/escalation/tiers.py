@@ -70,7 +70,7 @@ class Tiny:
         return self.holding("small").engine(sequences=1, tap=tiny.EXITS[0] - 1)
 
     def upper(self) -> Served:
-        return served(self.holding("large"))
+        return served(lambda: self.holding("large"))
 
 
 @contextmanager
