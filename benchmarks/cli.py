@@ -291,6 +291,28 @@ def engine(  # noqa: PLR0917 (its options)
         show(measure(setting), as_json)
 
 
+@app.command()
+def tiers(  # noqa: PLR0917 (its options)
+    rtt_ms: Annotated[float, typer.Option(min=0.0, max=5_000.0, help="Round trip between device and edge.")] = 20.0,
+    mbit: Annotated[float, typer.Option(min=0.01, max=100_000.0, help="Bandwidth, each direction.")] = 20.0,
+    family: Annotated[str, typer.Option(help="A family; else kin, or one that is made for the purpose.")] = "",
+    answers: Annotated[int, typer.Option(min=1, max=1_000, help="Questions by each way.")] = 12,
+    tokens: Annotated[int, typer.Option(min=1, max=400, help="The longest answer.")] = 32,
+    plot: Annotated[Path | None, typer.Option(help="Draw where which way is the fastest, by the cost model.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answers by one tier and by two, with a real edge process behind a link of this round trip and bandwidth."""
+    from benchmarks.tiers import Setting, measure  # noqa: PLC0415
+
+    with told():
+        figures = measure(Setting(rtt_ms, mbit, family, answers, tokens))
+    if plot is not None:
+        from benchmarks.tiers_plot import draw  # noqa: PLC0415
+
+        draw(figures, plot)
+    show(figures, as_json)
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """What kept a bench from running is for a person to read."""

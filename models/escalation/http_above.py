@@ -197,25 +197,39 @@ class HttpAbove:
         return TierUnreachable(tier=self._tier, detail=detail.rstrip("."))
 
 
-class _Plain(http.client.HTTPConnection):
-    """Counts what it sends."""
+class _Together:
+    """A request's head and body leave in one piece: two small ones may wait for each other's acknowledgement, forty
+    milliseconds each time. Counts what is sent, before it is encrypted."""
 
+    counted: _Counted
+    _head = b""
+
+    def gathered(self, data: Any) -> bytes:
+        """What leaves now: nothing of a head whose body is still to come."""
+        whole = self._head + bytes(data)
+        self._head = b""
+        if whole.endswith(b"\r\n\r\n") and whole.startswith(b"POST "):
+            self._head = whole
+            return b""
+        self.counted.sent += len(whole)
+        return whole
+
+
+class _Plain(_Together, http.client.HTTPConnection):
     def __init__(self, host: str, port: int, timeout_s: float, counted: _Counted) -> None:
         super().__init__(host, port, timeout=timeout_s)
-        self._counted = counted
+        self.counted = counted
 
     def send(self, data: Any) -> None:
-        self._counted.sent += len(data)
-        super().send(data)
+        if whole := self.gathered(data):
+            super().send(whole)
 
 
-class _Secure(http.client.HTTPSConnection):
-    """Counts what it sends, before it is encrypted."""
-
+class _Secure(_Together, http.client.HTTPSConnection):
     def __init__(self, host: str, port: int, timeout_s: float, context: ssl.SSLContext, counted: _Counted) -> None:
         super().__init__(host, port, timeout=timeout_s, context=context)
-        self._counted = counted
+        self.counted = counted
 
     def send(self, data: Any) -> None:
-        self._counted.sent += len(data)
-        super().send(data)
+        if whole := self.gathered(data):
+            super().send(whole)

@@ -63,10 +63,10 @@ def write_random(path: Path, shape: Shape, seed: int = 0) -> None:
         if shape.architecture == "qwen2":
             for name, size in (("attn_q", shape.width), ("attn_k", kv), ("attn_v", kv)):
                 tensors.append(Content(f"{block}.{name}.bias", (size,), Kind.F32, bytes(4 * size)))
-    write(path, _fields(shape), tensors)
+    write(path, fields_of(shape), tensors)
 
 
-def _fields(shape: Shape) -> dict[str, Field]:
+def fields_of(shape: Shape) -> dict[str, Field]:
     name = shape.architecture
     words = tuple(f"<{number}>" for number in range(shape.vocabulary - 259))
     tokens = ("<unk>", "<s>", "</s>", *(f"<0x{one:02X}>" for one in range(256)), *words)

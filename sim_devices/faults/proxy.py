@@ -109,6 +109,9 @@ class LinkProxy:
             _reset(client)
             return
         server.settimeout(None)
+        for one in (client, server):
+            # A link holds no small packet back until another was acknowledged.
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         pair = _Pair(self, client, server)
         with self._changed:
             self._pairs.add(pair)

@@ -52,9 +52,15 @@ class Words:
                 raise ContextTooLong(tokens=f"about {total}", excess_tokens=excess, limit_tokens=self._limit)
 
     def _tokens(self, data: bytes, *, begin: bool, control: bool) -> list[int]:
-        room = len(data) + 2
-        tokens = (ctypes.c_int32 * room)()
-        count = self._lib.llama.llama_tokenize(self._vocabulary, data, len(data), tokens, room, begin, control)
+        tokens, count = self._split(data, len(data) + 2, begin=begin, control=control)
+        if count < 0:
+            # A vocabulary that has no word for a space spells each in three bytes; the library says how many it needs.
+            tokens, count = self._split(data, -count, begin=begin, control=control)
         if count < 0:
             raise EngineFailed(detail="the text could not be split into tokens")
         return list(tokens[:count])
+
+    def _split(self, data: bytes, room: int, *, begin: bool, control: bool) -> tuple[Any, int]:
+        tokens = (ctypes.c_int32 * room)()
+        count = self._lib.llama.llama_tokenize(self._vocabulary, data, len(data), tokens, room, begin, control)
+        return tokens, int(count)
