@@ -17,10 +17,10 @@ from models.escalation.desk import Identity, SessionDesk
 from models.escalation.lower import identity_of
 from models.family.manifest import Tier
 from models.serving.api import serving_api
-from models.serving.stall_free import StallFreeScheduler
 from models.serving.holding import Holding, find_holding, serves
 from models.serving.port import Scheduler
 from models.serving.service import Service
+from models.serving.stall_free import StallFreeScheduler
 from node.config.schema import Serving
 
 
