@@ -129,11 +129,12 @@ class World(Struct, frozen=True, kw_only=True):
     cameras: tuple[Camera, ...] = ()
 
     def entities(self) -> Entities:
-        """Every name by which somebody may call what is here: what people call it, and its id."""
+        """The names by which somebody may call what is here: what people call it, and its id. Approaches are many, and
+        each name costs time when a question is understood: those that have a name have it alone."""
         return Entities(
             intersections=_names((one.id, one.name) for one in self.places),
             devices=_names((one.id, one.name) for one in self.devices),
-            approaches=_names((one.id, one.name) for one in self.approaches),
+            approaches=_names((one.id if not one.name else "", one.name) for one in self.approaches),
             settings=tuple(SETTABLE),
         )
 
