@@ -154,6 +154,8 @@ class _Run:
         # Tokens that are told with their probabilities need a way that brings them.
         if self._sampling.logprobs is None:
             found["question"] = Whole(measured.link, measured.upper, HEAD_BYTES + _TOKEN_TEXT_BYTES * size)
+        if self._asked.above is None or not self._asked.above.same_family:
+            return found
         if here.hands_over:
             each = row_bytes("hidden", here.engine.facts.width, here.own.kind)
             found["hidden"] = rounds_of(measured, "hidden", each, self._sampling)
@@ -162,6 +164,8 @@ class _Run:
         return found
 
     def _impossible(self, way: WayAsked) -> str:
+        if self._asked.above is not None and not self._asked.above.same_family:
+            return "the server above is none of this family's, and takes whole questions alone"
         if way == "question":
             return "a whole question brings no probabilities of tokens"
         if way == "hidden":

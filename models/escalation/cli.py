@@ -103,7 +103,7 @@ def ask(  # noqa: PLR0917 (its options)
 ) -> None:
     """One text by the device's member; where it may and must, with the tier above."""
     from models.escalation.answer import Answering, Bit  # noqa: PLC0415
-    from models.escalation.lower import above_of, lower_of  # noqa: PLC0415
+    from models.escalation.lower import above_of, external_above, lower_of  # noqa: PLC0415
     from models.escalation.port import Question  # noqa: PLC0415
     from models.serving.holding import find_holding  # noqa: PLC0415
     from models.serving.template import Said, prompt_of, stops_of, tokens_of  # noqa: PLC0415
@@ -123,7 +123,9 @@ def ask(  # noqa: PLR0917 (its options)
     )
     given = sys.stdin.read() if text == "-" else text
     # With --max-tier device nothing that could open a socket is even imported.
-    higher = above_of(settings, "device") if terms.max_tier != "device" else None
+    higher = None
+    if terms.max_tier != "device":
+        higher = above_of(settings, "device") or external_above(holding, settings, "device")
     here = lower_of(holding, "device")
     said = [Said("user", given)]
     tokens = prompt_of(here.engine, given) if raw else tokens_of(here.engine, said)

@@ -60,6 +60,10 @@ class HttpAbove:
         return self._tier
 
     @property
+    def same_family(self) -> bool:
+        return not self._model
+
+    @property
     def bytes_sent(self) -> int:
         return self._counted.sent
 

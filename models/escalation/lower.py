@@ -77,6 +77,18 @@ def above_of(settings: Serving, tier: Tier) -> Above | None:
     return HttpAbove(settings.above, token, above, context=context)
 
 
+def external_above(holding: Holding, settings: Serving, tier: Tier) -> Above | None:
+    """The family's member above this tier that lives on somebody else's server; None without one."""
+    from models.escalation.http_above import HttpAbove  # noqa: PLC0415
+
+    above = ABOVE[tier]
+    found = next((one for one in holding.manifest.members if one.url and one.tier == above != tier), None)
+    if found is None:
+        return None
+    token = _read(settings.above_token_file, above) if settings.above_token_file else ""
+    return HttpAbove(found.url, token, above, model=found.model or found.name)
+
+
 def _read(path: str, tier: Tier) -> str:
     try:
         return Path(path).read_text("ascii").strip()

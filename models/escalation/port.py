@@ -42,6 +42,11 @@ class Above(Protocol):
     def tier(self) -> Tier: ...
 
     @property
+    def same_family(self) -> bool:
+        """Whether it speaks our frames; any other server is asked whole questions alone."""
+        ...
+
+    @property
     def bytes_sent(self) -> int:
         """Since it was made, all headers included."""
         ...

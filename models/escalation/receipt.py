@@ -29,6 +29,9 @@ class Terms(Struct, frozen=True, kw_only=True):
         return TIERS.index(tier) <= TIERS.index(self.max_tier)
 
 
+STAYS = Terms()
+
+
 class Receipt(Struct, frozen=True, kw_only=True):
     """tier: that answered, the lower one where both did. tokens: by tier. why: of tier and way, in words. ended: as in
     OpenAI's protocol. code: of what went wrong on the way, "" for nothing. prompt_tokens, said_tokens: counted where

@@ -14,7 +14,9 @@ from models.engine.port import Engine
 from models.errors import WayImpossible
 from models.escalation.api import tiers_api
 from models.escalation.desk import Identity, SessionDesk
-from models.escalation.lower import identity_of
+from models.escalation.elsewhere import Elsewhere
+from models.escalation.lower import above_of, external_above, identity_of, lower_of
+from models.escalation.port import Above
 from models.family.manifest import Tier
 from models.serving.api import serving_api
 from models.serving.holding import Holding, find_holding, serves
@@ -103,10 +105,19 @@ class Finder:
 
 def served_of(home: Path, settings: Serving, tier: Tier) -> Served | None:
     """None where there is no family to look for."""
-    return served(lambda: find_holding(home, settings, tier)) if serves(settings) else None
+    if not serves(settings):
+        return None
+
+    def above(holding: Holding) -> Above | None:
+        return above_of(settings, tier) or external_above(holding, settings, tier)
+
+    return served(lambda: find_holding(home, settings, tier), tier, above)
 
 
-def served(find: Callable[[], Holding]) -> Served:
+def served(
+    find: Callable[[], Holding], tier: Tier = "edge", above: Callable[[Holding], Above | None] = lambda _: None
+) -> Served:
+    """above: the tier that may be asked by this one, for each answer anew."""
     finder = Finder(find)
 
     async def make() -> Scheduler:
@@ -115,7 +126,10 @@ def served(find: Callable[[], Holding]) -> Served:
     async def go_on(after: int) -> Scheduler:
         return await StallFreeScheduler.open(lambda: _behind(finder.holding(), after))
 
-    service = Service(lambda: finder.holding().name, make, after=finder.close)
+    def elsewhere() -> Elsewhere:
+        return Elsewhere(tier, lambda: lower_of(finder.holding(), tier), lambda: above(finder.holding()))
+
+    service = Service(lambda: finder.holding().name, make, after=finder.close, tier=tier, elsewhere=elsewhere)
     return Served(service, lambda: identity_of(finder.holding()), go_on)
 
 

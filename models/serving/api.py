@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from models.errors import NothingServed, RequestUnserved
+from models.escalation.receipt import Receipt, Terms
 from models.serving.answers import error_object, status_of, usage
 from models.serving.requests import read_chat, read_completion
 from models.serving.service import Prepared, Service
@@ -18,6 +20,12 @@ from protocol.errors import KinflowError
 
 LIMIT_BYTES = 4 * 1024 * 1024
 EVENTS = "text/event-stream"
+_TERMS = {
+    "x-kinflow-max-tier": "max_tier",
+    "x-kinflow-way": "way",
+    "x-kinflow-deadline-s": "deadline_s",
+    "x-kinflow-budget-bytes": "budget_bytes",
+}
 _NO_CONTENT_MODEL: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {}, EVENTS: {}}}}
 
 
@@ -79,48 +87,64 @@ async def body_of(request: Request, limit_bytes: int = LIMIT_BYTES) -> bytes:
 
 async def _answer(service: Service, request: Request, *, chat: bool) -> Response:
     body = await body_of(request)
-    prepared = await service.prepare(read_chat(body) if chat else read_completion(body))
+    prepared = await service.prepare(read_chat(body) if chat else read_completion(body), terms_of(request.headers))
     if prepared.stream:
         return StreamingResponse(
             await begun(_events(service, prepared)), media_type=EVENTS, headers={"X-Accel-Buffering": "no"}
         )
-    return JSONResponse(await _whole(service, prepared, request))
+    told, receipt = await _whole(service, prepared, request)
+    return JSONResponse(told, headers={} if receipt is None else receipt.headers())
 
 
-async def _whole(service: Service, prepared: Prepared, request: Request) -> dict[str, Any]:
-    text, ended, tokens = "", "", 0
+async def _whole(service: Service, prepared: Prepared, request: Request) -> tuple[dict[str, Any], Receipt | None]:
+    text, ended, tokens, receipt = "", "", 0, None
     logprobs: list[dict[str, Any]] | None = [] if prepared.sampling.logprobs is not None else None
     async with aclosing(service.answer(prepared)) as pieces:  # type: ignore[type-var]
         async for said in pieces:
             text, ended, tokens = text + said.text, said.ended, tokens + said.tokens
+            receipt = said.receipt
             if logprobs is not None:
                 logprobs += said.logprobs or []
             # Nobody reads it any more: a whole answer has no stream whose end would tell.
             if await request.is_disconnected():
                 break
-    return prepared.form.whole(text, ended, logprobs, usage(len(prepared.prompt), tokens))
+    used = usage(len(prepared.prompt), tokens, None if receipt is None else receipt.told())
+    return prepared.form.whole(text, ended, logprobs, used), receipt
 
 
 async def _events(service: Service, prepared: Prepared) -> AsyncIterator[bytes]:
-    tokens = 0
+    tokens, receipt, began = 0, None, False
     first = prepared.form.begin()
     async with aclosing(service.answer(prepared)) as pieces:  # type: ignore[type-var]
         try:
             async for said in pieces:
-                tokens += said.tokens
+                tokens, receipt, began = tokens + said.tokens, said.receipt, True
                 if first is not None:
                     yield event(first)
                     first = None
-                if said.text or said.ended or said.logprobs:
-                    yield event(prepared.form.piece(said.text, said.ended, said.logprobs))
+                # How it ended is told once, with the receipt.
+                ended = said.ended if receipt is not None else ""
+                if said.text or ended or said.logprobs:
+                    yield event(prepared.form.piece(said.text, ended, said.logprobs))
         except KinflowError as error:
-            if not tokens:
+            if not began:
                 raise
             yield event(error_object(error))
             return
     if prepared.with_usage:
-        yield event(prepared.form.usage(usage(len(prepared.prompt), tokens)))
+        told = None if receipt is None else receipt.told()
+        yield event(prepared.form.usage(usage(len(prepared.prompt), tokens, told)))
     yield b"data: [DONE]\n\n"
+
+
+def terms_of(headers: Mapping[str, str]) -> Terms:
+    """How high a request may go, and what it may cost: `X-Kinflow-Max-Tier`, `-Way`, `-Deadline-S`, `-Budget-Bytes`.
+    Raises RequestUnserved (KF501)."""
+    given = {field: headers[name] for name, field in _TERMS.items() if name in headers}
+    try:
+        return msgspec.convert(given, Terms, strict=False)
+    except msgspec.ValidationError as error:
+        raise RequestUnserved(detail=f"the headers X-Kinflow: {error}"[:200]) from error
 
 
 def event(value: object) -> bytes:
