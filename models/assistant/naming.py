@@ -10,6 +10,8 @@ from models.assistant.tools import plain_text
 from models.errors import NameUnknown
 
 _SHOWN = 8
+# Words that tell no thing from another: "the north approach" is the one with "north" in its name.
+_EMPTY = frozenset(("a", "an", "approach", "arm", "from", "of", "the"))
 
 
 class Named(Protocol):
@@ -45,4 +47,4 @@ def _known(things: Iterable[Named]) -> str:
 
 
 def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower()))
+    return set(re.findall(r"\w+", text.lower())) - _EMPTY

@@ -40,7 +40,9 @@ def test_congestion_tells_class_index_queue_and_what_is_not_known_yet(skills: Sk
 def test_an_approach_is_found_by_a_part_of_its_name_within_its_intersection(skills: Skills) -> None:
     told = skills.do(Tool.GET_CONGESTION, {"intersection": "west", "approach": "north"})
     assert told.text.startswith("Mill Street, north is dense")
+    assert told == skills.do(Tool.GET_CONGESTION, {"intersection": "west", "approach": "the north approach"})
     assert skills.do(Tool.GET_CONGESTION, {"intersection": "east", "approach": "north"}).code == "KF488"
+    assert skills.do(Tool.GET_CONGESTION, {"intersection": "west", "approach": "the approach"}).code == "KF488"
 
 
 def test_congestion_over_time_is_told_from_the_points(skills: Skills, facts: SmallFacts) -> None:
