@@ -54,7 +54,7 @@ class Opening(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Opened(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """blocks: how many the upper tier computes for each row. limit_tokens: the longest context. step_s, row_s: what a
-    step takes, and each row more in it, as measured lately; 0 where nothing was."""
+    step takes, and each row more in it, as measured lately; 0 where nothing was. seconds: that opening took."""
 
     session: Short
     member: Short
@@ -62,6 +62,7 @@ class Opened(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limit_tokens: Count
     step_s: float = 0.0
     row_s: float = 0.0
+    seconds: float = 0.0
 
 
 class Spread(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, array_like=True):

@@ -125,7 +125,7 @@ def ask(  # noqa: PLR0917 (its options)
     # With --max-tier device nothing that could open a socket is even imported.
     higher = None
     if terms.max_tier != "device":
-        higher = above_of(settings, "device") or external_above(holding, settings, "device")
+        higher = above_of(folder, settings, "device") or external_above(holding, settings, "device")
     here = lower_of(holding, "device")
     said = [Said("user", given)]
     tokens = prompt_of(here.engine, given) if raw else tokens_of(here.engine, said)
@@ -153,9 +153,14 @@ def ask(  # noqa: PLR0917 (its options)
 
 
 def _settings(home: Path, family: str, member: str, fast: bool | None) -> Serving:
-    found = load(home).settings.serving
+    settings = load(home).settings
+    found, assistant = settings.serving, settings.assistant
+    # The edge server that the assistant asks is the tier above, where nothing else is said.
+    above, token = (found.above, found.above_token_file) if found.above else (assistant.edge, assistant.token_file)
     return replace(
         found,
+        above=above,
+        above_token_file=token,
         family=family or found.family,
         member=member or found.member,
         fast=found.fast if fast is None else fast,

@@ -83,6 +83,7 @@ class SessionDesk:
     async def open(self, asked: Opening) -> Opened:
         """Raises TierForeign (KF503), WayImpossible (KF505), QueueFull (KF502), SchemaRefused (KF397), SamplingInvalid
         (KF401), or what opening weights does."""
+        began_s = time.monotonic()
         identity = await asyncio.to_thread(self._identity)
         identity.refuse(asked)
         sampling = sampling_of(asked.wish)
@@ -106,6 +107,7 @@ class SessionDesk:
             limit_tokens=scheduler.limit_tokens,
             step_s=load.step_s,
             row_s=load.row_s,
+            seconds=time.monotonic() - began_s,
         )
 
     async def round(self, asked: Round) -> Verdict:
@@ -123,9 +125,10 @@ class SessionDesk:
                 if asked.number != session.number + 1:
                     raise SessionGone(detail=f"round {asked.number} came after round {session.number}")
                 self._wait(asked.session, session)
-                count = len(asked.tokens) if not asked.hidden else asked.drafted + 1
+                # How long a row takes is told by rounds whose rows are known before they are read.
+                count = len(asked.tokens) if not asked.hidden else (asked.drafted + 1) * bool(asked.start)
                 verified, held = await session.scheduler.call(
-                    lambda engine: _computed(engine, session, asked), rows=max(1, count)
+                    lambda engine: _computed(engine, session, asked), rows=count
                 )
             except (KinflowError, asyncio.CancelledError):
                 self.close(asked.session)

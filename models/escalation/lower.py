@@ -15,6 +15,9 @@ from models.escalation.relay import Own
 from models.serving.holding import Holding
 from node.config.load import is_loopback
 from node.config.schema import Serving
+from node.errors import CredentialsUnusable
+from node.trust.credentials import load as load_credentials
+from node.trust.tls import PinnedContext
 
 ABOVE: dict[Tier, Tier] = {"device": "edge", "edge": "cloud", "cloud": "cloud"}
 
@@ -55,7 +58,7 @@ def lower_of(holding: Holding, tier: Tier, *, sequences: int = 1) -> Here:
     )
 
 
-def above_of(settings: Serving, tier: Tier) -> Above | None:
+def above_of(home: Path, settings: Serving, tier: Tier) -> Above | None:
     """The server that the settings name; None for none. Raises TierUnreachable (KF493) for a token or a certificate
     that can't be read, and for plain HTTP to another machine."""
     from models.escalation.http_above import HttpAbove  # noqa: PLC0415 (it brings HTTP; local answers need none)
@@ -66,7 +69,7 @@ def above_of(settings: Serving, tier: Tier) -> Above | None:
     if settings.above.startswith("http:") and not is_loopback(urlsplit(settings.above).hostname or ""):
         raise TierUnreachable(tier=above, detail="to another machine serving.above needs https")
     token = _read(settings.above_token_file, above) if settings.above_token_file else ""
-    context = None
+    context = _pinned(home)
     if settings.above_ca_file:
         try:
             context = ssl.create_default_context(cafile=settings.above_ca_file)
@@ -87,6 +90,15 @@ def external_above(holding: Holding, settings: Serving, tier: Tier) -> Above | N
         return None
     token = _read(settings.above_token_file, above) if settings.above_token_file else ""
     return HttpAbove(found.url, token, above, model=found.model or found.name)
+
+
+def _pinned(home: Path) -> ssl.SSLContext | None:
+    """A joined device believes the root of its site, and no other."""
+    try:
+        credentials = load_credentials(home)
+    except CredentialsUnusable:
+        return None
+    return None if credentials is None else PinnedContext(credentials.ca, credentials.time.now_ms)
 
 
 def _read(path: str, tier: Tier) -> str:

@@ -91,9 +91,10 @@ class Relay:
         )
         self.tally.upper_blocks = opened.blocks
         seconds, sent = time.monotonic() - began_s, self._above.bytes_sent - before
-        # Weights may have been loaded for it: only a link that was never seen is judged by this.
         if not self.measured.wire.weight:
-            self.measured = self.measured.opened(seconds, sent, opened.step_s, opened.row_s)
+            # A connection is made with it, too: only a link that was never seen is judged by this.
+            took_s = max(0.0, seconds - opened.seconds)
+            self.measured = self.measured.opened(took_s, sent, opened.step_s, opened.row_s)
         return opened
 
     def _round(self, opened: Opened, sampling: Sampling, most: int) -> Sequence[Choice]:

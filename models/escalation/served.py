@@ -109,7 +109,7 @@ def served_of(home: Path, settings: Serving, tier: Tier) -> Served | None:
         return None
 
     def above(holding: Holding) -> Above | None:
-        return above_of(settings, tier) or external_above(holding, settings, tier)
+        return above_of(home, settings, tier) or external_above(holding, settings, tier)
 
     return served(lambda: find_holding(home, settings, tier), tier, above)
 
