@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from models.engine.sampling import Sampling
@@ -147,6 +148,8 @@ def test_the_command_asks_above_and_hands_out_a_receipt(
     home: Path, edge: tuple[subprocess.Popen[str], str, str]
 ) -> None:
     _, url, _ = edge
+    refused = httpx.get(f"{url}/v1/models")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "KF506")
     asked = ["tiers", "ask", "the road is", "--family", "tiny", "--max-tier", "edge", "--way", "hidden", "--json"]
     more = ["--above", url, "--token-file", str(home / "tier-token"), "--max-tokens", "5"]
     done = subprocess.run([*KINFLOW, *asked, *more], check=False, capture_output=True, text=True, env=_env(home))
