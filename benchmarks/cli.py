@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import click
@@ -201,6 +202,36 @@ def tuning(  # noqa: PLR0917 (its options)
         typer.echo("  ".join(f"{name} {value}" for name, value in msgspec.structs.asdict(row).items()))
     for ratio in figures.ratios:
         typer.echo("  ".join(f"{name} {value}" for name, value in ratio.items()))
+
+
+@app.command()
+def adapting(  # noqa: PLR0917 (its options)
+    digits: Annotated[Path | None, typer.Option(help="A folder of DIGIT_SPEAKER_NUMBER.wav.", exists=True)] = None,
+    books: Annotated[Path | None, typer.Option(help="JSON lines with `text`, or .xz.", exists=True)] = None,
+    dialogues: Annotated[
+        Path | None, typer.Option(help="JSON lines with `services` and `turns`, or .xz.", exists=True)
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, max=8, help="Speakers and services.")] = 3,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Of each search.")] = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """A scheme that `kinflow tune search` finds beside bias-only and last-k at equal memory: a new speaker of spoken
+    digits, a new kind of dialogues."""
+    from benchmarks.tuning import adapting as bench  # noqa: PLC0415
+
+    def tell(row: bench.Row) -> None:
+        typer.echo("  ".join(f"{name} {value}" for name, value in msgspec.structs.asdict(row).items()), err=True)
+
+    with TemporaryDirectory(prefix="kinflow-adapting-") as made:
+        tasks = bench.digits(digits, Path(made), runs) if digits else []
+        if books and dialogues:
+            tasks += bench.dialogues(books, dialogues, Path(made), runs)
+        rows = bench.measure(tasks, minutes, tell)
+    if as_json:
+        typer.echo(bench.encoded(rows))
+        return
+    for line in bench.summary(rows):
+        typer.echo("  ".join(f"{name} {value}" for name, value in line.items()))
 
 
 @app.command()

@@ -88,6 +88,36 @@ def mobilenet(classes: int = 10, size: int = 128, seed: int = 0) -> Graph:
     return graph
 
 
+def spectrogram_network(classes: int, shape: tuple[int, int, int], seed: int = 0) -> Graph:
+    """Small, of blocks as MobileNetV2 has them: 1 x 1 that widens, depthwise, 1 x 1 that narrows. shape: channels,
+    bands, frames."""
+    graph = Graph(outputs=["logits"])
+    build, weight = Builder(graph, "net"), _Weights(graph, seed)
+    graph.inputs["sounds"] = (("n", *shape), np.dtype(np.float32))
+
+    def conv(  # noqa: PLR0917 (a convolution has as many)
+        x: str, name: str, sides: tuple[int, int], kernel: int, stride: int = 1, groups: int = 1
+    ) -> str:
+        weights = weight(f"{name}.weight", sides[1], sides[0] // groups, kernel, kernel)
+        bias = weight.value(f"{name}.bias", np.zeros(sides[1]))
+        pads, strides = [kernel // 2] * 4, [stride] * 2
+        return build.add("Conv", x, weights, bias, group=groups, pads=pads, strides=strides, kernel_shape=[kernel] * 2)
+
+    x, channels = build.add("Relu", conv("sounds", "stem", (shape[0], 16), 3, 2)), 16
+    for number, (outputs, stride) in enumerate(((16, 1), (24, 2), (24, 1), (32, 2), (32, 1))):
+        name, inner = f"blocks.{number}", channels * 4
+        y = build.add("Relu", conv(x, f"{name}.expand", (channels, inner), 1))
+        y = build.add("Relu", conv(y, f"{name}.depthwise", (inner, inner), 3, stride, inner))
+        y = conv(y, f"{name}.project", (inner, outputs), 1)
+        x = build.add("Add", x, y) if stride == 1 and channels == outputs else y
+        channels = outputs
+    x = build.add("Relu", conv(x, "last", (channels, 96), 1))
+    flat = build.add("Flatten", build.add("GlobalAveragePool", x), axis=1)
+    head = weight("classifier.weight", classes, 96, gain=1.0), weight.value("classifier.bias", np.zeros(classes))
+    build.add("Gemm", flat, *head, transB=1, out="logits")
+    return graph
+
+
 def llama(form: Llama | None = None, seed: int = 0) -> Graph:
     """Logits for each place; the operators are spelt out, as an export has them."""
     form = form or Llama()

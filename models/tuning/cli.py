@@ -26,6 +26,7 @@ from models.tuning.options import (
     Pixels,
     PixelsOption,
     RateOption,
+    RecomputeOption,
     SizeOption,
     StepOption,
     ThreadsOption,
@@ -55,6 +56,7 @@ def plan(  # noqa: PLR0917 (its options)
     optimizer: UpdateOption = Update.sgd,
     size: SizeOption = None,
     int8: Int8Option = False,
+    recompute: RecomputeOption = False,
     threads: ThreadsOption = 1,
     tensors: Annotated[bool, typer.Option("--tensors", help="List the network's layers and end.")] = False,
     as_json: AsJson = False,
@@ -67,7 +69,7 @@ def plan(  # noqa: PLR0917 (its options)
         return
     job = Job(
         model=str(model), base_sha256=hash_of(model), data="", scheme="", loss=loss.value, batch=batch,
-        optimizer=Optimizer(optimizer.value), sizes=sizes_of(size), int8=int8,
+        optimizer=Optimizer(optimizer.value), sizes=sizes_of(size), int8=int8, recompute=recompute,
     )  # fmt: skip
     rows = []
     if not as_json:
@@ -106,6 +108,7 @@ def run(  # noqa: PLR0917 (its options)
     pixels: PixelsOption = Pixels.unit,
     size: SizeOption = None,
     int8: Int8Option = False,
+    recompute: RecomputeOption = False,
     threads: ThreadsOption = 1,
     names: NamesOption = "",
     seed: Annotated[int, typer.Option(help="Of the order of examples.")] = 0,
@@ -118,7 +121,8 @@ def run(  # noqa: PLR0917 (its options)
     job = Job(
         model=str(model.resolve()), base_sha256=hash_of(model), data=str(data.resolve()), scheme=scheme,
         loss=loss.value, epochs=epochs, batch=batch, optimizer=optimizer_of(optimizer, rate), clip=clip,
-        accumulate=accumulate, sizes=sizes_of(size), pixels=pixels.value, seed=seed, int8=int8, names=names_of(names),
+        accumulate=accumulate, sizes=sizes_of(size), pixels=pixels.value, seed=seed, int8=int8,
+        recompute=recompute, names=names_of(names),
     )  # fmt: skip
     if fresh and (out / jobs.JOB).exists():
         shutil.rmtree(out)

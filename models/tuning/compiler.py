@@ -15,6 +15,7 @@ from models.tuning.losses import Boxes, attach
 from models.tuning.optimizers import Optimizer
 from models.tuning.ordering import updates_early
 from models.tuning.packed import packed
+from models.tuning.recomputing import recomputed
 from models.tuning.resolve import resolve
 from models.tuning.state import Place, holders
 from models.tuning.trained_biases import split_biases
@@ -27,7 +28,8 @@ class Recipe:
     """batch: examples a step. loss: as models.tuning.losses has it. clip: the largest norm of all gradients together;
     0 for none. accumulate: how many steps' gradients one update takes together. sizes: of axes that the file leaves
     open. int8: frozen matrices as whole numbers of eight bits (models.tuning.int8). packed: frozen matrices kept so,
-    and multiplied by as they were (models.tuning.packed). boxes: of a detector."""
+    and multiplied by as they were (models.tuning.packed). boxes: of a detector.
+    recompute: cheap values are computed again rather than kept (models.tuning.recomputing)."""
 
     batch: int
     loss: str = "classification"
@@ -38,6 +40,7 @@ class Recipe:
     int8: bool = False
     packed: bool = False
     boxes: Boxes | None = None
+    recompute: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ def compile_training(graph: Graph, trained: Sequence[str], recipe: Recipe) -> Pr
         _update(step, gradients, recipe, 1.0)
         everything = state | slots
     step = clean(composites.lower(step))
+    if recipe.recompute:
+        step = clean(recomputed(step, {name for node in composites.lower(forward).nodes for name in node.outputs}))
     if recipe.int8:
         step = clean(quantised(step, set(losses.seeds.values()) | _reshaped(step, losses.seeds.values())))
     rounded: dict[str, tuple[Array, Array]] = {}

@@ -40,7 +40,9 @@ def compile_scheme(job: Job, folder: Path, graph: Graph, scheme: Scheme) -> None
     if not trained:
         raise SchemeEmpty(detail=f"the scheme {scheme.name} trains nothing")
     keep, boxes = networks.is_packed(Path(job.model)), _boxes(job)
-    recipe = Recipe(job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes, job.int8, keep, boxes)
+    recipe = Recipe(
+        job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes, job.int8, keep, boxes, job.recompute
+    )
     program = compile_training(adapted, trained, recipe)
     save(program, folder / jobs.PROGRAM, Origin(Path(job.model), scheme.name, merges, job.labels))
 

@@ -40,6 +40,7 @@ class Job(Struct, frozen=True, kw_only=True):
     clip: float = 0.0
     accumulate: int = 1
     int8: bool = False
+    recompute: bool = False
     sizes: dict[str, int] = {}
     pixels: Literal["byte", "unit", "imagenet"] = "unit"
     seed: int = 0

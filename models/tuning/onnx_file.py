@@ -146,10 +146,10 @@ def write_with_weights(graphs: Mapping[str, Graph], folder: Path, data: str) -> 
     with (folder / data).open("wb") as file:
         for name, graph in graphs.items():
             small = graph.copy()
-            small.constants = {key: one for key, one in graph.constants.items() if one.nbytes < _EXTERNAL_BYTES}
+            small.constants = {key: one for key, one in graph.constants.items() if _stays(one)}
             model = to_model(small)
             for key, value in graph.constants.items():
-                if value.nbytes < _EXTERNAL_BYTES:
+                if _stays(value):
                     continue
                 if id(value) not in offsets:
                     file.write(bytes(-file.tell() % _ALIGNED))
@@ -161,6 +161,11 @@ def write_with_weights(graphs: Mapping[str, Graph], folder: Path, data: str) -> 
                     tensor.external_data.add(key=field, value=str(given))
                 model.graph.initializer.append(tensor)
             onnx.save_model(model, str(folder / f"{name}.onnx"))
+
+
+def _stays(value: Array) -> bool:
+    """Within the graph: small ones, and lengths and places, which onnxruntime reads before it has the other file."""
+    return value.nbytes < _EXTERNAL_BYTES or value.dtype == np.int64
 
 
 def tensors(path: Path) -> dict[str, Array]:

@@ -39,6 +39,7 @@ BatchOption = Annotated[int, typer.Option(min=1, max=1024, help="Examples a step
 UpdateOption = Annotated[Update, typer.Option("--optimizer", help="How weights are changed.")]
 SizeOption = Annotated[list[str] | None, typer.Option("--size", help="NAME=LENGTH of an axis left open.")]
 Int8Option = Annotated[bool, typer.Option("--int8", help="Frozen matrices in eight bits: faster, and less exact.")]
+RecomputeOption = Annotated[bool, typer.Option("--recompute", help="Do cheap values again: less memory, more time.")]
 ThreadsOption = Annotated[int, typer.Option(min=1, max=64, help="Of onnxruntime.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 DataOption = Annotated[Path, typer.Option(help="A folder for each class, pictures with YOLO labels, or JSON lines.")]

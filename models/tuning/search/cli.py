@@ -26,6 +26,7 @@ from models.tuning.options import (
     Pixels,
     PixelsOption,
     RateOption,
+    RecomputeOption,
     SizeOption,
     StepOption,
     ThreadsOption,
@@ -53,6 +54,7 @@ def search(  # noqa: PLR0917 (its options)
     pixels: PixelsOption = Pixels.unit,
     size: SizeOption = None,
     int8: Int8Option = False,
+    recompute: RecomputeOption = False,
     names: NamesOption = "",
     threads: ThreadsOption = 1,
     seed: Annotated[int, typer.Option(help="Of the order of examples, and of evolution.")] = 0,
@@ -69,7 +71,7 @@ def search(  # noqa: PLR0917 (its options)
     job = Job(
         model=str(model.resolve()), base_sha256=hash_of(model), data=str(data.resolve()), scheme="search",
         loss=loss.value, epochs=1, batch=batch, optimizer=optimizer_of(optimizer, rate), clip=1.0,
-        sizes=sizes_of(size), pixels=pixels.value, seed=seed, int8=int8, names=names_of(names),
+        sizes=sizes_of(size), pixels=pixels.value, seed=seed, int8=int8, recompute=recompute, names=names_of(names),
     )  # fmt: skip
     folder = out.with_suffix(".search")
     if fresh and (folder / jobs.JOB).exists():
