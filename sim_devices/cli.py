@@ -54,6 +54,7 @@ def run(
     detector: Annotated[
         str, typer.Option(help="Of the city's agents: off, shipped, or a model's path. A core runs it for two roads.")
     ] = "off",
+    cloud: Annotated[bool, typer.Option("--cloud/--no-cloud", help="The tier above the edge server, too.")] = True,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the dashboard.")] = True,
     home: Home = None,
 ) -> None:
@@ -84,9 +85,11 @@ def run(
                 simulation=simulation,
                 own_camera=own,
                 detector=detector,
+                cloud=cloud,
             )
         )
-        _say(f"Starting broker, edge server, agents and simulation; their logs are in {group.logs}.")
+        above = ", cloud" if cloud else ""
+        _say(f"Starting broker, edge server, agents{above} and simulation; their logs are in {group.logs}.")
 
         def ready() -> None:
             _say(f"The dashboard is at {group.url}  (a simulation; the broker listens on port {group.broker_port})")

@@ -27,6 +27,9 @@ from sim_devices.vehicle_keys import enter_fleet
 
 FIRST_CAMERA_PORT = 8810
 FIRST_BROKER_PORT = 1883
+FIRST_CLOUD_PORT = 8802
+# cloud.server's TOKEN_FILE; importing that would load a web server into this process.
+CLOUD_TOKEN = "cloud-token"  # noqa: S105 (the name of a file)
 KINFLOW = (sys.executable, "-m", "kinflow")
 
 
@@ -38,7 +41,8 @@ def _at_once() -> bool:
 class GroupOptions:
     """port: of the dashboard, the only one that must be free; the others move up until they find room. broker: one
     that runs already, None to start one of `embed`. simulation: further arguments of `kinflow city simulate`. detector:
-    of the city's agents; that of own_camera is the agent's own default."""
+    of the city's agents; that of own_camera is the agent's own default. cloud: the tier above the edge server, which
+    asks it where a question allows that."""
 
     home: Path
     port: int = 8800
@@ -51,6 +55,7 @@ class GroupOptions:
     layout: CityLayout = field(default_factory=CityLayout)
     faults: bool = True
     detector: str = "off"
+    cloud: bool = False
 
 
 class CityGroup:
@@ -67,6 +72,7 @@ class CityGroup:
         self.camera_port = first_free_port(FIRST_CAMERA_PORT)
         self._link_port = first_free_port(self.camera_port + 1)
         self._panel_port = first_free_port(self._link_port + 1)
+        self._cloud_port = first_free_port(FIRST_CLOUD_PORT) if options.cloud else 0
         self._panel_token = secrets.token_urlsafe(24)
         self.plan = plan = plan_city(options.layout, options.home)
         self.site = plan.site if options.own_camera is None else with_own_road(plan.site, options.own_camera)
@@ -91,7 +97,8 @@ class CityGroup:
         """In starting order. The simulated side goes first: it paints its cameras' roads while the others start."""
         agents = list(self._agents(self.site)) if self._options.sensing == "camera" else []
         own = [self._own_agent(self._options.own_camera)] if self._options.own_camera is not None else []
-        return [self._simulation(), self._edge(), *agents, *own]
+        cloud = [self._cloud()] if self._options.cloud else []
+        return [self._simulation(), self._edge(), *agents, *own, *cloud]
 
     def _simulation(self) -> Child:
         options = self._options
@@ -111,12 +118,25 @@ class CityGroup:
         if options.broker is None:
             arguments += ["--embed", options.embed, "--broker-port", str(self.broker_port)]
         environment = {} if options.broker is None else {"KINFLOW_BROKER_URL": self._broker_url()}
+        if options.cloud:
+            environment["KINFLOW_SERVING_ABOVE"] = f"http://{LOOPBACK}:{self._cloud_port}"
+            environment["KINFLOW_SERVING_ABOVE_TOKEN_FILE"] = str(self._cloud_home / CLOUD_TOKEN)
         return self._child(
             "edge",
             arguments,
             environment=environment,
             ready=partial(accepts, LOOPBACK, options.port),
         )
+
+    @property
+    def _cloud_home(self) -> Path:
+        return self.folder / "cloud"
+
+    def _cloud(self) -> Child:
+        """With a state folder of its own: its authority is another than the edge server's."""
+        self._cloud_home.mkdir(parents=True, exist_ok=True)
+        arguments = ["cloud", "run", "--port", str(self._cloud_port), "--home", str(self._cloud_home)]
+        return self._child("cloud", arguments, environment={}, ready=partial(accepts, LOOPBACK, self._cloud_port))
 
     def _agents(self, site: Site) -> Sequence[Child]:
         """One device for each intersection, with that intersection's cameras: a Pi at the roadside."""
