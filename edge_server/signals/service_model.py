@@ -27,7 +27,7 @@ THROUGH_S = tuple(green_s + CHANGE_S for green_s in GREENS_S)
 # How much of the change back counts while somebody is left behind.
 RETURN_SHARE = 1.0
 # Whoever has waited this long weighs twice as much as who has just come.
-WAITING_S = 60.0
+WAITING_S = 300.0
 # On a lane that nobody sees, while it is red (about 300 vehicles an hour).
 UNSEEN_PER_S = 0.08
 UNSEEN_MS = 10_000

@@ -42,6 +42,11 @@ def test_the_queue_that_is_left_is_served_before_a_change():
     assert kinflow.decide(LAYOUT, sights(e=6, w=6, n=6, s=6), view(), LATE_MS).stage == "ew"
 
 
+def test_a_queue_that_flows_is_not_broken_off_for_as_long_a_one_that_has_waited_a_minute():
+    known = sights(60_000, e=6, w=6, n=9, s=9)
+    assert kinflow.decide(LAYOUT, known, view(), 60_000).stage == "ew"
+
+
 def test_an_empty_green_ends_for_one_who_waits():
     assert kinflow.decide(LAYOUT, sights(e=0, w=0, n=1, s=0), view(), LATE_MS).stage == "ns"
 
