@@ -13,15 +13,18 @@ from models.assistant.facts import Facts
 from models.assistant.notes import Notes
 from models.assistant.question import answers, read_question
 from models.assistant.reply import Piece, Policy, Reply, Said, Step, Tier
-from models.assistant.skills import Pending, Result, Skills
+from models.assistant.skills import Guess, Pending, Result, Skills, checked_arguments
+from models.assistant.telling import meaning
 from models.assistant.tools import Tool, Value
 from models.assistant.understanding.choice import Choice, Entities
-from models.errors import FactsMissing, SkillFailed, TierUnreachable
+from models.errors import ArgumentsUnfit, FactsMissing, SkillFailed, TierUnreachable
 from protocol.errors import KinflowError
 
 log = logging.getLogger(__name__)
 
 PATIENCE_MS = 300_000
+# Below it a question back would rather annoy than help.
+LIKELY = 0.5
 _PRIVATE = frozenset((Tool.REMEMBER, Tool.RECALL, Tool.FORGET))
 _UNKNOWN = "I don't know."
 
@@ -147,7 +150,7 @@ class Assistant:
             doubt = f"not sure what is asked ({choice.confidence:.2f})"
             if may_rise:
                 return (yield from self._rise(asked, choice, Result(text=_UNKNOWN), doubt))
-            return self._local(Result(text=_UNKNOWN), f"{doubt}, and no higher tier may be used", choice)
+            return self._local(guessed(choice), f"{doubt}, and no higher tier may be used", choice)
         yield Step(step=choice.tool.value)
         result = self._skills.do(choice.tool, choice.arguments)
         if result.code == f"KF{FactsMissing.number}" and may_rise:
@@ -210,6 +213,20 @@ class Assistant:
             return self._facts.world().entities()
         except KinflowError:
             return Entities()
+
+
+def guessed(choice: Choice) -> Result:
+    """The answer of somebody who is not sure: with a question back where a guess is likelier right than wrong, and
+    whole."""
+    if choice.tool is Tool.NONE or choice.confidence < LIKELY:
+        return Result(text=_UNKNOWN)
+    try:
+        checked_arguments(choice.tool, choice.arguments)
+    except ArgumentsUnfit:
+        return Result(text=_UNKNOWN)
+    meant = meaning(choice.tool, choice.arguments)
+    guess = Guess(tool=choice.tool, arguments=choice.arguments)
+    return Result(text=f"{_UNKNOWN} Did you mean {meant}? Say yes or no.", pending=guess)
 
 
 def pieces(text: str) -> list[str]:

@@ -34,7 +34,14 @@ class Setting(Struct, frozen=True, kw_only=True, tag="set"):
     change: Change
 
 
-Pending = Forgetting | Setting
+class Guess(Struct, frozen=True, kw_only=True, tag="guess"):
+    """What a question may have meant, done once somebody says that it did."""
+
+    tool: Tool
+    arguments: dict[str, Value]
+
+
+Pending = Forgetting | Setting | Guess
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -70,6 +77,8 @@ class Skills:
 
     def confirm(self, pending: Pending) -> Result:
         """Do what was asked back about. Never raises."""
+        if isinstance(pending, Guess):
+            return self.do(pending.tool, pending.arguments)
         if isinstance(pending, Forgetting):
             return self._guarded(Tool.FORGET, lambda: self._forgotten(self._notes.forget(pending.notes)))
         return self._guarded(Tool.SET_SETTING, lambda: Result(text=self._facts.apply(pending.change)))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from models.assistant.naming import shown
+from models.assistant.tools import Arguments, Tool
 from models.assistant.world import Approach, Camera, Device, Point, Signals, Vehicle, World
 
 OLD_S = 10.0
@@ -173,6 +174,29 @@ def camera(one: Camera, approach: Approach | None) -> str:
     elif approach is not None and approach.count is not None:
         told.append(f"on its road stand or drive about {approach.count:.0f} vehicles")
     return _sentences(told)
+
+
+def meaning(tool: Tool, arguments: Arguments) -> str:
+    """What a call asks for, in words: `how full Mill Street was over the last 10 minutes`."""
+    told = {name: str(value) for name, value in arguments.items()}
+    if tool is Tool.GET_CONGESTION:
+        place = told.get("approach") or told["intersection"]
+        return f"how full {place} {'was over the last ' + told['minutes'] + ' minutes' if 'minutes' in told else 'is'}"
+    if tool is Tool.SET_SETTING:
+        return f"to set {told['name']} of {told['device']} to {told['value']}"
+    if tool is Tool.LIST_DEVICES:
+        return f"which devices are {told['status']}" if "status" in told else "which devices there are"
+    plain = {
+        Tool.GET_SIGNAL: "what the signals of {intersection} show",
+        Tool.LIST_EMERGENCY: "whether there are emergency vehicles",
+        Tool.GET_DEVICE: "how {device} is",
+        Tool.GET_CAMERA: "how the camera of {device} is",
+        Tool.REMEMBER: "to note: {text}",
+        Tool.RECALL: "what you noted about {topic}",
+        Tool.FORGET: "to forget what you noted about {topic}",
+        Tool.NONE: "something else",
+    }
+    return plain[tool].format(**told)
 
 
 def ago(seconds: float) -> str:

@@ -19,6 +19,8 @@ from models.assistant.notes import Notes
 from models.assistant.on_a_thread import UnderstandingThread
 from models.assistant.question import LIMIT, answers, read_question
 from models.assistant.reply import Piece, Policy, Reply, Step
+from models.assistant.telling import meaning
+from models.assistant.tools import Tool
 from models.assistant.understanding.choice import Choice, Entities
 from models.errors import AssistantBusy, AssistantUntrained, QuestionUnfit, SkillFailed, TierUnreachable
 from node.clock import ManualClock
@@ -102,6 +104,41 @@ def test_who_is_not_sure_says_so_and_does_nothing(world: World) -> None:
     assert reply.answer == "I don't know."
     assert "0.31" in reply.why
     assert "no higher tier may be used" in reply.why
+
+
+def test_a_likely_guess_is_asked_back_and_done_on_a_yes(world: World) -> None:
+    made = BY_HEART["remember that the gate key is under the mat"]
+    unsure = Choice(tool=made.tool, arguments=made.arguments, confidence=0.7, sure=False)
+    world.understanding.known = {**BY_HEART, "keep the key": unsure}
+    reply = world.ask("keep the key")
+    assert reply.answer == "I don't know. Did you mean to note: the gate key is under the mat? Say yes or no."
+    assert reply.asks
+    assert "no note" in world.ask("where is the gate key").answer
+    world.ask("keep the key")
+    assert world.ask("yes").answer == "Noted: the gate key is under the mat"
+    assert "under the mat" in world.ask("where is the gate key").answer
+
+
+def test_a_setting_that_was_guessed_is_asked_back_once_more(world: World) -> None:
+    made = BY_HEART["log more on pi-1"]
+    world.understanding.known = {"x": Choice(tool=made.tool, arguments=made.arguments, confidence=0.7, sure=False)}
+    assert "Did you mean to set log level of pi-1 to debug?" in world.ask("x").answer
+    asked = world.ask("yes")
+    assert asked.answer.startswith("Shall I set log level")
+    assert world.facts.settings["log.level"] == "info"
+    assert world.ask("yes").answer == "It is set."
+
+
+@pytest.mark.parametrize(("confidence", "arguments"), [(0.49, {"device": "pi-1"}), (0.9, {})])
+def test_an_unlikely_or_half_a_guess_is_not_asked_back(world: World, confidence: float, arguments: dict) -> None:
+    guess = Choice(tool=Tool.GET_DEVICE, arguments=arguments, confidence=confidence, sure=False)
+    world.understanding.known = {"x": guess}
+    assert world.ask("x").answer == "I don't know."
+
+
+@pytest.mark.parametrize("made", BY_HEART.values(), ids=lambda one: one.tool.value)
+def test_every_guess_has_words(made: Choice) -> None:
+    assert meaning(made.tool, made.arguments)
 
 
 def test_who_is_not_sure_asks_above_where_that_is_allowed(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from models.assistant.assistant import PATIENCE_MS, Session, Waiting
 from models.assistant.facts import Change
 from models.assistant.pending_file import PendingFile
-from models.assistant.skills import Forgetting, Setting
+from models.assistant.skills import Forgetting, Guess, Setting
+from models.assistant.tools import Tool
 from node.clock import ManualClock
 
 CHANGE = Setting(change=Change(device="pi-1", name="log.level", value="debug"))
@@ -19,7 +20,9 @@ def file(home: Path, clock: ManualClock) -> PendingFile:
     return PendingFile(home, clock.wall_ms, clock.monotonic_ms)
 
 
-@pytest.mark.parametrize("pending", [CHANGE, Forgetting(notes=(3, 4)), None])
+@pytest.mark.parametrize(
+    "pending", [CHANGE, Forgetting(notes=(3, 4)), Guess(tool=Tool.GET_DEVICE, arguments={"device": "pi-1"}), None]
+)
 def test_the_next_command_goes_on_where_the_last_one_asked(tmp_path: Path, pending: object) -> None:
     clock = ManualClock()
     asked = Session(Waiting(pending, clock.monotonic_ms() + PATIENCE_MS))
