@@ -137,11 +137,16 @@ def test_a_server_of_another_family_is_asked_whole_questions_in_words(small: Tin
         device.close()
 
 
-def test_siblings_draft_for_one_another_and_hand_nothing_over(tmp_path: Path, small: Tiny) -> None:
-    """Independent weights with one tokenizer: the smaller drafts, the larger's answer comes out."""
+@pytest.mark.parametrize("kind", ["dense", "window", "recurrent", "hybrid"])
+def test_siblings_draft_for_one_another_and_hand_nothing_over(tmp_path: Path, small: Tiny, kind: str) -> None:
+    """Independent weights with one tokenizer, the upper ones of any memory: the smaller drafts, the larger's answer
+    comes out."""
     members = []
-    for name, tier, seed, blocks in (("s", "device", 1, 1), ("l", "edge", 2, 3)):
-        path = tiny.dense(tmp_path / f"{name}.gguf", seed=seed, blocks=blocks)
+    files = (
+        ("s", "device", tiny.dense(tmp_path / "s.gguf", seed=9, blocks=1)),
+        ("l", "edge", tiny.KINDS[kind](tmp_path / "l.gguf")),
+    )
+    for name, tier, path in files:
         sha256 = AcceptingTrust(tmp_path).check(path)
         members.append(Member(name=name, tier=tier, file=path.name, sha256=sha256))  # type: ignore[arg-type]
     manifest = replace(
