@@ -33,7 +33,7 @@ from models.escalation.http_above import HttpAbove
 from models.escalation.lower import lower_of
 from models.escalation.measured import Measured
 from models.escalation.port import Question
-from models.escalation.receipt import Receipt, Terms, WayAsked
+from models.escalation.receipt import Kind, Receipt, Terms, WayAsked
 from models.family.shelf import models_folder
 from models.serving.holding import Holding, find_holding, serves
 from models.serving.template import Said, stops_of, tokens_of
@@ -90,8 +90,9 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """block_tokens_ratio: hand-over without drafts against edge-only. steps_ratio: draft-verify against edge-only.
-    draft_s, edge_step_s, edge_row_s: as measured at the end, for the model of costs."""
+    """block_tokens_ratio: hand-over in F32 and without drafts, whose answers are the edge's, against edge-only.
+    steps_ratio: draft-verify against edge-only. draft_s, edge_step_s, edge_row_s: as measured at the end, for the
+    model of costs."""
 
     rows: tuple[Row, ...]
     family: str
@@ -148,17 +149,19 @@ class Bench:
         rows.append(self._row("routing-threshold", routed, edge))
         known = [mine if mine.text == theirs.text else theirs for mine, theirs in zip(own, edge, strict=True)]
         rows.append(self._row("routing-oracle", known, edge))
-        for mode, way, window in (
-            ("hand-over", "hidden", 0),
-            ("hand-over-draft", "hidden", None),
-            ("draft-verify", "draft", None),
-        ):
-            found = [self._answer(prompt, way, window) for prompt in self._prompts]  # type: ignore[arg-type]
+        ways: tuple[tuple[str, WayAsked, int | None, Kind], ...] = (
+            ("hand-over", "hidden", 0, "int8"),
+            ("hand-over-fp32", "hidden", 0, "fp32"),
+            ("hand-over-draft", "hidden", None, "int8"),
+            ("draft-verify", "draft", None, "int8"),
+        )
+        for mode, way, window, kind in ways:
+            found = [self._answer(prompt, way, window, kind) for prompt in self._prompts]
             rows.append(self._row(mode, found, edge))
         return rows
 
-    def _answer(self, prompt: list[int], way: WayAsked, window: int | None = None) -> One:
-        terms = Terms(max_tier="edge", way=way)
+    def _answer(self, prompt: list[int], way: WayAsked, window: int | None = None, kind: Kind = "int8") -> One:
+        terms = Terms(max_tier="edge", way=way, kind=kind)
         asked = Answering(self._here, self._above, terms, self.measured, window)
         text, receipt, began_s = "", None, time.monotonic()
         for one in asked.answer(Question(prompt, ""), self._sampling):
@@ -243,7 +246,7 @@ def measure(setting: Setting) -> Figures:
         rtt_ms=setting.rtt_ms,
         mbit=setting.mbit,
         answers=setting.answers,
-        block_tokens_ratio=round(by_mode["hand-over"].edge_block_tokens / whole.edge_block_tokens, 4),
+        block_tokens_ratio=round(by_mode["hand-over-fp32"].edge_block_tokens / whole.edge_block_tokens, 4),
         steps_ratio=round(by_mode["draft-verify"].edge_steps / whole.edge_steps, 4),
         draft_s=round(measured.draft_s, 6),
         edge_step_s=round(measured.upper.step_s, 6),

@@ -12,6 +12,7 @@ MODES = [
     "routing-threshold",
     "routing-oracle",
     "hand-over",
+    "hand-over-fp32",
     "hand-over-draft",
     "draft-verify",
 ]
@@ -27,7 +28,8 @@ def test_the_rows_add_up(monkeypatch) -> None:
     assert (device.bytes_per_token, device.edge_steps, device.asked_above) == (0, 0, 0)
     assert (edge.equal_to_edge, edge.asked_above) == (1, 1)
     assert edge.edge_steps == 16
-    assert rows["hand-over"].edge_steps == 16
+    assert rows["hand-over-fp32"].edge_steps == 16
+    assert rows["hand-over-fp32"].equal_to_edge == 1
     assert figures.block_tokens_ratio == round((EXITS[1] - EXITS[0] + 1) / (EXITS[1] + 1), 4)
     assert rows["hand-over"].bytes_per_token > rows["draft-verify"].bytes_per_token
     assert rows["draft-verify"].edge_steps <= edge.edge_steps
