@@ -129,17 +129,25 @@ class World(Struct, frozen=True, kw_only=True):
     cameras: tuple[Camera, ...] = ()
 
     def entities(self) -> Entities:
-        """The names by which somebody may call what is here: what people call it, and its id. Approaches are many, and
-        each name costs time when a question is understood: those that have a name have it alone."""
+        """The names by which somebody may call what is here: what people call it, and its id. An approach has what sets
+        it apart at its intersection ("north" of "Mill Street, north"): so people say it, and many share a name."""
+        places = {one.id: one.name for one in self.places}
         return Entities(
             intersections=_names((one.id, one.name) for one in self.places),
             devices=_names((one.id, one.name) for one in self.devices),
-            approaches=_names((one.id if not one.name else "", one.name) for one in self.approaches),
+            approaches=_names(("", _apart(one, places.get(one.place, ""))) for one in self.approaches),
             settings=tuple(SETTABLE),
         )
 
     def age_s(self, heard_ms: int | None) -> float | None:
         return None if heard_ms is None else max(0.0, (self.now_ms - heard_ms) / 1000)
+
+
+def _apart(one: Approach, place: str) -> str:
+    """Its name without that of its intersection, else its id."""
+    if place and one.name.lower().startswith(place.lower()):
+        return one.name[len(place) :].strip(" ,:;-–") or one.name
+    return one.name or one.id
 
 
 def _names(pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:

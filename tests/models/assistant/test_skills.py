@@ -14,7 +14,7 @@ from models.assistant.diary import Diary
 from models.assistant.notes import Notes
 from models.assistant.skills import Forgetting, Setting, Skills
 from models.assistant.tools import REQUIRED, Tool
-from models.assistant.world import Point, World
+from models.assistant.world import Approach, Place, Point, World
 from tests.models.assistant.doubles import NOW_MS, SmallFacts, small_world
 
 
@@ -43,6 +43,14 @@ def test_an_approach_is_found_by_a_part_of_its_name_within_its_intersection(skil
     assert told == skills.do(Tool.GET_CONGESTION, {"intersection": "west", "approach": "the north approach"})
     assert skills.do(Tool.GET_CONGESTION, {"intersection": "east", "approach": "north"}).code == "KF488"
     assert skills.do(Tool.GET_CONGESTION, {"intersection": "west", "approach": "the approach"}).code == "KF488"
+
+
+def test_an_approach_is_offered_by_what_sets_it_apart() -> None:
+    assert small_world().entities().approaches == ("north", "east")
+    other = replace(small_world(), places=(Place(id="west", name="Other Street"),))
+    assert other.entities().approaches == ("Mill Street, north", "Mill Street, east")
+    nameless = replace(small_world(), approaches=(Approach(id="west-n", place="west"),))
+    assert nameless.entities().approaches == ("west-n",)
 
 
 def test_congestion_over_time_is_told_from_the_points(skills: Skills, facts: SmallFacts) -> None:
