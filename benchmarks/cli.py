@@ -225,7 +225,7 @@ def adapting(  # noqa: PLR0917 (its options)
     with TemporaryDirectory(prefix="kinflow-adapting-") as made:
         tasks = bench.digits(digits, Path(made), runs) if digits else []
         if books and dialogues:
-            tasks += bench.dialogues(books, dialogues, Path(made), runs)
+            tasks += bench.dialogues((books, dialogues), Path(made), runs)
         rows = bench.measure(tasks, minutes, tell)
     if as_json:
         typer.echo(bench.encoded(rows))

@@ -220,8 +220,9 @@ def _pretrained(task: Task, data: Path, steps: int, rate: float, out: Path) -> N
         apply_delta(task.net, folder / jobs.DELTA, out)
 
 
-def digits(recordings: Path, folder: Path, runs: int, seed: int = 0) -> list[Task]:
-    """recordings: DIGIT_SPEAKER_NUMBER.wav. One run for each of the first `runs` speakers, who is new in it."""
+def digits(recordings: Path, folder: Path, runs: int, steps: tuple[int, int] = (600, 60), seed: int = 0) -> list[Task]:
+    """recordings: DIGIT_SPEAKER_NUMBER.wav. steps: on the others, and on what is new. One run for each
+    of the first `runs` speakers, who is new in it."""
     files = sorted(recordings.glob("*_*_*.wav"))
     speakers = sorted({one.stem.split("_")[1] for one in files})
     tasks = []
@@ -240,8 +241,8 @@ def digits(recordings: Path, folder: Path, runs: int, seed: int = 0) -> list[Tas
         start, net = here / "start.onnx", here / "net.onnx"
         onnx_file.write(spectrogram_network(len(DIGITS), SHAPE, seed + place), start)
         first = Task("digits", speaker, start, parts["learnt"], parts["test"], "classification", 0)
-        _pretrained(first, parts["others"], 600, 0.003, net)
-        tasks.append(Task("digits", speaker, net, parts["learnt"], parts["test"], "classification", 60))
+        _pretrained(first, parts["others"], steps[0], 0.003, net)
+        tasks.append(Task("digits", speaker, net, parts["learnt"], parts["test"], "classification", steps[1]))
     return tasks
 
 
@@ -250,20 +251,23 @@ def _put(file: Path, folder: Path) -> None:
     shutil.copyfile(file, folder / file.name)
 
 
-def dialogues(books: Path, talks: Path, folder: Path, runs: int, seed: int = 0) -> list[Task]:
-    """books: JSON lines with `text`; talks: with `services` and `turns`. Both may be packed as .xz. One run for each of
-    the `runs` most frequent services."""
+def dialogues(
+    texts: tuple[Path, Path], folder: Path, runs: int, steps: tuple[int, int] = (800, 80), seed: int = 0
+) -> list[Task]:
+    """texts: books as JSON lines with `text`, and talks with `services` and `turns`. Both may be packed as .xz. One
+    run for each of the `runs` most frequent services."""
+    books, talks = texts
     here = folder / "dialogues"
     here.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
-    texts = [json.loads(line)["text"] for line in _lines(books, 12)]
-    pieces = [text[start : start + 1024] for text in texts for start in range(2000, 60_000, 1024)]
+    whole = [json.loads(line)["text"] for line in _lines(books, 12)]
+    pieces = [text[start : start + 1024] for text in whole for start in range(2000, 60_000, 1024)]
     chosen = random.permutation(len(pieces))[:500]
     _write(here / "books.jsonl", [pieces[one] for one in chosen])
     start, net = here / "start.onnx", here / "net.onnx"
     onnx_file.write(llama(FORM, seed), start)
     first = Task("dialogues", "books", start, here, here, "language", 0)
-    _pretrained(first, here / "books.jsonl", 800, 0.003, net)
+    _pretrained(first, here / "books.jsonl", steps[0], 0.003, net)
     spoken: dict[str, list[str]] = {}
     for line in _lines(talks, 4000):
         one = json.loads(line)
@@ -275,7 +279,7 @@ def dialogues(books: Path, talks: Path, folder: Path, runs: int, seed: int = 0) 
         learnt, test = here / f"{service}.jsonl", here / f"{service}-test.jsonl"
         _write(learnt, spoken[service][:25])
         _write(test, spoken[service][25:40])
-        tasks.append(Task("dialogues", service, net, learnt, test, "language", 80))
+        tasks.append(Task("dialogues", service, net, learnt, test, "language", steps[1]))
     return tasks
 
 

@@ -111,8 +111,11 @@ class Search:
         while len(finalists) < MOST_TRIED and not self._ended(1.0):
             costs = Costs(self.space, len(self.job.optimizer.slots), self._costs())
             ranked = evolve(self._gains(), costs, self.budget, self.job.seed)
-            fresh = [one for one in ranked if all(_distance(one, other) >= _APART for other in finalists)]
-            fresh = [one for one in fresh if self.space.tensors(one)]
+            if finalists:
+                # Short trainings tell small gains badly: as much as fits has its turn, too.
+                ranked = [self._much(costs), *ranked] if len(finalists) == 1 else ranked
+                ranked = [one for one in ranked if all(_distance(one, other) >= _APART for other in finalists)]
+            fresh = [one for one in ranked if self.space.tensors(one)]
             if not fresh:
                 return
             best = fresh[0]
@@ -121,6 +124,19 @@ class Search:
             # What does not fit after all is known as such from now on, and not proposed again.
             if best in self.tried and self.tried[best].loss is not None:
                 finalists.append(best)
+
+    def _much(self, costs: Costs) -> Choice:
+        """Weights from the network's end on, then biases, as long as it fits."""
+        chosen = Choice()
+        last_first = sorted(range(len(self.space.groups)), key=lambda one: -self.space.groups[one].first)
+        more = [Choice(-1, frozenset(last_first[: count + 1])) for count in range(len(last_first))]
+        for one in more:
+            if costs(one).fits(self.budget):
+                chosen = one
+        for biases in range(len(self.space.biases)):
+            if costs(Choice(biases, chosen.groups)).fits(self.budget):
+                chosen = Choice(biases, chosen.groups)
+        return chosen
 
     def _is_open(self, choice: Choice) -> bool:
         known = self.tried.get(choice)
