@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 
 from models.assistant.reply import TIERS, Tier
 from models.engine.port import Engine
@@ -32,6 +33,7 @@ class Elsewhere:
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._leaving: set[asyncio.Event] = set()
 
     def wanted(self, terms: Terms) -> bool:
         """Whether the request lets somebody above this tier see it."""
@@ -43,6 +45,7 @@ class Elsewhere:
             raise QueueFull(waiting=self._waiting, wait_s=WAIT_S)
         found: asyncio.Queue[_Found] = asyncio.Queue()
         left = asyncio.Event()
+        self._leaving.add(left)
         # A task of its own: it ends in good order also when whoever asked is cancelled.
         task = asyncio.create_task(self._produce(question, sampling, terms, found, left))
         self._tasks.add(task)
@@ -57,8 +60,12 @@ class Elsewhere:
                     return
         finally:
             left.set()
+            self._leaving.discard(left)
 
     async def close(self) -> None:
+        """Answers under way end with their next token."""
+        for left in self._leaving:
+            left.set()
         if self._tasks:
             await asyncio.wait(self._tasks)
         if self._thread is not None:
@@ -82,10 +89,12 @@ class Elsewhere:
                 assert self._parts is not None
                 above = await asyncio.to_thread(self._above)
                 asked = Answering(self._parts, above, terms, self._measured)
-                async for one in thread.each(lambda _: asked.answer(question, sampling)):
-                    found.put_nowait(one)
-                    if left.is_set():
-                        break
+                # Closed before the connection is: its end still tells the tier above.
+                async with aclosing(thread.each(lambda _: asked.answer(question, sampling))) as bits:  # type: ignore[type-var]
+                    async for one in bits:
+                        found.put_nowait(one)
+                        if left.is_set():
+                            break
                 self._measured = asked.measured
                 if above is not None:
                     await asyncio.to_thread(above.close)

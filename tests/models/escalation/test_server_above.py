@@ -91,6 +91,15 @@ def test_a_stream_ends_with_the_receipt(urls: tuple[str, str]) -> None:
     assert all(one <= 0 for one in logprobs)
 
 
+def test_who_leaves_an_answer_by_two_tiers_frees_the_turn(urls: tuple[str, str]) -> None:
+    _, lower = urls
+    long = {**ASKED, "max_tokens": 200, "stream": True}
+    for _ in range(3):
+        with httpx.stream("POST", f"{lower}/v1/completions", json=long, headers=UP, timeout=20) as answer:
+            next(answer.iter_lines())
+    assert post(lower, UP).json()["usage"]["kinflow"]["tier"] == "cloud"
+
+
 def test_terms_that_are_none_are_refused_and_a_way_that_can_not_be_is_told(urls: tuple[str, str]) -> None:
     _, lower = urls
     for headers in ({"X-Kinflow-Max-Tier": "moon"}, {"X-Kinflow-Budget-Bytes": "many"}, {"X-Kinflow-Deadline-S": "-1"}):
