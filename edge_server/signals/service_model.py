@@ -185,7 +185,7 @@ def current_stage(layout: Layout, view: View) -> StageLayout | None:
 def _lanes(layout: Layout, sights: Sights, view: View, now_ms: int) -> Iterator[Lane]:
     """What is on each lane now, as far as it is known."""
     shown_s = {phase: view.shown_ms(phase, now_ms) / 1000 for phase in view.shown}
-    rooms: dict[ApproachId, float] = {}
+    rooms: dict[ApproachId, tuple[float, float]] = {}
     for approach in layout.approaches:
         sight = sights.get(approach.id, _NEVER)
         seen = bool(sight.lanes) and now_ms - sight.seen_ms <= UNSEEN_MS
@@ -206,8 +206,10 @@ def _lanes(layout: Layout, sights: Sights, view: View, now_ms: int) -> Iterator[
                 due = min(standing + moving, 1.0 + STARTS_PER_S * (green_s - STARTING_S))
                 if moving < due:
                     flow = max(FLOW_LEAST, moving / due)
-            room = _room_beyond(layout, lane, sights, rooms) if lane.to else OPEN_ROOM
-            yield Lane(1.0 + waited_s / WAITING_S, standing, moving, lane.travel_s, room, green, flow)
+            room, filled = _beyond(layout, lane, sights, rooms) if lane.to else (OPEN_ROOM, 0.0)
+            # Who only joins the next queue has gained little.
+            weight = (1.0 + waited_s / WAITING_S) * (1.0 - filled)
+            yield Lane(weight, standing, moving, lane.travel_s, room, green, flow)
 
 
 def _told(sight: Sight, at: int, lane: LaneLayout, now_ms: int) -> tuple[float, float]:
@@ -219,23 +221,27 @@ def _told(sight: Sight, at: int, lane: LaneLayout, now_ms: int) -> tuple[float, 
     return standing, total - standing
 
 
-def _room_beyond(layout: Layout, lane: LaneLayout, sights: Sights, rooms: dict[ApproachId, float]) -> float:
-    total = OPEN_ROOM * (lane.exits - len(lane.to))
+def _beyond(
+    layout: Layout, lane: LaneLayout, sights: Sights, rooms: dict[ApproachId, tuple[float, float]]
+) -> tuple[float, float]:
+    """How many vehicles fit behind the exits' queues, and which share of the exits those fill."""
+    room, filled = OPEN_ROOM * (lane.exits - len(lane.to)), 0.0
     for exit_id in lane.to:
         if exit_id not in rooms:
             rooms[exit_id] = _room(layout.downstream[exit_id], sights.get(exit_id, _NEVER))
-        total += rooms[exit_id]
-    return max(0.5, total / lane.exits)
+        own = rooms[exit_id]
+        room += own[0]
+        filled += own[1]
+    return max(0.5, room / lane.exits), filled / lane.exits
 
 
-def _room(road: ApproachLayout, sight: Sight) -> float:
-    """Vehicles that still fit on an approach, each lane."""
+def _room(road: ApproachLayout, sight: Sight) -> tuple[float, float]:
+    """Vehicles that still fit on an approach, each lane, and which share of it is filled."""
     if not sight.lanes:
-        return OPEN_ROOM
-    free = 0.0
-    for lane, told in zip(road.lanes, sight.lanes, strict=True):
-        free += lane.capacity - (told.mean if told.standing is None else told.standing)
-    return free / len(road.lanes)
+        return OPEN_ROOM, 0.0
+    standing = sum([told.mean if told.standing is None else told.standing for told in sight.lanes])
+    capacity = sum([lane.capacity for lane in road.lanes])
+    return (capacity - standing) / len(road.lanes), min(1.0, standing / capacity)
 
 
 def ranked(model: ServiceModel, stages: Iterable[StageLayout]) -> tuple[StageLayout | None, float, float]:

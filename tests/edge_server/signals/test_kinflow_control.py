@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edge_server.signals.controllers import kinflow, kinflow_nema
 from edge_server.signals.layout import layouts
+from edge_server.signals.service_model import ServiceModel
 from edge_server.signals.sight import Sight, Vehicles
 from edge_server.signals.view import View
 from protocol.ids import ApproachId, PhaseId, StageId
@@ -65,6 +67,24 @@ def test_who_stands_although_it_is_green_does_not_hold_the_green():
     others = {ApproachId("north-n"): seen(5, 5), ApproachId("north-s"): seen(5, 5)}
     assert kinflow.decide(LAYOUT, stuck | others, view(), LATE_MS).stage == "ns"
     assert kinflow.decide(LAYOUT, moving | others, view(), LATE_MS).stage == "ew"
+
+
+def test_who_only_joins_the_next_queue_weighs_less():
+    north = crossing("north")
+    leading = tuple(
+        replace(one, lanes=tuple(replace(lane, to=("south-n",)) for lane in one.lanes)) if one.id == "north-n" else one
+        for one in north.approaches
+    )
+    layout = layouts(site(replace(north, approaches=leading), crossing("south")))["north"]
+
+    def rate(queue_ahead):
+        known = sights(e=0, w=0, n=3, s=0) | {ApproachId("south-n"): seen(queue_ahead, queue_ahead)}
+        model = ServiceModel(layout, known, view(), LATE_MS, layout.stages[StageId("ew")])
+        return model.rate(layout.stages[StageId("ns")])[0]
+
+    # Three still fit behind five, of eight.
+    assert rate(queue_ahead=5) < rate(queue_ahead=2) < rate(queue_ahead=0)
+    assert rate(queue_ahead=8) == 0.0
 
 
 def test_a_lane_that_nobody_sees_gets_its_turn():
