@@ -95,7 +95,7 @@ def _figures(process: psutil.Popen, port: int, token: str, rounds: int) -> Figur
         rss_mb=round(peak_rss_mb(process), 1),
         rss_before_mb=round(before_mb, 1),
         questions=len(later),
-        unsure=round(sum(one.answer.startswith("I don't know.") for one in later) / len(later), 3),
+        unsure=round(sum(one.answer.startswith("I don't know") for one in later) / len(later), 3),
     )
 
 

@@ -26,7 +26,9 @@ PATIENCE_MS = 300_000
 # Below it a question back would rather annoy than help.
 LIKELY = 0.5
 _PRIVATE = frozenset((Tool.REMEMBER, Tool.RECALL, Tool.FORGET))
+_ASKS_BACK = frozenset((Tool.SET_SETTING, Tool.FORGET))
 _UNKNOWN = "I don't know."
+_UNSURE = "I don't know for certain that I understood."
 
 
 class Choosing(Protocol):
@@ -150,12 +152,20 @@ class Assistant:
             doubt = f"not sure what is asked ({choice.confidence:.2f})"
             if may_rise:
                 return (yield from self._rise(asked, choice, Result(text=_UNKNOWN), doubt))
-            return self._local(guessed(choice), f"{doubt}, and no higher tier may be used", choice)
+            return self._local(self._guess(choice), f"{doubt}, and no higher tier may be used", choice)
         yield Step(step=choice.tool.value)
         result = self._skills.do(choice.tool, choice.arguments)
         if result.code == f"KF{FactsMissing.number}" and may_rise:
             return (yield from self._rise(asked, choice, result, "understood, but not known on this machine"))
         return self._local(result, f"understood here ({choice.confidence:.2f})", choice)
+
+    def _guess(self, choice: Choice) -> Result:
+        """What asks back anyway is asked back at once; nothing is done in either case."""
+        guess = guessed(choice)
+        if guess.pending is None or choice.tool not in _ASKS_BACK:
+            return guess
+        asked = self._skills.do(choice.tool, choice.arguments)
+        return Result(text=f"{_UNSURE} {asked.text}", pending=asked.pending) if asked.pending is not None else guess
 
     def _choose(self, text: str) -> Choice:
         try:

@@ -17,13 +17,15 @@ from tests.models.assistant.doubles import ByHeart, choice
 COMMANDS = commands("assistant.md")
 ELSEWHERE = ("kinflow edge",)
 KNOWN = {
-    "how is mill street": choice(Tool.GET_CONGESTION, intersection="Mill Street"),
-    "how was the north approach in the last 30 minutes": choice(Tool.GET_CONGESTION, intersection="x", minutes=30),
+    "how busy is mill street": choice(Tool.GET_CONGESTION, intersection="Mill Street"),
+    "how busy was the north approach of mill street in the last 30 minutes": choice(
+        Tool.GET_CONGESTION, intersection="x", minutes=30
+    ),
     "which devices are offline": choice(Tool.LIST_DEVICES, status="offline"),
     "set the log level of pi-1 to debug": choice(Tool.SET_SETTING, device="pi-1", name="log level", value="debug"),
     "yes": choice(Tool.NONE),
     "remember that the gate key is under the mat": choice(Tool.REMEMBER, text="the gate key is under the mat"),
-    "where is the gate key": choice(Tool.RECALL, topic="gate key"),
+    "what did i note about the gate key": choice(Tool.RECALL, topic="gate key"),
 }
 
 
