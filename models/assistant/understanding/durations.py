@@ -29,7 +29,8 @@ _KINDS = (
     ("half", rf"(?:an?\s|one\s)?half[\s-](?:of\s)?(?:an?[\s-]|one[\s-])?({_LONG}|minute)\b|1/2\s({_LONG})\b"),
     ("quarter", rf"(?:an?\s|one\s)?quarter[\s-](?:of\s)?(?:an?[\s-]|one[\s-])?({_LONG})\b|1/4\s({_LONG})\b"),
     ("couple", rf"(?:a\s)?couple\s(?:of\s)?({_UNIT})\b|(?:a\s)?couple\s?a\s({_UNIT})\b"),
-    ("number", rf"({_NUMBER})[\s-]?({_UNIT})\b"),
+    ("number", rf"({_NUMBER})(?:[\s-]odd)?[\s-]?({_UNIT})\b"),
+    ("prime", r"(\d+)'(?!\w)"),
     ("dozen", rf"(?:a\s)?dozen\s({_UNIT})\b"),
     ("one", r"(?:an|a|one)\s(hour|hr|minute|min|day)\b"),
     ("cued", rf"{_CUE}\s(hour|hr|minute|min|day|h)\b"),
@@ -90,7 +91,7 @@ def _value(kind: str, groups: list[str]) -> float:  # noqa: PLR0911, PLR0912 (on
             return 12 * _unit(groups[0])
         case "number":
             return _number(groups[0]) * _unit(groups[1])
-        case "bare":
+        case "bare" | "prime":
             return _number(groups[0])
         case _:
             return _unit(groups[0])

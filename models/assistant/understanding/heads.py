@@ -1,8 +1,12 @@
-"""What a question asks for, read off the device member's residual by small networks (their training:
-models/training/kin/heads.py)."""
+"""What a question asks for, read off the device member's residual by small networks, and off its words by tables
+(their training: models/training/kin/heads.py and words.py).
+
+The two are wrong about different questions: their chances are multiplied, the residual's to the power of RESIDUAL.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,18 +18,22 @@ from models.engine.port import Floats
 TOOLS = tuple(Tool)
 _PARTS = ("norm", "look", "whole", "tool", "status", "switch", "near", "about", "span")
 _EPSILON = 1e-5
+RESIDUAL = 0.75
 
 
 @dataclass(frozen=True)
 class Reading:
     """tools: chance of each, in the order of Tool. statuses: of none, then of each of STATUSES. switch: of off, on, and
-    neither. begins, ends: tokens, how likely free text begins or ends there, as logarithms."""
+    neither. begins, ends: tokens, how likely free text begins or ends there, as logarithms. spans: the table of
+    spans.py, None for what the residual says alone. alone: tools by the residual alone."""
 
     tools: Floats
     statuses: Floats
     switch: Floats
     begins: Floats
     ends: Floats
+    spans: Floats | None = None
+    alone: Floats | None = None
 
 
 class Heads:
@@ -38,10 +46,15 @@ class Heads:
         if not wanted <= set(held) or held["tool.weight"].shape[0] != len(TOOLS):
             raise ValueError(f"{path} does not hold the heads that read questions")
         self._held = held
+        self._tables = [
+            {name.removeprefix(f"{table}."): one for name, one in held.items() if name.startswith(f"{table}.")}
+            for table in sorted({name.partition(".")[0] for name in held if name.startswith("words")})
+        ]
         self.width = held["norm.weight"].shape[0]
 
-    def read(self, residual: Floats) -> Reading:
-        """residual: tokens x width of the question, its opening and its closing token included."""
+    def read(self, residual: Floats, rows: Sequence[int] = ()) -> Reading:
+        """residual: tokens x width of the question, its opening and its closing token included. rows: of the tables,
+        as ngrams.py has them; none for what the residual says alone."""
         seen = self._normed(residual)
         looks = np.stack([_chances(one) for one in self._linear("look", seen).T])
         whole = _silu(self._linear("whole", np.concatenate((seen[-1], seen.mean(0), (looks @ seen).ravel()))))
@@ -50,12 +63,26 @@ class Heads:
         near = _silu(self._linear("near", np.concatenate((before, seen, after), 1)) + self._linear("about", whole))
         span = self._linear("span", near)
         return Reading(
-            tools=_chances(self._linear("tool", whole)),
-            statuses=_chances(self._linear("status", whole)),
-            switch=_chances(self._linear("switch", whole)),
+            tools=self._joined("tool", whole, rows),
+            statuses=self._joined("status", whole, rows),
+            switch=self._joined("switch", whole, rows),
             begins=np.log(_chances(span[:, 0]) + 1e-9),
             ends=np.log(_chances(span[:, 1]) + 1e-9),
+            spans=self._held.get("span.table"),
+            alone=_chances(self._linear("tool", whole)),
         )
+
+    def _joined(self, name: str, whole: Floats, rows: Sequence[int]) -> Floats:
+        chances = _chances(self._linear(name, whole))
+        if not rows or not self._tables:
+            return chances
+        told = RESIDUAL * np.log(chances + 1e-9)
+        for table in self._tables:
+            mean = table["table.weight"][list(rows)].sum(0) / np.sqrt(len(rows))
+            hidden = np.maximum(0, table["hidden.weight"] @ mean + table["hidden.bias"])
+            said = _chances(table[f"{name}.weight"] @ hidden + table[f"{name}.bias"])
+            told = told + np.log(said + 1e-9) / len(self._tables)
+        return _chances(told)
 
     def _normed(self, x: Floats) -> Floats:
         x = x - x.mean(1, keepdims=True)

@@ -12,7 +12,9 @@ from models.assistant.understanding.durations import Duration, durations
 from models.assistant.understanding.heads import Heads, Reading
 from models.assistant.understanding.marked import MARKS, Part, parts_of, plain, tokens_of
 from models.assistant.understanding.mentions import Finder, Mention, clear
+from models.assistant.understanding.ngrams import features, marked_text
 from models.assistant.understanding.resolve import Found, Resolved, resolve
+from models.assistant.understanding.spans import spoken
 from models.engine.port import Engine, Piece
 
 SITES_KEPT = 8
@@ -60,10 +62,13 @@ class KinUnderstanding:
             for one in lengths
             if not any(mark.start < one.end and one.start < mark.end for mark in marks)
         ]
-        tokens = tokens_of(
-            text, parts_of(len(text), marks), self._engine.tokenize, self._engine.piece, self._controls.__getitem__
+        parts = parts_of(len(text), marks)
+        tokens = tokens_of(text, parts, self._engine.tokenize, self._engine.piece, self._controls.__getitem__)
+        rows = features(marked_text(text, parts))
+        said = spoken(text, parts)
+        return Found(
+            question, text, tuple(marked), tuple(mentions), tuple(lengths), tuple(tokens), tuple(rows), tuple(said)
         )
-        return Found(question, text, tuple(marked), tuple(mentions), tuple(lengths), tuple(tokens))
 
     def read(self, found: Found) -> Reading:
         tokens = [self._controls["user"], *(one.number for one in found.tokens), self._controls["tool"]]
@@ -71,7 +76,7 @@ class KinUnderstanding:
         [output] = self._engine.decode([Piece(0, tokens, wanted="none")])
         if output.hidden is None:
             raise ValueError("the engine has no tap")
-        return self._heads.read(output.hidden)
+        return self._heads.read(output.hidden, found.rows)
 
     def close(self) -> None:
         self._engine.close()

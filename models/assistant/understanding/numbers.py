@@ -26,6 +26,7 @@ TENS = {
 }
 # As people misspell them.
 TENS |= {"fourty": 40, "fivty": 50, "ninty": 90, "twelfe": 12, "fourtin": 14}
+ONES |= {"nought": 0, "naught": 0, "nil": 0}
 SCALES = {"hundred": 100, "thousand": 1000}
 WORDS = {**ONES, **TENS}
 _DIGITS = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)?(?:\.\d+)?(?=\s?%|[a-z]|\W|$)")
@@ -52,7 +53,8 @@ def _written(text: str) -> Iterator[Number]:
     for found in _DIGITS.finditer(text):
         digits = found[0].replace(",", "").replace("−", "-")
         if any(one.isdigit() for one in digits) and (found.end() == len(text) or text[found.end()] != ":"):
-            yield Number(found.start(), found.end(), _neat(float(digits)))
+            thousands = re.match(r"k(?![a-z])", text[found.end() :]) is not None
+            yield Number(found.start(), found.end() + thousands, _neat(float(digits) * (1000 if thousands else 1)))
 
 
 def _spoken(text: str) -> Iterator[Number]:

@@ -12,13 +12,15 @@ from models.assistant.understanding.durations import Duration
 from models.assistant.understanding.heads import TOOLS, Reading
 from models.assistant.understanding.marked import Token
 from models.assistant.understanding.mentions import Kind, Mention
+from models.assistant.understanding.spans import Spoken, best_span, chances
 from models.assistant.understanding.spelling import spelled
 from models.assistant.understanding.values import value_of
 
 FREE_TEXT = {Tool.REMEMBER: "text", Tool.RECALL: "topic", Tool.FORGET: "topic"}
-LONGEST_SPAN = 96
+# How much the residual counts beside the words, for free text and for the text of a value.
+RESIDUAL, RESIDUAL_OF_VALUES = 2.0, 0.5
 # How likely it is that a tool is meant for which a name is found clearly, faintly, or not at all.
-CLEARLY, FAINTLY, NOT = 1.0, 0.5, 0.04
+CLEARLY, FAINTLY, NOT = 1.0, 0.85, 0.4
 _EDGES = " \t\n\"'`.,;:!?()[]{}<>-*"
 
 
@@ -33,17 +35,21 @@ class Found:
     mentions: tuple[Mention, ...]
     durations: tuple[Duration, ...]
     tokens: tuple[Token, ...]
+    rows: tuple[int, ...] = ()
+    said: tuple[Spoken, ...] = ()
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """chance: of the tool, names considered; next: of the second. parts: how sure each argument is, 0 to 1."""
+    """chance: of the tool, names considered; next: of the second. parts: how sure each argument is, 0 to 1.
+    alone: chance of the tool by the residual alone."""
 
     tool: Tool
     arguments: dict[str, Value]
     chance: float
     next: float
     parts: tuple[float, ...]
+    alone: float
 
     @property
     def features(self) -> tuple[float, ...]:
@@ -51,10 +57,13 @@ class Resolved:
         weakest = min(self.parts, default=1.0)
         product = float(np.prod(self.parts)) if self.parts else 1.0
         return (
-            float(np.log(max(self.chance, 1e-4) / max(1 - self.chance, 1e-4))),
+            _log_odds(self.chance),
+            _log_odds(self.alone),
             self.chance - self.next,
+            self.chance * self.alone,
             weakest,
             product,
+            product if self.tool in FREE_TEXT or self.tool is Tool.SET_SETTING else 0.0,
             1.0 if self.tool is Tool.NONE else 0.0,
             1.0 if self.tool in FREE_TEXT else 0.0,
             1.0 if self.tool is Tool.SET_SETTING else 0.0,
@@ -63,12 +72,18 @@ class Resolved:
 
 
 def resolve(found: Found, reading: Reading) -> Resolved:
-    chances = np.array([reading.tools[place] * _feasible(tool, found) for place, tool in enumerate(TOOLS)])
-    chances /= chances.sum()
-    order = np.argsort(-chances)
+    likely = np.array([reading.tools[place] * _feasible(tool, found) for place, tool in enumerate(TOOLS)])
+    likely /= likely.sum()
+    order = np.argsort(-likely)
     tool = TOOLS[int(order[0])]
     arguments, parts = _arguments(tool, found, reading)
-    return Resolved(tool, arguments, float(chances[order[0]]), float(chances[order[1]]), tuple(parts))
+    first, second = (float(likely[one]) for one in order[:2])
+    alone = first if reading.alone is None else float(reading.alone[order[0]])
+    return Resolved(tool, arguments, first, second, tuple(parts), alone)
+
+
+def _log_odds(chance: float) -> float:
+    return float(np.log(max(chance, 1e-4) / max(1 - chance, 1e-4)))
 
 
 def _feasible(tool: Tool, found: Found) -> float:
@@ -112,7 +127,7 @@ def _arguments(tool: Tool, found: Found, reading: Reading) -> tuple[dict[str, Va
             taken.append(best[0])
 
     if tool in FREE_TEXT:
-        text, sure = _free_text(found, reading)
+        text, sure = _free_text(found, reading, tool)
         parts.append(sure if text else 0.0)
         if text:
             arguments[FREE_TEXT[tool]] = text
@@ -126,8 +141,8 @@ def _arguments(tool: Tool, found: Found, reading: Reading) -> tuple[dict[str, Va
     elif tool is Tool.SET_SETTING:
         name("device", "device")
         name("name", "setting")
-        word, _ = _free_text(found, reading)
-        value, sure = value_of(found.text, [(one.start, one.end) for one in taken], reading, word.lower())
+        word, likely = _free_text(found, reading, tool)
+        value, sure = value_of(found.text, [(one.start, one.end) for one in taken], reading, word.lower(), likely)
         parts.append(sure)
         if value is not None:
             arguments["value"] = value
@@ -161,22 +176,21 @@ def _add_minutes(found: Found, taken: list[Mention], arguments: dict[str, Value]
         parts.append(0.95 if len(free) == 1 else 0.6)
 
 
-def _free_text(found: Found, reading: Reading) -> tuple[str, float]:
-    """The likeliest stretch of whole words, without marks of punctuation at its ends."""
-    count = len(found.tokens)
-    if not count:
+def _free_text(found: Found, reading: Reading, tool: Tool) -> tuple[str, float]:
+    """The likeliest stretch of whole words, and how likely it is: what the residual says and what the words say."""
+    said = found.said
+    if not any(one.is_word for one in said):
         return "", 0.0
-    # Row 0 is the opening token, and the last the closing one.
-    begins, ends = reading.begins[1 : count + 1], reading.ends[1 : count + 1]
-    both = begins[:, None] + ends[None, :]
-    both[~np.triu(np.ones_like(both, bool))] = -np.inf
-    both[np.triu(np.ones_like(both, bool), LONGEST_SPAN)] = -np.inf
-    first, last = np.unravel_index(int(both.argmax()), both.shape)
-    start, end = found.tokens[int(first)].start, found.tokens[int(last)].end
-    text = found.question
-    while start > 0 and text[start - 1].isalnum() and start < len(text) and text[start].isalnum():
-        start -= 1
-    while end < len(text) and text[end].isalnum() and text[end - 1].isalnum():
-        end += 1
-    sure = float(np.exp(min(0.0, both[first, last])))
-    return text[start:end].strip(_EDGES), sure
+    begins, ends = np.zeros(len(said)), np.zeros(len(said))
+    if reading.spans is not None:
+        begins, ends = chances(said, tool, reading.spans)
+    weight = RESIDUAL_OF_VALUES if tool is Tool.SET_SETTING else RESIDUAL
+    for place, one in enumerate(said):
+        # Row 0 of a reading is the opening token, and the last the closing one.
+        inside = [at for at, token in enumerate(found.tokens, 1) if token.start < one.end and one.start < token.end]
+        begins[place] += weight * max((reading.begins[at] for at in inside), default=-20.0)
+        ends[place] += weight * max((reading.ends[at] for at in inside), default=-20.0)
+        if not one.is_word:
+            begins[place] = ends[place] = -1e4
+    first, last, sure = best_span(begins, ends)
+    return found.question[said[first].start : said[last].end].strip(_EDGES), sure

@@ -20,6 +20,7 @@ from models.training.kin.tokenizer import Tokenizer
 from models.training.kin.train import Plan, State, load, train
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
+TABLES = ("words.npz", "spans.npz")
 PRESETS = {
     "cpu": (Shape(3072), 8),
     # Not yet run anywhere: the same code, for an accelerator or many cores.
@@ -89,6 +90,7 @@ def ship(
         {at: path for at, path in alone.items() if path.exists()},
         into,
         version,
+        [out / one for one in TABLES],
     )
     for name, facts in told["members"].items():
         typer.echo(f"{name}: {facts}")

@@ -83,8 +83,8 @@ def main(
 ) -> None:
     rows = [json.loads(line) for line in questions.read_text().splitlines() if line.strip()]
     path = folder / CALIBRATION
-    if not path.exists():
-        path.write_bytes(msgspec.json.encode(EMPTY))
+    # Opened without one that may be of other features.
+    path.write_bytes(msgspec.json.encode(EMPTY))
     understanding = open_understanding(find_home(), folder)
     assert isinstance(understanding, KinUnderstanding)
     features, right = observed(understanding, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,13 @@ def write_family(path: Path, family: Family, tokenizer: Tokenizer, version: str)
     write(path, _fields(family.shape, tokenizer, version), tensors)
 
 
-def write_heads(path: Path, heads: Heads) -> None:
-    """Weights in F16 by their names in models/training/kin/heads.py; the temperatures are put beside them later."""
-    np.savez(path, **{name: one.detach().numpy().astype(np.float16) for name, one in heads.state_dict().items()})
+def write_heads(path: Path, heads: Heads, tables: Sequence[Path] = ()) -> None:
+    """Weights in F16 by their names in models/training/kin/heads.py, and what words.py and spans.py have written."""
+    held = {name: one.detach().numpy().astype(np.float16) for name, one in heads.state_dict().items()}
+    for table in tables:
+        with np.load(table) as file:
+            held |= {name: file[name] for name in file.files}
+    np.savez_compressed(path, **held)
 
 
 def _named(name: str) -> str:

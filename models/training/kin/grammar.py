@@ -16,7 +16,7 @@ from models.training.kin.lessons import FREE_TEXT, Phrase
 _TOKEN = re.compile(r"[()\[\]|]|\$\w+|\{\w+\}|[^()\[\]|${}]+")
 _REPEATED = re.compile(r"<([^<>]*)>")
 FOLDER = Path(__file__).parent / "phrases"
-RULES = ("grammar.txt", "own.txt")
+RULES = ("grammar.txt", "own.txt", "idioms.txt")
 
 
 @dataclass(frozen=True)

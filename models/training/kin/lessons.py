@@ -60,13 +60,7 @@ def read_phrases(path: Path) -> list[Phrase]:
 
 def lesson(phrase: Phrase, tokenizer: Tokenizer, chance: random.Random | None = None) -> Lesson:
     """chance: leaves out a token here and there, so that not all hangs on one word."""
-    text, marks, span = _laid_out(phrase)
-    marks += [
-        Part(one.start, one.end, "duration")
-        for one in durations(text)
-        if not any(part.start < one.end and one.start < part.end for part in marks)
-    ]
-    parts = parts_of(len(text), marks)
+    text, parts, span = laid_out(phrase)
     tokens = tokens_of(text, parts, tokenizer.encode, tokenizer.piece, tokenizer.control)
     begin = end = NO_SPAN
     if span is not None:
@@ -95,17 +89,22 @@ def lesson(phrase: Phrase, tokenizer: Tokenizer, chance: random.Random | None = 
     )
 
 
-def _laid_out(phrase: Phrase) -> tuple[str, list[Part], tuple[int, int] | None]:
-    """The text as `plain` has it, where its placeholders are, and where the free text is."""
+def laid_out(phrase: Phrase) -> tuple[str, list[Part], tuple[int, int] | None]:
+    """The text as `plain` has it, its parts with their marks, and where the free text is."""
     # A placeholder that a phrase leaves open is spelled "{device}" in the text, and covered by its mark.
     text = plain(phrase.question)
     marks = [Part(one.start(), one.end(), one[1]) for one in _PLACEHOLDER.finditer(text)]  # type: ignore[arg-type]
+    marks += [
+        Part(one.start, one.end, "duration")
+        for one in durations(text)
+        if not any(part.start < one.end and one.start < part.end for part in marks)
+    ]
     span = None
     if phrase.span:
         place = text.rfind(plain(phrase.span))
         if place >= 0:
             span = (place, place + len(phrase.span))
-    return text, marks, span
+    return text, parts_of(len(text), marks), span
 
 
 def _call(phrase: Phrase, tokenizer: Tokenizer) -> list[int]:

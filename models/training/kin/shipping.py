@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ LIMITS = (
     "contexts up to 256 tokens were trained; beyond that nothing was measured",
 )
 # Held-back tokens of each source that a loss is measured on.
-MEASURED_TOKENS = 24 * 1024
+MEASURED_TOKENS = 16 * 1024
 
 
 @torch.no_grad()
@@ -58,11 +59,12 @@ def ship(  # noqa: PLR0917 (what it brings together)
     alone: dict[int, Path],
     into: Path,
     version: str,
+    tables: Sequence[Path],
 ) -> dict[str, Any]:
     """alone: checkpoints of independent models, by the member that they are as large as."""
     into.mkdir(parents=True, exist_ok=True)
     write_family(into / WEIGHTS, state.family, tokenizer, version)
-    write_heads(into / HEADS, state.heads)
+    write_heads(into / HEADS, state.heads, tables)
     names = state.family.shape.names
     nested = losses(state.family, sources, tuple(range(len(names))))
     independent = {place: losses(load(path).family, sources, (place,))[place] for place, path in alone.items()}

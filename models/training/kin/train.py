@@ -31,16 +31,18 @@ SAVE_S = 240.0
 @dataclass(frozen=True)
 class Plan:
     """minutes: of this run, its end included. decay: share of them in which the rate falls. members: which exits learn;
-    one alone makes an independent model. questions: share of the batches that are questions. tokens: end sooner,
-    after so many, the rate then following them instead of the clock."""
+    one alone makes an independent model. questions: share of the batches that are questions; calls: of these, the share
+    whose call a larger exit learns to say as well. tokens: end sooner, after so many, the rate then following them
+    instead of the clock."""
 
     minutes: float
     decay: float = 0.3
     rate: float = 4e-3
     rows: int = 8
     tokens_a_row: int = 256
-    question_rows: int = 32
+    question_rows: int = 40
     questions: float = 0.5
+    calls: float = 0.3
     members: tuple[int, ...] = (0, 1, 2)
     tokens: int = 0
     seed: int = 1
@@ -96,7 +98,9 @@ def train(  # noqa: PLR0917 (what it brings together)
             member = chance.choice(plan.members)
             if chance.random() < plan.questions:
                 lessons = [draw(chance) for _ in range(plan.question_rows)]
-                loss, call, told = question_loss(state, lessons, tuple(sorted({0, member} & {*plan.members, 0})), pad)
+                if chance.random() > plan.calls:
+                    member = 0
+                loss, call, told = question_loss(state, lessons, tuple(sorted({0, member})), pad)
                 shown["call"], shown["heads"] = _mean(shown["call"], call), _mean(shown["heads"], told)
             else:
                 rows = torch.from_numpy(batch(sources, plan.rows, plan.tokens_a_row, numbers))

@@ -32,6 +32,8 @@ from models.assistant.understanding.numbers import listed, numbers
         ("a dozen", 12),
         ("zero", 0),
         ("pi-5", 5),
+        ("10k", 10_000),
+        ("nil", 0),
     ],
 )
 def test_a_number(said: str, value: float) -> None:
@@ -93,6 +95,8 @@ def spelled(value: int) -> str:
         ("the last five", 5),
         ("90 seconds", 2),
         ("hourly", 60),
+        ("the last 20'", 20),
+        ("forty odd minutes", 40),
         ("the previous day", 1440),
     ],
 )

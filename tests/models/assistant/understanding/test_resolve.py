@@ -11,9 +11,10 @@ from models.assistant.tools import Tool
 from models.assistant.understanding.choice import Entities
 from models.assistant.understanding.durations import durations
 from models.assistant.understanding.heads import TOOLS, Reading
-from models.assistant.understanding.marked import Token, plain
+from models.assistant.understanding.marked import Token, parts_of, plain
 from models.assistant.understanding.mentions import Finder, clear
 from models.assistant.understanding.resolve import Found, Resolved, resolve
+from models.assistant.understanding.spans import spoken
 
 SITE = Entities(
     intersections=("Main & Third", "Main & Oak"),
@@ -32,7 +33,16 @@ def found(question: str) -> Found:
     for word in text.split(" "):
         tokens.append(Token(0, place, place + len(word)))
         place += len(word) + 1
-    return Found(question, text, tuple(clear(mentions)), tuple(mentions), tuple(durations(text)), tuple(tokens))
+    return Found(
+        question,
+        text,
+        tuple(clear(mentions)),
+        tuple(mentions),
+        tuple(durations(text)),
+        tuple(tokens),
+        (),
+        tuple(spoken(text, parts_of(len(text), []))),
+    )
 
 
 def read(
