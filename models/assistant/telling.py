@@ -39,7 +39,7 @@ def approach_now(world: World, one: Approach) -> str:
     if one.queue_m is not None:
         parts.append(f"queue {one.queue_m:.0f} m")
     if one.count is not None:
-        parts.append(f"{one.count:.0f} vehicles")
+        parts.append(_count(round(one.count), "vehicle"))
     if one.speed_mps is not None:
         parts.append(f"{3.6 * one.speed_mps:.0f} km/h")
     age_s = world.age_s(one.heard_ms)
@@ -172,7 +172,7 @@ def camera(one: Camera, approach: Approach | None) -> str:
         seen = _list(f"{count} × {kind.replace('_', ' ')}" for kind, count in sorted(one.sees.items()) if count)
         told.append(f"it sees {seen or 'no vehicle and nobody'}")
     elif approach is not None and approach.count is not None:
-        told.append(f"on its road stand or drive about {approach.count:.0f} vehicles")
+        told.append(f"on its road stand or drive about {_count(round(approach.count), 'vehicle')}")
     return _sentences(told)
 
 
