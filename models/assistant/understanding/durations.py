@@ -33,6 +33,8 @@ _KINDS = (
     ("prime", r"(\d+)'(?!\w)"),
     ("dozen", rf"(?:a\s)?dozen\s({_UNIT})\b"),
     ("one", r"(?:an|a|one)\s(hour|hr|minute|min|day)\b"),
+    ("short_quarter", rf"{_CUE}\squarter\b(?![\s-](?:of|h))"),
+    ("this", r"(?<!at\s)(?:this|the|per|within an?)\s(hour)\b"),
     ("cued", rf"{_CUE}\s(hour|hr|minute|min|day|h)\b"),
     ("bare", rf"{_CUE}\s(?!one\b)({_NUMBER})(?=$|[?.!,;]|\s(?:at|on|for|in|from|only|please|pls|or|so)\b)"),
     ("ly", r"\b(hour)ly\b"),
@@ -85,6 +87,8 @@ def _value(kind: str, groups: list[str]) -> float:  # noqa: PLR0911, PLR0912 (on
             return 0.5 * _unit(groups[0])
         case "quarter":
             return 0.25 * _unit(groups[0])
+        case "short_quarter":
+            return 15
         case "couple":
             return 2 * _unit(groups[0])
         case "dozen":

@@ -55,6 +55,9 @@ class Mention:
     def overlaps(self, other: Mention) -> bool:
         return self.start < other.end and other.start < self.end
 
+    def within(self, other: Mention) -> bool:
+        return other.start <= self.start and self.end <= other.end
+
 
 @dataclass(frozen=True)
 class _Name:
@@ -142,7 +145,7 @@ class Finder:
         before = said[first - 1].text if first else ""
         if all(one.text.isdecimal() for one in name.words):
             return said[first].exact.isdecimal() or before in _CUES[name.kind]
-        return before in _CUES[name.kind] - {"from"}
+        return before in _CUES[name.kind] - {"from"} or before == "number"
 
     def _telling(self, name: _Name, said: Sequence[Word], order: Sequence[tuple[int, int]]) -> bool:
         """Whether a word of the name stands there that means nothing else."""

@@ -158,7 +158,7 @@ def _add_approach(found: Found, taken: list[Mention], arguments: dict[str, Value
     free = [
         one
         for one in found.mentions
-        if one.kind == "approach" and one.is_clear and not any(one.overlaps(other) for other in taken)
+        if one.kind == "approach" and one.is_clear and not any(one.within(other) for other in taken)
     ]
     if free:
         best = max(free, key=lambda one: (one.rank, -one.start))
