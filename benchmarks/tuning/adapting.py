@@ -30,6 +30,7 @@ from models.tuning.data.examples import Examples, shuffled
 from models.tuning.data.opening import open_examples
 from models.tuning.graph import Graph
 from models.tuning.job import Job
+from models.tuning.layers import layers
 from models.tuning.optimizers import Optimizer
 from models.tuning.planning import measured
 from models.tuning.results import apply_delta, make_delta
@@ -144,13 +145,15 @@ def _schemes(task: Task, minutes: float) -> tuple[Graph, dict[str, Scheme]]:
 
 
 def _last_that_fits(job: Job, graph: Graph, loss: str, most_mb: float) -> Scheme:
-    best = choose(graph, "last-k", loss, k=1)
-    for k in range(2, 40):
-        more = choose(graph, "last-k", loss, k=k)
-        if len(more.tensors) == len(best.tensors) or _cost(job, graph, more).memory_mb > most_mb:
-            break
-        best = more
-    return best
+    """By halving: more layers take more."""
+    fits, too_many = 1, len(layers(graph)) + 1
+    while too_many - fits > 1:
+        k = (fits + too_many) // 2
+        if _cost(job, graph, choose(graph, "last-k", loss, k=k)).memory_mb <= most_mb:
+            fits = k
+        else:
+            too_many = k
+    return choose(graph, "last-k", loss, k=fits)
 
 
 def _cost(job: Job, graph: Graph, scheme: Scheme) -> Cost:
