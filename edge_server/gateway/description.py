@@ -32,7 +32,7 @@ _WORDS = {
     413: "the body is larger than 64 KiB",
     421: "a name that this server is not called by",
     422: "not understood",
-    429: "too many tries; Retry-After says how long to wait",
+    429: "too many tries, or too many who wait; Retry-After says how long to wait",
     503: "the server can't do it now",
 }
 _SCHEMES = {
@@ -77,6 +77,8 @@ def _complete(operation: dict[str, Any], path: str, method: str, needs: str | No
         statuses |= {409, 413, 422}
     if path.endswith("/password"):
         statuses.add(429)
+    if path.startswith("/v1/"):
+        statuses |= {404, 429}
     responses = operation["responses"]
     for status in sorted(statuses):
         key = str(status)

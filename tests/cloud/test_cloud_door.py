@@ -32,10 +32,16 @@ def port(tmp_path: Path) -> Iterator[int]:
 
 def test_a_crowd_that_says_nothing_shuts_nobody_out_and_goes(port: int) -> None:
     with ExitStack() as crowd:
-        strangers = [
-            crowd.enter_context(socket.create_connection(("127.0.0.1", port), 10, source_address=("127.0.0.66", 0)))
-            for _ in range(5 * LIMITS.at_once)
-        ]
+        strangers = []
+        for _ in range(5 * LIMITS.at_once):
+            stranger = crowd.enter_context(socket.socket())
+            stranger.settimeout(10)
+            stranger.bind(("127.0.0.66", 0))
+            # Where the kernel is slow to tell, the door may have cut it before it knows that it is connected.
+            with suppress(ConnectionError):
+                stranger.connect(("127.0.0.1", port))
+                strangers.append(stranger)
+        assert len(strangers) > LIMITS.at_once
         assert httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
         for stranger in strangers:
             stranger.settimeout(15)
