@@ -55,7 +55,7 @@ class PreemptionRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     renew_s: Span = 5.0
     cap_s: Span = 60.0
     run_s: Span = 120.0
-    lead_s: Span = 30.0
+    lead_s: Span = 15.0
     lockout_s: Span = 10.0
     recovery_s: Span = 60.0
     priority_cap_s: Span = 15.0

@@ -39,9 +39,8 @@ def road(
             lanes = tuple(replace(lane, to=to) for lane in approach.lanes)
             approaches.append(replace(approach, lanes=lanes))
         found.append(replace(one, approaches=tuple(approaches)))
-    return Site(
-        id=SiteId(site), intersections=tuple(found), preemption=rules or PreemptionRules(), neighbours=neighbours
-    )
+    rules = rules or PreemptionRules(lead_s=30.0)
+    return Site(id=SiteId(site), intersections=tuple(found), preemption=rules, neighbours=neighbours)
 
 
 def leg(name: str, following: str | None = None, *, site: str = "test", distance_m: int = SPACING_M) -> Leg:
