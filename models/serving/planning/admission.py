@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from models.serving.planning.request import Request
 from models.serving.planning.step_time import StepTime, work
 
-_USUAL_ROWS = 64
 MOST_S = 3_600
 
 
@@ -18,8 +17,7 @@ def wait_s(ahead: Sequence[Request], speaks_left: Sequence[int], time: StepTime,
     say."""
     if not ahead:
         return 0.0
-    row_s = time.expected_s(work(_USUAL_ROWS, 0)) / _USUAL_ROWS
-    prompts_s = row_s * sum(one.prompt_left for one in ahead)
+    prompts_s = time.row_s * sum(one.prompt_left for one in ahead)
     contexts = sorted(one.context for one in ahead)[:sequences]
     step_s = time.expected_s(sum((work(1, one) for one in contexts[1:]), work(1, contexts[0])))
     rounds = sum(speaks_left) / max(1, sequences)

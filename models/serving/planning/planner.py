@@ -14,16 +14,13 @@ from models.serving.planning.order import is_late, ordered
 from models.serving.planning.request import Plan, Request, Share
 from models.serving.planning.step_time import StepTime, work
 
-# Rows over which a prompt's time is reckoned a row.
-_USUAL_ROWS = 64
-
 
 def plan(requests: Sequence[Request], time: StepTime, given: Mapping[str, float], most_rows: int, now_s: float) -> Plan:
     """requests: those that have a sequence. given: tokens that each tenant was given so far. most_rows: that the engine
     computes at once; at least as many as there are requests."""
     speaking = [one for one in requests if one.speaks]
     room = prompt_rows(requests, time, most_rows, now_s)
-    row_s = time.expected_s(work(_USUAL_ROWS, 0)) / _USUAL_ROWS
+    row_s = time.row_s
     late = tuple(one.name for one in requests if not one.speaks and is_late(one, row_s, now_s))
     waiting = [one for one in requests if not one.speaks and one.name not in late]
     waiting += [_relegated(one) for one in requests if one.name in late]

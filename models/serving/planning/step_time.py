@@ -16,6 +16,7 @@ KEPT = 0.98
 # Rows and contexts are scaled so that the three sums are of one size.
 _ROWS, _PAIRS = 64.0, 64.0 * 1024.0
 _RIDGE = 1e-3
+_USUAL_ROWS = 64
 UNKNOWNS = 3
 
 
@@ -55,6 +56,11 @@ class StepTime:
         if self.weights is None:
             return 0.0
         return max(0.0, float(self.weights @ _features(done)))
+
+    @property
+    def row_s(self) -> float:
+        """Of a row of a prompt, in a step of a usual size."""
+        return self.expected_s(work(_USUAL_ROWS, 0)) / _USUAL_ROWS
 
     def learnt(self, done: Work, seconds: float) -> StepTime:
         """With one step more."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.serving.planning.admission import retry_after_s, wait_s
 from models.serving.planning.baselines import first_come_whole, slot_order
-from models.serving.planning.budget import LEAST_ROWS, MARGIN
+from models.serving.planning.budget import LEAST_ROWS
 from models.serving.planning.order import PATIENCE
 from models.serving.planning.planner import plan
 from models.serving.planning.request import Plan, Request
@@ -242,7 +242,3 @@ def test_waiting_is_reckoned_from_what_is_ahead():
     assert 640 * 0.0057 < found < 640 * 0.012 + 75 * 0.1
     assert wait_s([], [], time, 2) == 0.0
     assert (retry_after_s(0.0), retry_after_s(2.1), retry_after_s(1e9)) == (1, 3, 3600)
-
-
-def test_margin_is_above_one():
-    assert MARGIN > 1
