@@ -1,4 +1,4 @@
-"""Errors 102 to 104, 460 and 461: what an evaluation is given. 465 to 469: simulations of signals."""
+"""Errors 102 to 104, 460 and 461: what an evaluation is given. 462: traces. 465 to 469: simulations of signals."""
 
 from protocol.errors import KinflowError
 
@@ -57,3 +57,9 @@ class TextTooShort(KinflowError):
     number = 461
     cause = "The text that a family is to be judged on has fewer than two tokens."
     advice = "Give a text of some pages with --text, or leave the option out for the one that comes with Kinflow."
+
+
+class TraceUnreadable(KinflowError):
+    number = 462
+    cause = "The trace {path} could not be read, line {line}: {detail}."
+    advice = "Correct or delete that line, or fetch the file again; docs/serving.md tells what each kind of trace has."

@@ -1,0 +1,1 @@
+"""Traces of requests, one reader a file, all with the same rows."""
