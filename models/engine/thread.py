@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,6 +25,13 @@ class EngineThread:
         self._pool = pool
         self._lock = threading.Lock()
         self._running: object = None
+        self._since_s: float | None = None
+
+    @property
+    def busy_s(self) -> float:
+        """How long the piece of work that runs has been running, 0 without one; from any thread."""
+        since_s = self._since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
 
     @classmethod
     async def open(cls, make: Callable[[], Engine]) -> EngineThread:
@@ -55,12 +63,12 @@ class EngineThread:
 
     def _run(self, ticket: object, work: Callable[[Engine], T]) -> T:
         with self._lock:
-            self._running = ticket
+            self._running, self._since_s = ticket, time.monotonic()
         try:
             return work(self._engine)
         finally:
             with self._lock:
-                self._running = None
+                self._running = self._since_s = None
 
     def _stop(self, ticket: object) -> None:
         with self._lock:

@@ -128,7 +128,7 @@ class SessionDesk:
                 # How long a row takes is told by rounds whose rows are known before they are read.
                 count = len(asked.tokens) if not asked.hidden else (asked.drafted + 1) * bool(asked.start)
                 verified, held = await session.scheduler.call(
-                    lambda engine: _computed(engine, session, asked), rows=count
+                    lambda engine: _computed(engine, session, asked), rows=count, context=asked.start
                 )
             except (KinflowError, asyncio.CancelledError):
                 self.close(asked.session)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from models.escalation.cost import Link, Upper
-from models.serving.pace import Pace
+from models.escalation.pace import Pace
 
 # Before anything was seen: as if so many drafted tokens had been tried, and this share of them accepted.
 PRIOR, PRIOR_WEIGHT = 0.7, 4.0

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from models.engine.port import Engine, Facts
 from models.engine.sampling import Sampling
 from models.engine.thread import EngineThread
 from models.engine.turn import Step, Turn
-from models.errors import ContextTooLong, EngineStopped, QueueFull
-from models.serving.pace import Pace
+from models.errors import ContextTooLong, EngineFailed, EngineStopped, QueueFull
+from models.serving.planning.step_time import NOTHING, StepTime
+from models.serving.planning.step_time import work as work_of
 from models.serving.port import Load
+from models.serving.tally import Tally
 from protocol.errors import KinflowError
 
 T = TypeVar("T")
@@ -23,15 +27,18 @@ MOST_WAITING = 16
 PREFILL_ROWS = 256
 WAIT_S = 2
 
+log = logging.getLogger(__name__)
+
 
 class Seat:
     """An answer under way, and what its reader has not taken yet. prompt_left: tokens of the prompt that are still to
-    be computed; 0 once it speaks. context: tokens that its sequence holds."""
+    be computed; 0 once it speaks. context: tokens that its sequence holds. tenant: for whom it is."""
 
-    def __init__(self, turn: Turn, sequence: int, prompt_tokens: int) -> None:
+    def __init__(self, turn: Turn, sequence: int, prompt_tokens: int, tenant: str = "") -> None:
         self.turn = turn
         self.sequence = sequence
         self.prompt_left = prompt_tokens
+        self.tenant = tenant
         self.context = 0
         self.arrived_s = time.monotonic()
         self.spoke_s: float | None = None
@@ -44,17 +51,26 @@ class Seat:
             self.spoke_s = time.monotonic()
 
 
+@dataclass
+class _Waiting:
+    """Somebody without a sequence. turn: the sequence that becomes theirs."""
+
+    tenant: str
+    turn: asyncio.Future[int]
+
+
 class FifoScheduler:
     """Made by `open`; used on one event loop. most_waiting: requests beyond those that run; more are refused."""
 
     def __init__(self, thread: EngineThread, facts: Facts, most_waiting: int = MOST_WAITING) -> None:
         self._thread, self._facts, self._most = thread, facts, most_waiting
         self._free = list(range(facts.sequences))
-        self._turns = asyncio.Semaphore(facts.sequences)
-        self._waiting = 0
+        self._waiting: list[_Waiting] = []
         self._seats: list[Seat] = []
         self._pumping: asyncio.Task[None] | None = None
-        self._pace = Pace()
+        self._moved_s = 0.0
+        self._time = StepTime()
+        self.tally = Tally(room_tokens=facts.context_tokens)
         self._tidying: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -76,23 +92,34 @@ class FifoScheduler:
     @property
     def load(self) -> Load:
         running = self._facts.sequences - len(self._free)
-        return Load(running, self._waiting, self._pace.step_s, self._pace.row_s)
+        return Load(running, len(self._waiting), self._time.step_s, self._time.more_row_s)
 
-    async def answer(self, prompt: Sequence[int], sampling: Sampling) -> AsyncIterator[Step]:
+    @property
+    def stalled_s(self) -> float:
+        waits_s = time.monotonic() - self._moved_s if self._seats else 0.0
+        return max(waits_s, self._thread.busy_s)
+
+    async def answer(self, prompt: Sequence[int], sampling: Sampling, tenant: str = "") -> AsyncIterator[Step]:
+        asked_s = time.monotonic()
         limit = self.limit_tokens
         if len(prompt) > limit:
             raise ContextTooLong(tokens=len(prompt), excess_tokens=len(prompt) - limit, limit_tokens=limit)
-        async with self.hold() as sequence:
+        async with self.hold(tenant) as sequence:
+            self.tally.waited_s.add(time.monotonic() - asked_s)
             turn = await self.call(lambda engine: Turn(engine, sequence, prompt, sampling, limit))
-            seat = Seat(turn, sequence, len(prompt))
+            seat = Seat(turn, sequence, len(prompt), tenant)
             try:
                 self._seats.append(seat)
                 self._pump()
                 ended = ""
+                first = True
                 while not ended:
                     step = await seat.steps.get()
                     if isinstance(step, BaseException):
                         raise step
+                    if first:
+                        self.tally.first_s.add(time.monotonic() - asked_s)
+                        first = False
                     ended = step.ended
                     yield step
             finally:
@@ -101,30 +128,23 @@ class FifoScheduler:
                 self._tidy(lambda _: seat.turn.close())
 
     @asynccontextmanager
-    async def hold(self) -> AsyncIterator[int]:
+    async def hold(self, tenant: str = "") -> AsyncIterator[int]:
         if self._closed:
             raise EngineStopped()
-        if not self._free and self._waiting >= self._most:
-            raise QueueFull(waiting=self._waiting, wait_s=self._wait_s())
-        self._waiting += 1
-        try:
-            await self._turns.acquire()
-        finally:
-            self._waiting -= 1
-        sequence = self._free.pop()
+        sequence = await self._turn(tenant)
         try:
             yield sequence
         finally:
-            self._tidy(lambda engine: engine.rollback(sequence, 0), lambda: self._let_go(sequence))
+            self._tidy(lambda engine: self._emptied(engine, sequence), lambda: self._let_go(sequence))
 
-    async def call(self, work: Callable[[Engine], T], rows: int = 0) -> T:
+    async def call(self, work: Callable[[Engine], T], rows: int = 0, context: int = 0) -> T:
         if self._closed:
             raise EngineStopped()
         if not rows:
             return await self._thread.call(work)
         began_s = time.monotonic()
         result = await self._thread.call(work)
-        self._pace = self._pace.seen(rows, time.monotonic() - began_s)
+        self._time = self._time.learnt(work_of(rows, context), time.monotonic() - began_s)
         return result
 
     async def close(self) -> None:
@@ -133,6 +153,9 @@ class FifoScheduler:
             self._pumping.cancel()
             await asyncio.wait([self._pumping])
         self._tell(self._seats, EngineStopped())
+        for waiting in self._waiting:
+            if not waiting.turn.done():
+                waiting.turn.set_exception(EngineStopped())
         if self._tidying:
             await asyncio.wait(self._tidying)
         await self._thread.close()
@@ -151,9 +174,45 @@ class FifoScheduler:
             self._tidying.add(task)
             task.add_done_callback(self._tidying.discard)
 
+    async def _turn(self, tenant: str) -> int:
+        """A sequence, once it is one's turn. Raises QueueFull (KF502)."""
+        if self._free:
+            return self._free.pop()
+        if len(self._waiting) >= self._most:
+            raise QueueFull(waiting=len(self._waiting), wait_s=self._wait_s())
+        waiting = _Waiting(tenant, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        try:
+            return await waiting.turn
+        except asyncio.CancelledError:
+            # It may have become theirs just before they left.
+            if waiting.turn.done() and not waiting.turn.cancelled():
+                self._let_go(waiting.turn.result())
+            raise
+        finally:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+
     def _let_go(self, sequence: int) -> None:
-        self._free.append(sequence)
-        self._turns.release()
+        waiting = [one for one in self._waiting if not one.turn.done()]
+        if not waiting:
+            self._free.append(sequence)
+            return
+        chosen = waiting[self._next([one.tenant for one in waiting])]
+        self._waiting.remove(chosen)
+        chosen.turn.set_result(sequence)
+
+    def _next(self, tenants: Sequence[str]) -> int:
+        """Which of those who wait, in the order of their asking, gets the sequence that is free."""
+        del tenants  # whoever came first
+        return 0
+
+    def _emptied(self, engine: Engine, sequence: int) -> None:
+        engine.rollback(sequence, 0)
+        self.tally.held_tokens = self._held_tokens(engine)
+
+    def _held_tokens(self, engine: Engine) -> int:
+        return sum(engine.length(one) for one in range(self._facts.sequences))
 
     def _wait_s(self) -> int:
         """For whoever is refused: when it is worth asking again."""
@@ -164,15 +223,24 @@ class FifoScheduler:
             self._pumping = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
+        self._moved_s = time.monotonic()
         while self._seats:
-            chosen = self._chosen(list(self._seats))
-            seats = [seat for seat, _ in chosen]
+            seats = list(self._seats)
             try:
+                chosen = self._chosen(seats)
+                seats = [seat for seat, _ in chosen]
                 results = await self._step(chosen)
             except KinflowError as error:
                 # A step is of all of them: nobody knows whose fault it was.
                 self._tell(seats, error)
                 continue
+            except Exception as error:
+                # A fault of ours must not leave them waiting for a pump that is no more.
+                log.exception("a step of the engine failed")
+                self._tell(seats, EngineFailed(detail=type(error).__name__))
+                continue
+            finally:
+                self._moved_s = time.monotonic()
             for seat, result in zip(seats, results, strict=True):
                 if result is not None:
                     seat.steps.put_nowait(result)
@@ -185,6 +253,9 @@ class FifoScheduler:
 
     def _ran(self, steps: Sequence[tuple[Seat, int]], seconds: float) -> None:
         """A step of these rows took so long."""
+        done = sum((work_of(rows, seat.context) for seat, rows in steps), start=NOTHING)
+        self._time = self._time.learnt(done, seconds)
+        self.tally.rows.add(done.rows)
 
     async def _step(self, chosen: Sequence[tuple[Seat, int]]) -> list[Step | KinflowError | None]:
         turns = [seat.turn for seat, _ in chosen]
@@ -194,12 +265,16 @@ class FifoScheduler:
             began_s = time.monotonic()
             outputs = engine.decode(pieces)
             took_s = time.monotonic() - began_s
+            self.tally.held_tokens = self._held_tokens(engine)
             return [_taken(turn, output.logits) for turn, output in zip(turns, outputs, strict=True)], took_s
 
-        results, took_s = await self.call(run, rows=sum(piece.rows for piece in pieces))
+        results, took_s = await self.call(run)
         self._ran([(seat, piece.rows) for (seat, _), piece in zip(chosen, pieces, strict=True)], took_s)
         for (seat, _), piece in zip(chosen, pieces, strict=True):
+            before_s = seat.spoke_s
             seat.went(piece.rows)
+            if before_s is not None and seat.spoke_s is not None:
+                self.tally.between_s.add(seat.spoke_s - before_s)
         return results
 
     def _tell(self, seats: Sequence[Seat], error: BaseException) -> None:

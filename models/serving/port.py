@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 from models.engine.port import Engine, Facts
 from models.engine.sampling import Sampling
 from models.engine.turn import Step
+from models.serving.tally import Tally
 
 T = TypeVar("T")
 
@@ -48,17 +49,26 @@ class Scheduler(Protocol):
     @property
     def load(self) -> Load: ...
 
-    def answer(self, prompt: Sequence[int], sampling: Sampling) -> AsyncIterator[Step]:
-        """Raises ContextTooLong (KF394), QueueFull (KF502), SamplingInvalid (KF401), SchemaRefused (KF397), or what
-        `Engine.decode` does."""
+    @property
+    def tally(self) -> Tally: ...
+
+    @property
+    def stalled_s(self) -> float:
+        """How long there has been something to do and nothing was done; small while all is well."""
         ...
 
-    def hold(self) -> AbstractAsyncContextManager[int]:
+    def answer(self, prompt: Sequence[int], sampling: Sampling, tenant: str = "") -> AsyncIterator[Step]:
+        """tenant: for whom, so that no one takes the machine from the others. Raises ContextTooLong (KF394), QueueFull
+        (KF502), SamplingInvalid (KF401), SchemaRefused (KF397), or what `Engine.decode` does."""
+        ...
+
+    def hold(self, tenant: str = "") -> AbstractAsyncContextManager[int]:
         """A sequence to do with as one likes, by `call`, once it is one's turn. Raises QueueFull (KF502)."""
         ...
 
-    async def call(self, work: Callable[[Engine], T], rows: int = 0) -> T:
-        """Run `work` on the engine's thread. rows: how many it computes, so that its time can be told from."""
+    async def call(self, work: Callable[[Engine], T], rows: int = 0, context: int = 0) -> T:
+        """Run `work` on the engine's thread. rows: how many it computes behind how much context, so that its time can
+        be told from."""
         ...
 
     async def close(self) -> None:

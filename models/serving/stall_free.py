@@ -28,7 +28,6 @@ FIRST_FACTOR, FIRST_S = 5.0, 1.0
 MOST_ROWS = 512
 # An answer says about so much; for what is told to those who are refused.
 USUAL_TOKENS = 128
-_ONE_TENANT = ""
 
 
 class StallFreeScheduler(FifoScheduler):
@@ -36,10 +35,9 @@ class StallFreeScheduler(FifoScheduler):
 
     def __init__(self, thread: EngineThread, facts: Facts, most_waiting: int = MOST_WAITING) -> None:
         super().__init__(thread, facts, most_waiting)
-        self._time = StepTime()
         self._given: dict[str, float] = {}
         self._relegated: set[int] = set()
-        self._tenants: dict[int, str] = {}
+        self._known: set[int] = set()
 
     @property
     def step_time(self) -> StepTime:
@@ -52,14 +50,10 @@ class StallFreeScheduler(FifoScheduler):
         return [self._request(seat, gap_s) for seat in seats]
 
     def _request(self, seat: Seat, gap_s: float) -> Request:
-        tenant = self._tenants.get(id(seat))
-        if tenant is None:
-            tenant = self._tenants[id(seat)] = _ONE_TENANT
-            self._given = arrived(self._given, tenant, set(self._tenants.values()) - {tenant})
         alone_s = self._time.expected_s(work(seat.prompt_left + seat.context, 0))
         return Request(
             name=id(seat),
-            tenant=tenant,
+            tenant=seat.tenant,
             arrived_s=seat.arrived_s,
             prompt_left=seat.prompt_left,
             context=seat.context,
@@ -72,20 +66,25 @@ class StallFreeScheduler(FifoScheduler):
     def _chosen(self, seats: Sequence[Seat]) -> list[tuple[Seat, int]]:
         by_name = {id(seat): seat for seat in seats}
         self._relegated &= by_name.keys()
-        self._tenants = {name: tenant for name, tenant in self._tenants.items() if name in by_name}
+        self._known &= by_name.keys()
+        for seat in seats:
+            if id(seat) not in self._known:
+                self._known.add(id(seat))
+                self._given = arrived(self._given, seat.tenant, {one.tenant for one in seats} - {seat.tenant})
         found = plan(self._requests(seats), self._time, self._given, MOST_ROWS, time.monotonic())
         self._relegated.update(found.relegated)
+        self.tally.budget_rows.add(found.budget)
         return [(by_name[share.name], share.rows) for share in found.shares]
 
     def _ran(self, steps: Sequence[tuple[Seat, int]], seconds: float) -> None:
-        done = NOTHING
+        super()._ran(steps, seconds)
         for seat, rows in steps:
-            done += work(rows, seat.context)
-            tenant = self._tenants.get(id(seat), _ONE_TENANT)
-            self._given = served(self._given, tenant, rows, speaks=not seat.prompt_left)
-        self._time = self._time.learnt(done, seconds)
+            self._given = served(self._given, seat.tenant, rows, speaks=not seat.prompt_left)
+
+    def _next(self, tenants: Sequence[str]) -> int:
+        return min(range(len(tenants)), key=lambda place: self._given.get(tenants[place], 0.0))
 
     def _wait_s(self) -> int:
         requests = self._requests(self._seats)
-        waiting = [USUAL_TOKENS] * (len(requests) + self._waiting)
+        waiting = [USUAL_TOKENS] * (len(requests) + len(self._waiting))
         return retry_after_s(wait_s(requests, waiting, self._time, self._facts.sequences))

@@ -62,6 +62,16 @@ class StepTime:
         """Of a row of a prompt, in a step of a usual size."""
         return self.expected_s(work(_USUAL_ROWS, 0)) / _USUAL_ROWS
 
+    @property
+    def step_s(self) -> float:
+        """Of a step of one row, with nothing before it."""
+        return self.expected_s(work(1, 0))
+
+    @property
+    def more_row_s(self) -> float:
+        """Of each row beyond the first, in a step of a usual size."""
+        return (self.expected_s(work(_USUAL_ROWS, 0)) - self.step_s) / (_USUAL_ROWS - 1)
+
     def learnt(self, done: Work, seconds: float) -> StepTime:
         """With one step more."""
         x = _features(done)

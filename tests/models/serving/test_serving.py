@@ -19,9 +19,9 @@ from models.engine.llama.weights import load
 from models.engine.port import Engine
 from models.engine.sampling import Sampling
 from models.errors import ContextTooLong, QueueFull
+from models.escalation.pace import Pace
 from models.serving.api import serving_api
 from models.serving.fifo import FifoScheduler
-from models.serving.pace import Pace
 from models.serving.service import Service
 from models.serving.stall_free import StallFreeScheduler
 from models.serving.template import Said, prompt_of, tokens_of

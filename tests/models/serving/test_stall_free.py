@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ import pytest
 from models.engine.fake import FakeEngine
 from models.engine.port import Output, Piece
 from models.engine.sampling import Sampling
-from models.errors import QueueFull
+from models.errors import EngineFailed, QueueFull
 from models.serving.stall_free import StallFreeScheduler
 
 GREEDY = Sampling(temperature=0.0, max_tokens=40, bias={1: float("-inf")})
@@ -91,6 +92,99 @@ def test_who_is_refused_is_told_how_long_the_others_will_take():
             await said(scheduler, [1, 2])
         assert 1 <= int(refused.value.fields["wait_s"]) < 60
         await first
+        await scheduler.close()
+
+    asyncio.run(work())
+
+
+def test_between_tenants_the_free_sequence_goes_to_who_was_given_least():
+    async def work() -> None:
+        engine = SlowEngine(sequences=1, context_tokens=2048)
+        scheduler = await StallFreeScheduler.open(lambda: engine, most_waiting=8)
+        order: list[str] = []
+
+        async def one(tenant: str) -> None:
+            async for _ in scheduler.answer([5, 6], Sampling(temperature=0.0, max_tokens=3), tenant):
+                pass
+            order.append(tenant)
+
+        busy = [asyncio.create_task(one("busy")) for _ in range(5)]
+        while not order:
+            await asyncio.sleep(0.001)
+        await asyncio.gather(asyncio.create_task(one("quiet")), *busy)
+        # The one that runs already is not thrown out; the four that wait are passed.
+        assert "quiet" in order[:3]
+        await scheduler.close()
+
+    asyncio.run(work())
+
+
+class BrokenEngine(SlowEngine):
+    """Fails as code fails, not as an engine does."""
+
+    def decode(self, pieces: Sequence[Piece]) -> list[Output]:
+        if len(self.steps) == 3:
+            self.steps.append([])
+            raise ZeroDivisionError
+        return super().decode(pieces)
+
+
+def test_a_fault_of_ours_ends_the_answers_of_its_step_and_not_the_pump(caplog: pytest.LogCaptureFixture):
+    async def work() -> None:
+        scheduler = await StallFreeScheduler.open(lambda: BrokenEngine(sequences=2, context_tokens=512))
+        with pytest.raises(EngineFailed, match="ZeroDivisionError"):
+            await said(scheduler, [5, 6])
+        assert len(await said(scheduler, [5, 6])) == 40
+        await scheduler.close()
+
+    asyncio.run(work())
+    assert "a step of the engine failed" in caplog.text
+
+
+class HangingEngine(SlowEngine):
+    """Hangs in its third step until it is let go."""
+
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.let_go = threading.Event()
+
+    def decode(self, pieces: Sequence[Piece]) -> list[Output]:
+        if len(self.steps) == 2:
+            self.let_go.wait()
+        return super().decode(pieces)
+
+
+def test_a_step_that_hangs_is_seen_and_seen_to_be_over():
+    async def work() -> None:
+        engine = HangingEngine(sequences=2, context_tokens=512)
+        scheduler = await StallFreeScheduler.open(lambda: engine)
+        assert scheduler.stalled_s == 0
+        answer = asyncio.create_task(said(scheduler, [5, 6]))
+        while scheduler.stalled_s < 0.2:
+            await asyncio.sleep(0.01)
+        assert scheduler.load.running == 1
+        engine.let_go.set()
+        assert len(await answer) == 40
+        assert scheduler.stalled_s < 0.2
+        await scheduler.close()
+
+    asyncio.run(work())
+
+
+def test_what_is_counted_is_what_was_done():
+    async def work() -> None:
+        engine = SlowEngine(sequences=2, context_tokens=1024)
+        scheduler = await StallFreeScheduler.open(lambda: engine)
+        await asyncio.gather(*(said(scheduler, [5, 6, seat]) for seat in range(3)))
+        tally = scheduler.tally
+        assert sum(tally.first_s.counts) == sum(tally.waited_s.counts) == 3
+        assert sum(tally.between_s.counts) == 3 * 39
+        assert sum(tally.rows.counts) == len(engine.steps)
+        assert tally.rows.total == sum(rows for step in engine.steps for _, rows in step)
+        assert tally.budget_rows.total >= tally.rows.total
+        assert tally.room_tokens == 1024
+        while tally.held_tokens:  # what a sequence held is gone with it
+            await asyncio.sleep(0.001)
         await scheduler.close()
 
     asyncio.run(work())

@@ -1,4 +1,5 @@
-"""How fast an engine is, from what its steps took: seconds = step + row x (rows - 1), forgetting slowly."""
+"""How fast a wire, a draft or a step elsewhere is, from what it took: seconds = step + row x (rows - 1), forgetting
+slowly. A machine's own steps, whose contexts are known, are fitted by models/serving/planning/step_time.py."""
 
 from __future__ import annotations
 
