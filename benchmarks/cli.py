@@ -17,7 +17,10 @@ import msgspec
 import typer
 from msgspec import Struct
 
+from benchmarks.kv import kv
+
 app = typer.Typer(help="Measure speed and size.", add_completion=False, no_args_is_help=True)
+app.command()(kv)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 

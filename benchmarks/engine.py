@@ -79,7 +79,7 @@ class Speeds:
 
 def measure(setting: Setting) -> Figures:
     """Raises what `load` does, and RuntimeError where the model can't be made or llama-bench fails."""
-    path = setting.model or _made()
+    path = setting.model or made_model()
     said, tool = "llama-bench", None
     if setting.peer:
         try:
@@ -197,7 +197,7 @@ def _tool() -> Path:
         raise PeerMissing(detail=error.cause_text) from error
 
 
-def _made() -> Path:
+def made_model() -> Path:
     """The benchmark's own model, in the user's cache."""
     folder = cache_folder() / "bench"
     path = folder / "qwen2.5-0.5b-shaped-q4_k_m.gguf"

@@ -34,12 +34,12 @@ class Seat:
     """An answer under way, and what its reader has not taken yet. prompt_left: tokens of the prompt that are still to
     be computed; 0 once it speaks. context: tokens that its sequence holds. tenant: for whom it is."""
 
-    def __init__(self, turn: Turn, sequence: int, prompt_tokens: int, tenant: str = "") -> None:
+    def __init__(self, turn: Turn, sequence: int, prompt_tokens: int, tenant: str = "", context: int = 0) -> None:
         self.turn = turn
         self.sequence = sequence
         self.prompt_left = prompt_tokens
         self.tenant = tenant
-        self.context = 0
+        self.context = context
         self.arrived_s = time.monotonic()
         self.spoke_s: float | None = None
         self.steps: asyncio.Queue[Step | BaseException] = asyncio.Queue()
@@ -106,8 +106,9 @@ class FifoScheduler:
             raise ContextTooLong(tokens=len(prompt), excess_tokens=len(prompt) - limit, limit_tokens=limit)
         async with self.hold(tenant) as sequence:
             self.tally.waited_s.add(time.monotonic() - asked_s)
-            turn = await self.call(lambda engine: Turn(engine, sequence, prompt, sampling, limit))
-            seat = Seat(turn, sequence, len(prompt), tenant)
+            held = await self._filled(sequence, prompt, tenant)
+            turn = await self.call(lambda engine: Turn(engine, sequence, prompt[held:], sampling, limit))
+            seat = Seat(turn, sequence, len(prompt) - held, tenant, held)
             try:
                 self._seats.append(seat)
                 self._pump()
@@ -205,6 +206,12 @@ class FifoScheduler:
     def _next(self, tenants: Sequence[str]) -> int:
         """Which of those who wait, in the order of their asking, gets the sequence that is free."""
         del tenants  # whoever came first
+        return 0
+
+    async def _filled(self, sequence: int, prompt: Sequence[int], tenant: str) -> int:
+        """How many tokens of the prompt its sequence holds before any is computed here; never all of them, since the
+        last one gives the first logits. Whoever knows where keys and values lie puts them there (Engine.adopt)."""
+        del sequence, prompt, tenant  # it begins empty
         return 0
 
     def _emptied(self, engine: Engine, sequence: int) -> None:

@@ -188,3 +188,28 @@ def test_what_is_counted_is_what_was_done():
         await scheduler.close()
 
     asyncio.run(work())
+
+
+class Filling(StallFreeScheduler):
+    """Brings all but the last few tokens of a prompt from elsewhere: here, from a step of its own."""
+
+    async def _filled(self, sequence: int, prompt: Sequence[int], tenant: str) -> int:
+        held = len(prompt) - 3
+        await self.call(lambda engine: engine.decode([Piece(sequence, prompt[:held], wanted="none")]))
+        return held
+
+
+def test_an_answer_goes_on_behind_what_its_sequence_was_filled_with():
+    async def work() -> None:
+        prompt = list(range(5, 205))
+        plain, engine = (
+            await StallFreeScheduler.open(lambda: SlowEngine(sequences=1, context_tokens=512)),
+            SlowEngine(context_tokens=1024),
+        )
+        filling = await Filling.open(lambda: engine)
+        assert await said(filling, prompt) == await said(plain, prompt)
+        assert [rows for step in engine.steps for _, rows in step][:3] == [197, 3, 1]
+        await plain.close()
+        await filling.close()
+
+    asyncio.run(work())
