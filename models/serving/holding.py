@@ -39,7 +39,8 @@ class Holding:
 
     @property
     def name(self) -> str:
-        return f"{self.manifest.name}-{self.member.name}"
+        family, member = self.manifest.name, self.member.name
+        return family if member == family else f"{family}-{member}"
 
     def engine(self, file: str | None = None, *, sequences: int = 0, tap: int | None = None) -> Engine:
         """A context on the member, or on another file of the family. Raises NothingServed (KF500), EngineMissing
@@ -114,6 +115,16 @@ def find_holding(home: Path, settings: Serving, tier: Tier) -> Holding:
         missing = f"member {settings.member!r}" if settings.member else f"member for the {tier} tier"
         raise NothingServed(detail=f"{folder / NAME} has no {missing}")
     return Holding(folder, manifest, member, settings, trust)
+
+
+def file_holding(path: Path, settings: Serving, trust: Trust, tier: Tier = "edge") -> Holding:
+    """One file by itself, as a family of one member. Raises WeightsUnreadable (KF391), WeightsQuarantined (KF392)."""
+    sha256 = trust.check(path)
+    member = Member(name=path.stem, tier=tier, file=path.name, sha256=sha256, size_bytes=path.stat().st_size)
+    manifest = Manifest(
+        name=path.stem, version="", realisation="siblings", licence="", tokenizer_sha256=sha256, members=(member,)
+    )
+    return Holding(path.parent, manifest, member, settings, lambda: trust)
 
 
 def _folder(home: Path, family: str) -> Path:
