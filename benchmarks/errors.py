@@ -1,4 +1,4 @@
-"""Errors 102 to 104, 460 and 461: what an evaluation is given. 462: traces. 465 to 469: simulations of signals."""
+"""Errors 102 to 104, 460, 461: what an evaluation is given. 462 to 464: traces. 465 to 469: simulations of signals."""
 
 from protocol.errors import KinflowError
 
@@ -63,3 +63,9 @@ class TraceUnreadable(KinflowError):
     number = 462
     cause = "The trace {path} could not be read, line {line}: {detail}."
     advice = "Correct or delete that line, or fetch the file again; docs/serving.md tells what each kind of trace has."
+
+
+class TraceUnknown(KinflowError):
+    number = 463
+    cause = "{name} is no trace that Kinflow can read: {detail}."
+    advice = "Give a file of BurstGPT, Azure or Mooncake, a .toml of clients, or one of made:burstgpt and made:clients."
