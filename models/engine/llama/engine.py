@@ -81,6 +81,7 @@ class LlamaEngine:
         self._batch = Batch(lib, options.batch_tokens)
         self._words = Words(lib, weights.vocabulary, weights.tokens, options.context_tokens)
         self._lengths = [0] * options.sequences
+        self._rows: dict[int, Floats] = {}
         # Ranges of a context are cut out by way of a sequence that nobody else uses.
         self._spare = options.sequences
         segment = segment_of(weights.header)
@@ -230,11 +231,19 @@ class LlamaEngine:
         rows = [] if self._options.ends_at_tap else [row for row, one in enumerate(wanted) if one]
         if not rows:
             return np.empty((0, self._facts.vocabulary), np.float32)
-        logits = np.empty((len(rows), self._facts.vocabulary), np.float32)
-        for place, row in enumerate(rows):
-            source = self._lib.llama.llama_get_logits_ith(self._context, row)
-            ctypes.memmove(logits[place].ctypes.data, source, logits[place].nbytes)
-        return logits
+        found = [self._row(self._lib.logits_at(self._context, row)) for row in rows]
+        # Most steps want one row, and a vocabulary's logits are large.
+        return found[0].copy()[None] if len(found) == 1 else np.stack(found)
+
+    def _row(self, address: int) -> Floats:
+        """The library's own memory, which the next step writes over. It hands out the same places again and again."""
+        found = self._rows.get(address)
+        if found is None:
+            if len(self._rows) > self._batch.rows:
+                self._rows.clear()
+            numbers = (ctypes.c_float * self._facts.vocabulary).from_address(address)
+            found = self._rows[address] = np.frombuffer(memoryview(numbers).cast("B"), np.float32)
+        return found
 
     def _split(self, pieces: Sequence[Piece], logits: Floats, wanted: Sequence[int]) -> list[Output]:
         total = len(wanted)
