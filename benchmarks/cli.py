@@ -347,6 +347,72 @@ def tiers(  # noqa: PLR0917 (its options)
     show(figures, as_json)
 
 
+class Api(StrEnum):
+    chat = "chat"
+    completions = "completions"
+
+
+@app.command()
+def serving(  # noqa: PLR0917 (its options)
+    url: Annotated[str, typer.Option(help="A server that speaks OpenAI's protocol, with /v1 or without.")],
+    trace: Annotated[
+        str,
+        typer.Option(help="A file of BurstGPT, Azure or Mooncake, a .toml of clients, made:burstgpt, made:clients."),
+    ] = "",
+    scale: Annotated[
+        float,
+        typer.Option(min=0.0001, max=1e6, help="Seconds here for a second of the trace: 10 is a tenth of the load."),
+    ] = 1.0,
+    limit: Annotated[int | None, typer.Option(min=1, help="The trace's first so many requests.")] = None,
+    smaller: Annotated[int, typer.Option(min=1, max=512, help="Divide lengths of prompts and answers by it.")] = 1,
+    most_tokens: Annotated[int | None, typer.Option(min=2, help="Leave out what is longer, both together.")] = None,
+    api: Annotated[Api, typer.Option(help="What is asked for.")] = Api.chat,
+    model: Annotated[str, typer.Option(help="Its name; else the first that the server lists.")] = "",
+    token_file: Annotated[Path | None, typer.Option(help="Holds a key, in its first line.", exists=True)] = None,
+    slo_ttft_s: Annotated[float, typer.Option(min=0.0, help="0: 5 times the trace's median prompt, alone.")] = 0.0,
+    slo_tbt_ms: Annotated[float, typer.Option(min=0.0, help="0: 5 times a token alone.")] = 0.0,
+    patience_s: Annotated[float, typer.Option(min=0.1, help="Of one answer; then it has failed.")] = 600.0,
+    hours: Annotated[float, typer.Option(min=0.001, max=10_000.0, help="Of a trace that is made.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of prompts, and of a trace that is made.")] = 0,
+    soak: Annotated[
+        bool, typer.Option("--soak", help="Many clients at once, of whom some leave or send nonsense.")
+    ] = False,
+    minutes: Annotated[float, typer.Option(min=0.05, max=10_000.0, help="Of a soak.")] = 30.0,
+    clients: Annotated[int, typer.Option(min=1, max=5_000, help="Of a soak.")] = 200,
+    pid: Annotated[int, typer.Option(min=0, help="The server's process; else who listens there.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Draw first tokens and gaps into this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replay a trace of requests, each at its own moment, against a server: TTFT, gaps, goodput, failures."""
+    from benchmarks.serving import bench  # noqa: PLC0415
+    from benchmarks.serving import soak as soaking  # noqa: PLC0415
+    from benchmarks.serving.replay import Plan  # noqa: PLC0415
+    from benchmarks.serving.traces.open import open_trace  # noqa: PLC0415
+
+    if not trace and not soak:
+        raise typer.BadParameter("name a trace, or ask for a --soak")
+    found = open_trace(trace, limit, seed=seed, hours=hours) if trace else None
+    if found is not None and found.block_tokens % smaller:
+        raise typer.BadParameter(f"blocks of {found.block_tokens} tokens can't be divided by {smaller}")
+    setting = bench.Setting(
+        url=url,
+        trace=found,
+        token=token_file.read_text("utf-8").split("\n", 1)[0].strip() if token_file else "",
+        api=api.value,
+        model=model,
+        plan=Plan(scale, patience_s, seed),
+        smaller=smaller,
+        most_tokens=most_tokens,
+        slo_ttft_s=slo_ttft_s,
+        slo_tbt_ms=slo_tbt_ms,
+        pid=pid,
+        soak=soaking.Setting(clients, minutes * 60, patience_s, seed) if soak else None,
+        plot=plot,
+    )  # fmt: skip
+    with told():
+        show(bench.measure(setting, lambda line: typer.echo(line, err=True)), as_json)
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """What kept a bench from running is for a person to read."""

@@ -69,3 +69,9 @@ class TraceUnknown(KinflowError):
     number = 463
     cause = "{name} is no trace that Kinflow can read: {detail}."
     advice = "Give a file of BurstGPT, Azure or Mooncake, a .toml of clients, or one of made:burstgpt and made:clients."
+
+
+class ServerUnmeasured(KinflowError):
+    number = 464
+    cause = "The server {url} can't be measured: {detail}."
+    advice = "Check that it runs and speaks OpenAI's protocol; name its key with --token-file, and --api completions."
