@@ -24,6 +24,7 @@ class Question(msgspec.Struct, forbid_unknown_fields=True):
     conversation: str = ""
     max_tier: Literal["device", "edge", "cloud"] = "device"
     share_notes: bool = False
+    too_long: Literal["refuse", "newest", "summarise"] = "refuse"
 
 
 class Better(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,7 +67,7 @@ class PageAssistant:
         """Lines of JSON. Raises QuestionUnfit (KF487) before the first."""
         from models.assistant.reply import Policy  # noqa: PLC0415
 
-        policy = Policy(max_tier=asked.max_tier, share_notes=asked.share_notes)
+        policy = Policy(max_tier=asked.max_tier, share_notes=asked.share_notes, too_long=asked.too_long)
         parts = self.parts
         return parts.desk.lines(parts.facts, asked.question, policy, conversation=asked.conversation[:64])
 

@@ -36,6 +36,7 @@ class Question(BaseModel):
     conversation: Annotated[str, Field(max_length=64)] = ""
     max_tier: Literal["device", "edge", "cloud"] = "edge"
     share_notes: bool = False
+    too_long: Literal["refuse", "newest", "summarise"] = "refuse"
 
 
 class Better(BaseModel):
@@ -70,7 +71,7 @@ def assistant_api(edge: EdgeContext, feed: Feed, desk: Desk) -> APIRouter:
         caller = caller_of(request)
         seen = world_of(feed.board, edge.device, edge.clock.wall_ms())
         facts = EdgeFacts(seen, edge.read, edge.clock, Asker(actor(request), caller.role), hands)
-        policy = Policy(max_tier=asked.max_tier, share_notes=asked.share_notes)
+        policy = Policy(max_tier=asked.max_tier, share_notes=asked.share_notes, too_long=asked.too_long)
         lines = desk.lines(facts, asked.question, policy, owner_of(caller), asked.conversation)
         return StreamingResponse(lines, media_type=LINES, headers={"X-Accel-Buffering": "no"})
 

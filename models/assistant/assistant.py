@@ -9,15 +9,19 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from models.assistant.facts import Facts
 from models.assistant.notes import Notes
-from models.assistant.question import answers, read_question
+from models.assistant.question import answers, shortened
 from models.assistant.reply import Piece, Policy, Reply, Said, Step, Tier
 from models.assistant.skills import Guess, Pending, Result, Skills, checked_arguments
+from models.assistant.small_talk import small_talk
+from models.assistant.summary import fitted
 from models.assistant.telling import meaning
 from models.assistant.tools import Tool, Value
 from models.assistant.understanding.choice import Choice, Entities
-from models.errors import ArgumentsUnfit, FactsMissing, SkillFailed, TierUnreachable
+from models.errors import ArgumentsUnfit, ContextTooLong, FactsMissing, SkillFailed, TierUnreachable
 from protocol.errors import KinflowError
 
 log = logging.getLogger(__name__)
@@ -29,6 +33,7 @@ _PRIVATE = frozenset((Tool.REMEMBER, Tool.RECALL, Tool.FORGET))
 _ASKS_BACK = frozenset((Tool.SET_SETTING, Tool.FORGET))
 _UNKNOWN = "I don't know."
 _UNSURE = "I don't know for certain that I understood."
+_OUTSIDE = "That seems to be about something else."
 
 
 class Choosing(Protocol):
@@ -67,9 +72,12 @@ class Session:
 
 @dataclass(frozen=True)
 class _Asked:
+    """left_out: what was done with a question that was too long, "" for nothing."""
+
     text: str
     session: Session
     policy: Policy
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,8 +128,9 @@ class Assistant:
         """Steps, then the answer in pieces, then all of it. Raises QuestionUnfit (KF487), AssistantUntrained (KF486),
         AssistantBusy (KF496), SkillFailed (KF494) or ContextTooLong (KF394); else failures are told in the answer."""
         began_ms = self._now_ms()
-        text = read_question(question)
-        done = yield from self._answer(_Asked(text, session, policy))
+        text, left_out = shortened(question, policy.too_long)
+        asked = _Asked(text, session, policy, left_out)
+        done = yield from self._answer(asked)
         result = done.result
         session.waiting = None
         if result.pending is not None or done.asked_above:
@@ -130,7 +139,7 @@ class Assistant:
         yield Reply(
             answer=result.text,
             tier=done.tier,
-            why=done.why,
+            why=f"{asked.left_out}; {done.why}" if asked.left_out else done.why,
             seconds=round((self._now_ms() - began_ms) / 1000, 3),
             bytes_sent=done.bytes_sent,
             tool=done.tool,
@@ -146,30 +155,58 @@ class Assistant:
         if waiting is not None and meant is not None:
             return (yield from self._settle(asked, waiting, meant))
         yield Step(step="understanding")
-        choice = self._choose(asked.text)
+        entities, missing = self._entities()
+        choice = self._choose(asked, entities)
+        if (talk := self._talk(asked.text, choice)) is not None:
+            return talk
         may_rise = self._may_rise(choice, asked.policy)
         if not choice.sure:
             doubt = f"not sure what is asked ({choice.confidence:.2f})"
+            guess = self._guess(choice, missing)
             if may_rise:
-                return (yield from self._rise(asked, choice, Result(text=_UNKNOWN), doubt))
-            return self._local(self._guess(choice), f"{doubt}, and no higher tier may be used", choice)
+                return (yield from self._rise(asked, choice, guess, doubt))
+            return self._local(guess, f"{doubt}, and no higher tier may be used", choice)
         yield Step(step=choice.tool.value)
         result = self._skills.do(choice.tool, choice.arguments)
         if result.code == f"KF{FactsMissing.number}" and may_rise:
             return (yield from self._rise(asked, choice, result, "understood, but not known on this machine"))
         return self._local(result, f"understood here ({choice.confidence:.2f})", choice)
 
-    def _guess(self, choice: Choice) -> Result:
-        """What asks back anyway is asked back at once; nothing is done in either case."""
+    def _talk(self, text: str, choice: Choice) -> _Done | None:
+        """A greeting and the like, told by its words where the model reads nothing else in them."""
+        talk = small_talk(text)
+        if talk is None or (choice.sure and choice.tool is not Tool.NONE):
+            return None
+        introduced = f" {self._skills.do(Tool.NONE, {}).text}" if talk.introduces else ""
+        meant = replace(choice, tool=Tool.NONE, arguments={})
+        return self._local(Result(text=f"{talk.answer}{introduced}"), "small talk, by its words", meant)
+
+    def _guess(self, choice: Choice, missing: KinflowError | None) -> Result:
+        """What asks back anyway is asked back at once; nothing is done in either case. missing: why no name of the site
+        is known."""
+        if choice.tool is Tool.NONE and choice.confidence >= LIKELY:
+            return Result(text=f"{_OUTSIDE} {self._skills.do(Tool.NONE, {}).text}")
         guess = guessed(choice)
+        if guess.pending is None and missing is not None and choice.tool not in _PRIVATE | {Tool.NONE}:
+            return Result(text=f"{_UNKNOWN} {missing.cause_text} {missing.advice_text}", code=missing.code)
         if guess.pending is None or choice.tool not in _ASKS_BACK:
             return guess
         asked = self._skills.do(choice.tool, choice.arguments)
         return Result(text=f"{_UNSURE} {asked.text}", pending=asked.pending) if asked.pending is not None else guess
 
-    def _choose(self, text: str) -> Choice:
+    def _choose(self, asked: _Asked, entities: Entities) -> Choice:
+        """Raises as `stream`."""
+        text = asked.text
         try:
-            return self._understanding.choose(text, self._entities())
+            while True:
+                try:
+                    return self._understanding.choose(text, entities)
+                except ContextTooLong as error:
+                    if asked.policy.too_long == "refuse":
+                        raise
+                    # Of many languages a letter is a token, and more.
+                    share = int(error.fields["limit_tokens"]) / int(error.fields["tokens"])  # type: ignore[call-overload]
+                    text = fitted(text, int(len(text) * share * 0.9), asked.policy.too_long)
         except KinflowError:
             raise
         except Exception as error:
@@ -195,7 +232,9 @@ class Assistant:
         try:
             reply = self._higher.ask(asked.text, asked.policy, asked.session.name)
         except TierUnreachable as error:
-            told = Result(text=f"{below.text} {error.cause_text}", code=below.code or error.code)
+            # What is asked back stands at the end.
+            parts = (below.text, error.cause_text) if below.pending is None else (error.cause_text, below.text)
+            told = Result(text=" ".join(parts), code=below.code or error.code, pending=below.pending)
             return self._local(told, f"{why}, and the {self._higher.tier} tier gave no answer", choice)
         return _Done(
             Result(text=reply.answer, code=reply.code),
@@ -217,12 +256,12 @@ class Assistant:
             return False
         return policy.share_notes or choice.tool not in _PRIVATE
 
-    def _entities(self) -> Entities:
-        """The site's names; none where nobody here knows a site. Notes and small talk need none."""
+    def _entities(self) -> tuple[Entities, KinflowError | None]:
+        """The site's names; none, and why, where nobody here knows a site. Notes and small talk need none."""
         try:
-            return self._facts.world().entities()
-        except KinflowError:
-            return Entities()
+            return self._facts.world().entities(), None
+        except KinflowError as error:
+            return Entities(), error
 
 
 def guessed(choice: Choice) -> Result:

@@ -19,7 +19,7 @@ from models.assistant.diary import Diary, Entry
 from models.assistant.here import open_here, passphrase_of
 from models.assistant.notes import Notes
 from models.assistant.pending_file import PendingFile
-from models.assistant.question import LIMIT
+from models.assistant.question import LIMIT, MOST
 from models.assistant.reply import Piece, Policy, Reply
 from models.errors import DiaryLocked, NotInDiary, QuestionUnfit
 from node.clock import SystemClock
@@ -37,22 +37,34 @@ class TierName(StrEnum):
     cloud = "cloud"
 
 
+class TooLongName(StrEnum):
+    refuse = "refuse"
+    newest = "newest"
+    summarise = "summarise"
+
+
 Home = Annotated[Path | None, typer.Option(help="The state folder; else $KINFLOW_HOME or the usual place.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 MaxTier = Annotated[TierName, typer.Option("--max-tier", help="The highest tier that may see what you ask.")]
 ShareNotes = Annotated[bool, typer.Option("--share-notes", help="A question about notes may leave this machine, too.")]
+TooLong = Annotated[
+    TooLongName,
+    typer.Option(help="Of a question that does not fit: nothing, its newest part, or its most telling sentences."),
+]
 
 
-def ask(
+def ask(  # noqa: PLR0917 (its options)
     question: Annotated[str | None, typer.Argument(help="In plain words; left out or -: from standard input.")] = None,
     max_tier: MaxTier = TierName.edge,
     share_notes: ShareNotes = False,
+    too_long: TooLong = TooLongName.refuse,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
     """Answer one question about this site. A question back is answered by `kinflow ask yes` within five minutes."""
     text = _given(question)
-    folder, policy = home or find_home(), Policy(max_tier=max_tier.value, share_notes=share_notes)
+    folder = home or find_home()
+    policy = Policy(max_tier=max_tier.value, share_notes=share_notes, too_long=too_long.value)
     clock = SystemClock()
     pending = PendingFile(folder, clock.wall_ms, clock.monotonic_ms)
     here = open_here(folder, policy)
@@ -74,11 +86,17 @@ def ask(
         typer.echo(f"({in_words(reply)}{'; ' + here.trouble if here.trouble else ''})", err=True)
 
 
-def chat(max_tier: MaxTier = TierName.edge, share_notes: ShareNotes = False, home: Home = None) -> None:
+def chat(
+    max_tier: MaxTier = TierName.edge,
+    share_notes: ShareNotes = False,
+    too_long: TooLong = TooLongName.refuse,
+    home: Home = None,
+) -> None:
     """Talk with the assistant. Ctrl-C stops an answer; twice, or Ctrl-D, leaves."""
     from models.assistant.chat import Chat  # noqa: PLC0415
 
-    folder, policy = home or find_home(), Policy(max_tier=max_tier.value, share_notes=share_notes)
+    folder = home or find_home()
+    policy = Policy(max_tier=max_tier.value, share_notes=share_notes, too_long=too_long.value)
     Chat(open_here(folder, policy), policy).run()
 
 
@@ -179,8 +197,11 @@ def _given(question: str | None) -> str | bytes:
         return question
     if sys.stdin.isatty():
         raise QuestionUnfit(detail="none was given", limit=LIMIT)
-    # UTF-8 takes four bytes a character at most; what is longer is too long however it is read.
-    return sys.stdin.buffer.read(4 * LIMIT + 4)
+    # What is longer is too long however it is read.
+    given = sys.stdin.buffer.read(MOST + 1)
+    if len(given) > MOST:
+        raise QuestionUnfit(detail=f"it has more than {MOST} bytes", limit=LIMIT)
+    return given
 
 
 def _diary(home: Path | None) -> Diary:

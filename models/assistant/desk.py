@@ -16,7 +16,7 @@ from models.assistant.diary import Diary
 from models.assistant.facts import Facts
 from models.assistant.notes import Notes
 from models.assistant.on_a_thread import UnderstandingThread
-from models.assistant.question import read_question
+from models.assistant.question import shortened
 from models.assistant.reply import Fault, Policy, Said, Tier
 from models.assistant.understanding.choice import Understanding
 from models.errors import AssistantBusy
@@ -75,7 +75,8 @@ class Desk:
     ) -> Iterator[bytes]:
         """The same as lines of JSON, for a door that speaks HTTP. What is no question raises before the first line;
         what fails later is the last line."""
-        said = self.stream(facts, read_question(question), policy, owner, conversation)
+        shortened(question, policy.too_long)
+        said = self.stream(facts, question, policy, owner, conversation)
 
         def each() -> Iterator[bytes]:
             try:

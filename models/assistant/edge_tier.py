@@ -42,12 +42,14 @@ class EdgeTier:
 
     def ask(self, question: str, policy: Policy, conversation: str = "") -> Reply:
         """Raises TierUnreachable (KF493)."""
-        said = {
+        said: dict[str, object] = {
             "question": question,
             "conversation": conversation,
             "max_tier": policy.max_tier,
             "share_notes": policy.share_notes,
         }
+        if policy.too_long != "refuse":
+            said["too_long"] = policy.too_long
         body = json.dumps(said, ensure_ascii=False).encode("utf-8")
         try:
             with self._connected() as connection:

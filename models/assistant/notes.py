@@ -6,20 +6,11 @@ import re
 from collections.abc import Sequence
 
 from models.assistant.diary import Diary, Entry
+from models.assistant.summary import COMMON_WORDS
 from models.assistant.tools import plain_text
 
 LONGEST = 2_000
 _WORD = re.compile(r"[\w']+")
-# Words that nearly every note has: they tell no note from another.
-_COMMON = frozenset(
-    re.findall(
-        r"\w+",
-        """a about an and are as at be by did do does for from had has have i in is it
-    me my of on or our say said so that the their there they this to us was we were what when where which who with you
-    your""",
-    )
-)
-
 _ALL = frozenset(("", "all", "all notes", "everything", "my notes", "notes"))
 
 
@@ -56,7 +47,7 @@ def fitting(topic: str, texts: Sequence[str]) -> list[int]:
 
 
 def _words(text: str) -> set[str]:
-    return {one for one in _WORD.findall(text.lower()) if one not in _COMMON}
+    return {one for one in _WORD.findall(text.lower()) if one not in COMMON_WORDS}
 
 
 def _alike(one: str, other: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from models.assistant.summary import TooLong
 from models.assistant.tools import Value
 
 Tier = Literal["device", "edge", "cloud"]
@@ -13,10 +14,12 @@ TIERS: tuple[Tier, ...] = ("device", "edge", "cloud")
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """max_tier: the highest that may see the question. share_notes: whether one about notes may leave this machine."""
+    """max_tier: the highest that may see the question. share_notes: whether one about notes may leave this machine.
+    too_long: what is done with a question that does not fit."""
 
     max_tier: Tier = "device"
     share_notes: bool = False
+    too_long: TooLong = "refuse"
 
     def allows(self, tier: Tier) -> bool:
         return TIERS.index(tier) <= TIERS.index(self.max_tier)

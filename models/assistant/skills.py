@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -172,13 +172,13 @@ class Skills:
             return Result(text=f"There is no note about {arguments['topic']}.")
         now_ms = self._now_ms()
         told = [f"{telling.ago(max(0, now_ms - one.made_ms) / 1000)}: {one.body['text']}" for one in found]
-        return Result(text="You noted, " + "; ".join(told))
+        return Result(text="You noted, " + _first(told))
 
     def _forget(self, arguments: Arguments) -> Result:
         found = self._notes.recall(str(arguments["topic"]))
         if not found:
             return Result(text=f"There is no note about {arguments['topic']}.")
-        asked = "; ".join(str(one.body["text"]) for one in found)
+        asked = _first([str(one.body["text"]) for one in found])
         count = "this note" if len(found) == 1 else f"these {len(found)} notes"
         return Result(
             text=f"Shall I forget {count}: {asked}? Say yes or no.",
@@ -232,6 +232,11 @@ def _fault(kind: ArgumentKind, value: Value) -> str:
 
 def _settings() -> str:
     return f"There are {', '.join(SETTABLE)}."
+
+
+def _first(notes: Sequence[str]) -> str:
+    more = len(notes) - telling.NAMED
+    return "; ".join([*notes[: telling.NAMED], f"and {more} more"] if more > 0 else notes)
 
 
 def _shown(value: Value) -> str:

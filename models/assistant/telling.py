@@ -11,6 +11,8 @@ from models.assistant.tools import Arguments, Tool
 from models.assistant.world import Approach, Camera, Device, Point, Signals, Vehicle, World
 
 OLD_S = 10.0
+# More of a kind are counted, not named: nobody reads ten thousand names.
+NAMED = 20
 _STATUS = {
     "none": "has not been heard of yet",
     "learning": "is still learning what its empty road looks like",
@@ -151,11 +153,11 @@ def devices(found: Sequence[Device], status: str | None) -> str:
     counts = Counter(one.state for one in found)
     if status:
         head = f"{len(found)} {'device is' if len(found) == 1 else 'devices are'} {status}"
-        return _sentences([f"{head}: {_list(_with_reason(one) for one in found)}"])
+        return _sentences([f"{head}: {_some([_with_reason(one) for one in found])}"])
     states = _list(f"{count} {state}" for state, count in sorted(counts.items()))
     told = [f"{len(found)} {'device' if len(found) == 1 else 'devices'}: {states}"]
     ill = [one for one in found if one.state != "online"]
-    told.append(_list(f"{_with_reason(one)} is {one.state}" for one in ill) if ill else _list(shown(o) for o in found))
+    told.append(_some([f"{_with_reason(one)} is {one.state}" for one in ill] or [shown(one) for one in found]))
     return _sentences(told)
 
 
@@ -230,6 +232,11 @@ def _lamp(name: str, phase: int) -> str:
 
 def _with_reason(one: Device) -> str:
     return f"{shown(one)} ({one.reason})" if one.reason else shown(one)
+
+
+def _some(parts: Sequence[str]) -> str:
+    more = len(parts) - NAMED
+    return _list([*parts[:NAMED], f"{more} more"] if more > 1 else parts)
 
 
 def _list(parts: Iterable[str]) -> str:

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from models.assistant.summary import TooLong
 from models.engine.sampling import Sampling
 from models.errors import RequestUnserved
 from models.serving.template import Said
 
 MOST_MESSAGES = 500
 DEFAULT_TOKENS = 256
-TooLong = Literal["refuse", "newest"]
 Finite = Annotated[float, Meta(ge=-1e6, le=1e6)]
 R = TypeVar("R", bound="_Asked")
 
@@ -38,8 +38,8 @@ class StreamOptions(Struct, frozen=True, kw_only=True):
 
 
 class _Asked(Struct, frozen=True, kw_only=True):
-    """Both kinds of request. too_long: what is done with a context that does not fit: refuse it, or keep its newest
-    part (ours, not OpenAI's)."""
+    """Both kinds of request. too_long: what is done with a context that does not fit: refuse it, keep its newest
+    part, or sentences of what is older (ours, not OpenAI's; fitting.py)."""
 
     model: str = ""
     max_tokens: int | None = None

@@ -14,14 +14,15 @@ from models.assistant.reply import TIERS, Tier
 from models.engine.port import Engine
 from models.engine.sampling import Sampling
 from models.engine.turn import Step
-from models.errors import ContextTooLong, RequestUnserved
+from models.errors import RequestUnserved
 from models.escalation.answer import Bit
 from models.escalation.port import Question
 from models.escalation.receipt import STAYS, Receipt, Terms
 from models.serving.answers import Form, logprob_of
+from models.serving.fitting import fitting_chat, fitting_text, fitting_tokens
 from models.serving.port import Scheduler
-from models.serving.requests import Chat, Completion, TooLong, schema_of
-from models.serving.template import prompt_of, stops_of, tokens_of
+from models.serving.requests import Chat, Completion, schema_of
+from models.serving.template import stops_of
 from protocol.errors import KinflowError
 
 
@@ -111,7 +112,9 @@ class Service:
         stops = await scheduler.call(stops_of) if chat else ()
         if isinstance(asked, Chat):
             sampling = asked.sampling(stops, asked.logprobs_told, schema_of(asked))
-            prompt = await scheduler.call(lambda engine: _chat(engine, asked, scheduler.limit_tokens))
+            prompt = await scheduler.call(
+                lambda engine: fitting_chat(engine, asked.said, scheduler.limit_tokens, asked.too_long)
+            )
         else:
             sampling = asked.sampling(stops, asked.logprobs, asked.json_schema)
             prompt = await scheduler.call(lambda engine: _prompt(engine, asked, scheduler.limit_tokens))
@@ -202,33 +205,9 @@ def _told(engine: Engine, step: Step) -> dict[str, Any]:
     return logprob_of(step.choice, {token: engine.piece(token) for token in tokens})
 
 
-def _chat(engine: Engine, asked: Chat, limit: int) -> list[int]:
-    said = asked.said
-    while True:
-        try:
-            tokens = tokens_of(engine, said)
-            return _fitting(tokens, limit, "refuse")
-        except ContextTooLong:
-            # The oldest goes first; what the system said stays, and so does what is to be answered.
-            oldest = next((place for place, one in enumerate(said[:-1]) if one.role != "system"), None)
-            if asked.too_long == "refuse" or oldest is None:
-                raise
-            said = said[:oldest] + said[oldest + 1 :]
-
-
 def _prompt(engine: Engine, asked: Completion, limit: int) -> list[int]:
     if isinstance(asked.prompt, str):
-        return _fitting(prompt_of(engine, asked.prompt), limit, asked.too_long)
+        return fitting_text(engine, asked.prompt, limit, asked.too_long)
     if not asked.prompt or not all(0 <= token < engine.facts.vocabulary for token in asked.prompt):
         raise RequestUnserved(detail=f"prompt: tokens from 0 to {engine.facts.vocabulary - 1}, at least one, are taken")
-    return _fitting(list(asked.prompt), limit, asked.too_long)
-
-
-def _fitting(tokens: list[int], limit: int, too_long: TooLong) -> list[int]:
-    """With room for one token more, since something is to be said."""
-    excess = len(tokens) + 1 - limit
-    if excess <= 0:
-        return tokens
-    if too_long == "newest":
-        return tokens[excess:]
-    raise ContextTooLong(tokens=len(tokens), excess_tokens=excess, limit_tokens=limit - 1)
+    return fitting_tokens(list(asked.prompt), limit, asked.too_long)

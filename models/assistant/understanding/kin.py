@@ -41,7 +41,7 @@ class KinUnderstanding:
             tool=resolved.tool,
             arguments=resolved.arguments,
             confidence=confidence,
-            sure=confidence >= self._calibration.threshold,
+            sure=confidence >= self._calibration.least(resolved.tool),
         )
 
     def resolved(self, question: str, entities: Entities) -> Resolved:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import log
 from typing import Literal
 
+from models.assistant.understanding.candidates import RUN, STRONG, Candidates
 from models.assistant.understanding.choice import Entities
 from models.assistant.understanding.numbers import listed
 from models.assistant.understanding.spelling import DIRECTIONS, FILLERS, GENERIC, Word, likeness, words
@@ -79,11 +80,13 @@ class Finder:
             )
             for one in _weighed(kind, names)
         ]
+        self._candidates = Candidates([(one.words, one.weights) for one in self._names])
 
     def find(self, question: str) -> list[Mention]:
         """All of them, overlapping ones too, best first. question: as it was asked."""
         said = words(question)
-        found = [mention for name in self._names for mention in self._of(name, said, question)]
+        named = (self._names[place] for place in self._candidates.of(said))
+        found = [mention for name in named for mention in self._of(name, said, question)]
         return sorted(found, key=lambda one: (-one.score, one.start - one.end, one.start, one.name))
 
     def _of(self, name: _Name, said: Sequence[Word], question: str) -> Iterable[Mention]:
@@ -128,7 +131,7 @@ class Finder:
             return None
         extra = sum(0.02 if said[one].text in FILLERS else 0.05 if said[one].text in GENERIC else 0.16 for one in free)
         turned = 0.03 if [place for _, place in sorted(order)] != sorted(place for _, place in order) else 0.0
-        strong = any(name.weights[part] >= 0.3 for part, _ in order)
+        strong = any(name.weights[part] >= STRONG for part, _ in order)
         covered = gained / sum(name.weights)
         if covered < 0.9 and not self._telling(name, said, order):
             # Half of a name, in words that mean other things too.
@@ -183,7 +186,7 @@ class Finder:
                 whole = "".join(one.exact for one in name.words[begin:end])
                 for first in range(len(said)):
                     text = ""
-                    for last in range(first, min(len(said), first + 4)):
+                    for last in range(first, min(len(said), first + RUN)):
                         text += said[last].exact
                         if len(text) > len(whole):
                             break

@@ -2,7 +2,8 @@
 
 The confidence is a logistic regression on what is seen when a choice is made (`Resolved.features`). The threshold is
 the least confidence at which few enough choices are sure and wrong, found on questions that the fit has not seen: the
-questions are cut into folds, and each is judged by a fit to the others.
+questions are cut into folds, and each is judged by a fit to the others. A choice of no tool has a threshold of its own:
+nothing is done on it, so it is as sure as the share of such choices that are right allows.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from node.home import find_home
 FOLDS, RIDGE = 5, 1e-2
 # What is aimed at on held-back questions; the bar for strangers' questions is 3 %.
 MOST_SURE_AND_WRONG = 0.018
+# Of these, as many may be choices of no tool where another was meant.
+MOST_WRONG_NONE = 0.003
 Values = NDArray[np.float64]
 EMPTY = Calibration(weights=(), threshold=1.0, held_back=0, sure_and_wrong=1.0)
 
@@ -60,20 +63,23 @@ def crossed(features: Values, right: Values) -> Values:
     return confidence
 
 
-def least_threshold(confidence: Values, right: Values, most: float) -> float:
+def least_threshold(confidence: Values, wrong: NDArray[np.bool_], most: float) -> float:
+    """wrong: of the choices that the threshold is for. most: of them among all choices."""
     for threshold in np.unique(np.round(confidence, 4)):
-        if ((confidence >= threshold) & (right == 0)).mean() <= most:
+        if ((confidence >= threshold) & wrong).mean() <= most:
             return float(threshold)
     return 1.0
 
 
-def observed(understanding: KinUnderstanding, rows: list[dict[str, Any]]) -> tuple[Values, Values]:
-    features, right = [], []
+def observed(understanding: KinUnderstanding, rows: list[dict[str, Any]]) -> tuple[Values, Values, NDArray[np.bool_]]:
+    """Features, whether the choice is right, and whether it is of no tool."""
+    features, right, none = [], [], []
     for row in rows:
         made = understanding.resolved(row["question"], msgspec.convert(row["entities"], Entities))
         features.append(made.features)
         right.append(made.tool == Tool(row["tool"]) and equal_arguments(row["arguments"], made.arguments))
-    return np.array(features), np.array(right, float)
+        none.append(made.tool is Tool.NONE)
+    return np.array(features), np.array(right, float), np.array(none)
 
 
 def main(
@@ -87,19 +93,22 @@ def main(
     path.write_bytes(msgspec.json.encode(EMPTY))
     understanding = open_understanding(find_home(), folder)
     assert isinstance(understanding, KinUnderstanding)
-    features, right = observed(understanding, rows)
-    confidence = crossed(features, right)
-    threshold = least_threshold(confidence, right, most)
-    sure = confidence >= threshold
+    features, right, none = observed(understanding, rows)
+    confidence, wrong = crossed(features, right), right == 0
+    none_threshold = least_threshold(confidence, wrong & none, min(most, MOST_WRONG_NONE))
+    wrong_none = float((wrong & none & (confidence >= none_threshold)).mean())
+    threshold = least_threshold(confidence, wrong & ~none, most - wrong_none)
+    sure = confidence >= np.where(none, none_threshold, threshold)
     told = Calibration(
         weights=tuple(round(float(one), 5) for one in fit(features, right)),
         threshold=round(threshold, 4),
+        none_threshold=round(none_threshold, 4),
         held_back=len(rows),
         sure_and_wrong=round(float((sure & (right == 0)).mean()), 4),
     )
     path.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=1) + b"\n")
     print(f"right {right.mean():.4f}; abstained {1 - sure.mean():.4f}; sure and wrong {told.sure_and_wrong:.4f}")
-    print(f"mean confidence {confidence.mean():.4f}; threshold {threshold:.4f}")
+    print(f"mean confidence {confidence.mean():.4f}; threshold {threshold:.4f}, of no tool {none_threshold:.4f}")
 
 
 if __name__ == "__main__":

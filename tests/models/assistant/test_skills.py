@@ -14,7 +14,7 @@ from models.assistant.diary import Diary
 from models.assistant.notes import Notes
 from models.assistant.skills import Forgetting, Setting, Skills
 from models.assistant.tools import REQUIRED, Tool
-from models.assistant.world import Approach, Place, Point, World
+from models.assistant.world import Approach, Device, Place, Point, World
 from tests.models.assistant.doubles import NOW_MS, SmallFacts, small_world
 
 
@@ -101,6 +101,21 @@ def test_no_emergency_is_claimed_only_where_a_camera_can_tell(emergency: str | N
     road = replace(seen.approaches[0], emergency=emergency, vehicles=())
     facts = SmallFacts(replace(seen, approaches=(road,), claims=()))
     assert says in Skills(facts, Notes(Diary(tmp_path)), lambda: NOW_MS).do(Tool.LIST_EMERGENCY, {}).text
+
+
+def test_of_very_many_devices_and_notes_some_are_named(skills: Skills, facts: SmallFacts, tmp_path: Path) -> None:
+    many = tuple(Device(id=f"cam-{number}", state="offline") for number in range(10_000))
+    facts.seen = replace(facts.seen, devices=many)
+    told = skills.do(Tool.LIST_DEVICES, {"status": "offline"}).text
+    assert told.startswith("10000 devices are offline: cam-0, cam-1")
+    assert told.endswith("cam-19 and 9980 more.")
+    for number in range(30):
+        skills.do(Tool.REMEMBER, {"text": f"gate {number}"})
+    assert skills.do(Tool.RECALL, {"topic": "gate"}).text.endswith("and 10 more")
+    asked = skills.do(Tool.FORGET, {"topic": "gate"})
+    assert "these 30 notes" in asked.text
+    assert isinstance(asked.pending, Forgetting)
+    assert len(asked.pending.notes) == 30
 
 
 def test_devices_and_cameras(skills: Skills) -> None:
