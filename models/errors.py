@@ -1,4 +1,4 @@
-"""Errors 105 to 119, 360 to 459 and 475 to 506: models and what they can't do."""
+"""Errors 105 to 119, 360 to 459 and 475 to 519: models and what they can't do."""
 
 from protocol.errors import KinflowError
 
@@ -385,3 +385,24 @@ class TierTokenMissing(KinflowError):
     status = 401
     cause = "This tier answers only to who brings its token."
     advice = "Send `Authorization: Bearer ...` with what stands in tier-token of the state folder it runs with."
+
+
+class ResponseGone(KinflowError):
+    number = 507
+    status = 404
+    cause = "The response {response!r} is not kept here, or not any more."
+    advice = "Send the whole conversation as input. The newest responses are kept, in memory, unless store is false."
+
+
+class ModelElsewhere(KinflowError):
+    number = 508
+    status = 404
+    cause = "The model {model!r} is not served here; {here!r} is."
+    advice = "Ask for that one, or leave the model out."
+
+
+class EmbeddingImpossible(KinflowError):
+    number = 509
+    status = 400
+    cause = "The member that is served here gives no embeddings: {detail}."
+    advice = "Serve a whole member in [serving] of kinflow.toml, one that lies on this machine."

@@ -24,8 +24,8 @@ MAX_STOPS = 16
 class Sampling:
     """temperature: 0 takes the most probable token. top_k: 0 for all. seed: None for one from the system. stop: texts
     that end an answer and are not part of it. bias: added to a token's logit; -inf forbids it. schema: a JSON schema
-    that the answer follows. logprobs: how many of the most probable tokens are told beside the chosen one, from the
-    model's own distribution, before any filter."""
+    that the answer follows. grammar: that it follows instead, in llama.cpp's GBNF. logprobs: how many of the most
+    probable tokens are told beside the chosen one, from the model's own distribution, before any filter."""
 
     temperature: float = 0.0
     top_k: int = 0
@@ -37,6 +37,7 @@ class Sampling:
     schema: Mapping[str, object] | None = None
     logprobs: int | None = None
     max_tokens: int = 256
+    grammar: str | None = None
 
     def __post_init__(self) -> None:
         """Raises SamplingInvalid (KF401)."""

@@ -13,7 +13,11 @@ class Text:
         self._stops = tuple(stops)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
-        self.stopped = False
+        self.stopped_by = ""
+
+    @property
+    def stopped(self) -> bool:
+        return bool(self.stopped_by)
 
     def add(self, data: bytes) -> str:
         """What the answer now says more. After a stop text: nothing."""
@@ -27,10 +31,11 @@ class Text:
         if self.stopped:
             return ""
         text = self._held + more
-        places = [place for place in (text.find(stop) for stop in self._stops) if place >= 0]
+        places = [(place, stop) for stop in self._stops if (place := text.find(stop)) >= 0]
         if places:
-            self.stopped, self._held = True, ""
-            return text[: min(places)]
+            place, self.stopped_by = min(places)
+            self._held = ""
+            return text[:place]
         keep = 0 if ends else max((_begun(text, stop) for stop in self._stops), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

@@ -17,11 +17,12 @@ Ended = Literal["", "stop", "length"]
 @dataclass(frozen=True)
 class Step:
     """text: what is certain to be said more. ended: "stop" for the model's own end or a stop text, "length" for
-    max_tokens or a full context; empty while it goes on."""
+    max_tokens or a full context; empty while it goes on. stop: the stop text, where it was one."""
 
     choice: Choice
     text: str
     ended: Ended = ""
+    stop: str = ""
 
 
 class Turn:
@@ -33,7 +34,10 @@ class Turn:
         """Raises SchemaRefused (KF397)."""
         self._engine, self._sequence, self._most = engine, sequence, sampling.max_tokens
         self._limit = engine.facts.context_tokens if limit_tokens is None else limit_tokens
-        self._masker = engine.masker(grammar_of(sampling.schema)) if sampling.schema is not None else None
+        grammar = sampling.grammar
+        if grammar is None and sampling.schema is not None:
+            grammar = grammar_of(sampling.schema)
+        self._masker = None if grammar is None else engine.masker(grammar)
         self._sampler = Sampler(sampling, self._masker)
         self._text = Text(sampling.stop)
         self._fresh: Sequence[int] = prompt
@@ -60,7 +64,7 @@ class Turn:
             return Step(choice, self._text.end(), "stop")
         more = self._text.add(self._engine.piece(choice.token))
         if self._text.stopped:
-            return Step(choice, more, "stop")
+            return Step(choice, more, "stop", self._text.stopped_by)
         if self._said == self._most or self._engine.length(self._sequence) >= self._limit:
             return Step(choice, more + self._text.end(), "length")
         self._fresh = (choice.token,)

@@ -19,6 +19,7 @@ from models.escalation.lower import above_of, external_above, identity_of, lower
 from models.escalation.port import Above
 from models.family.manifest import Tier
 from models.serving.api import serving_api
+from models.serving.fifo import FifoScheduler
 from models.serving.holding import Holding, find_holding, serves
 from models.serving.port import Scheduler
 from models.serving.service import Service
@@ -129,8 +130,27 @@ def served(
     def elsewhere() -> Elsewhere:
         return Elsewhere(tier, lambda: lower_of(finder.holding(), tier), lambda: above(finder.holding()))
 
-    service = Service(lambda: finder.holding().name, make, after=finder.close, tier=tier, elsewhere=elsewhere)
+    async def alone() -> Scheduler:
+        return await FifoScheduler.open(lambda: finder.holding().engine(sequences=1))
+
+    async def embeddings() -> Scheduler:
+        return await FifoScheduler.open(lambda: _tapped(finder.holding()))
+
+    service = Service(
+        lambda: finder.holding().name,
+        make,
+        after=finder.close,
+        tier=tier,
+        elsewhere=elsewhere,
+        alone=alone,
+        embeddings=embeddings,
+    )
     return Served(service, lambda: identity_of(finder.holding()), go_on)
+
+
+def _tapped(holding: Holding) -> Engine:
+    """The member, its last block to be read."""
+    return holding.engine(sequences=1, tap=holding.blocks() - 1)
 
 
 def _behind(holding: Holding, after: int) -> Engine:

@@ -1,4 +1,4 @@
-"""What `/v1` answers: OpenAI's objects, and its one form of an error with the catalogue's code in it."""
+"""What all doors of `/v1` tell: errors, in the form of who asks and with the catalogue's code; usage; logprobs."""
 
 from __future__ import annotations
 
@@ -50,53 +50,34 @@ def error_object(error: KinflowError, status: int | None = None) -> dict[str, An
     }
 
 
+_ANTHROPIC = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+}
+
+
+def message_error(error: KinflowError, status: int | None = None) -> dict[str, Any]:
+    """As Anthropic's clients read it."""
+    told = status_of(error) if status is None else status
+    kind = _ANTHROPIC.get(told, "invalid_request_error" if told < 500 else "api_error")
+    told_to_all = error_object(error, told)["error"]
+    return {"type": "error", "error": {**told_to_all, "type": kind, "code": error.code}}
+
+
+def told_to(path: str, error: KinflowError, status: int | None = None) -> dict[str, Any] | None:
+    """The form of errors that whoever asks at this path reads; None outside of `/v1`."""
+    if path == "/v1/messages" or path.startswith("/v1/messages/"):
+        return message_error(error, status)
+    return error_object(error, status) if path.startswith("/v1/") else None
+
+
 def usage(prompt: int, said: int, receipt: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """receipt: which tier answered and what it took (models/escalation); ours, not OpenAI's."""
     counted = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
     return counted if receipt is None else {**counted, "kinflow": dict(receipt)}
-
-
-class Form:
-    """chat: `/v1/chat/completions`, else `/v1/completions`. Makes whole answers and pieces of one."""
-
-    def __init__(self, *, chat: bool, answer_id: str, created_s: int, model: str) -> None:
-        self._chat = chat
-        self._head = {"id": f"{'chatcmpl' if chat else 'cmpl'}-{answer_id}", "created": created_s, "model": model}
-
-    def whole(self, text: str, ended: str, logprobs: list[dict[str, Any]] | None, used: object) -> dict[str, Any]:
-        content = {"message": {"role": "assistant", "content": text}} if self._chat else {"text": text}
-        choice = {"index": 0, **content, "finish_reason": ended or None, "logprobs": self._told(logprobs)}
-        name = "chat.completion" if self._chat else "text_completion"
-        return {**self._head, "object": name, "choices": [choice], "usage": used}
-
-    def begin(self) -> dict[str, Any] | None:
-        return self._piece({"delta": {"role": "assistant", "content": ""}}, "", None) if self._chat else None
-
-    def piece(self, text: str, ended: str, logprobs: list[dict[str, Any]] | None) -> dict[str, Any]:
-        content = {"delta": {"content": text} if text else {}} if self._chat else {"text": text}
-        return self._piece(content, ended, logprobs)
-
-    def usage(self, used: object) -> dict[str, Any]:
-        return {**self._head, "object": self._object, "choices": [], "usage": used}
-
-    @property
-    def _object(self) -> str:
-        return "chat.completion.chunk" if self._chat else "text_completion"
-
-    def _piece(self, content: dict[str, Any], ended: str, logprobs: list[dict[str, Any]] | None) -> dict[str, Any]:
-        choice = {"index": 0, **content, "finish_reason": ended or None, "logprobs": self._told(logprobs)}
-        return {**self._head, "object": self._object, "choices": [choice]}
-
-    def _told(self, logprobs: list[dict[str, Any]] | None) -> dict[str, Any] | None:
-        if logprobs is None:
-            return None
-        if self._chat:
-            return {"content": logprobs}
-        return {
-            "tokens": [one["token"] for one in logprobs],
-            "token_logprobs": [one["logprob"] for one in logprobs],
-            "top_logprobs": [{two["token"]: two["logprob"] for two in one["top_logprobs"]} for one in logprobs],
-        }
 
 
 def logprob_of(choice: Choice, pieces: Mapping[int, bytes]) -> dict[str, Any]:

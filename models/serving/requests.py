@@ -1,8 +1,9 @@
-"""What `/v1` is asked: OpenAI's fields, as far as they are served. Other wishes are refused, never left out."""
+"""What `/v1/chat/completions` and `/v1/completions` are asked: OpenAI's fields, as far as they are served. Other wishes
+are refused, never left out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -11,12 +12,14 @@ from msgspec import Meta, Struct
 from models.assistant.summary import TooLong
 from models.engine.sampling import Sampling
 from models.errors import RequestUnserved
-from models.serving.template import Said
+from models.serving.asked import Ask
+from models.serving.template import Role, Said
+from models.serving.tools import Call, Chosen, Tool, Toolbox, call_said, result_said
 
 MOST_MESSAGES = 500
 DEFAULT_TOKENS = 256
 Finite = Annotated[float, Meta(ge=-1e6, le=1e6)]
-R = TypeVar("R", bound="_Asked")
+R = TypeVar("R", bound=Struct)
 
 
 class TextPart(Struct, frozen=True, kw_only=True):
@@ -24,13 +27,48 @@ class TextPart(Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Called(Struct, frozen=True, kw_only=True):
+    name: str
+    arguments: str
+
+
+class ToolCall(Struct, frozen=True, kw_only=True):
+    id: str
+    function: Called
+    type: Literal["function"] = "function"
+
+
 class Message(Struct, frozen=True, kw_only=True):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | tuple[TextPart, ...]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | tuple[TextPart, ...] | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
+    tool_call_id: str | None = None
 
     @property
     def text(self) -> str:
-        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        if self.content is None or isinstance(self.content, str):
+            return self.content or ""
+        return "".join(part.text for part in self.content)
+
+
+class Function(Struct, frozen=True, kw_only=True):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class FunctionTool(Struct, frozen=True, kw_only=True):
+    type: Literal["function"]
+    function: Function
+
+
+class Named(Struct, frozen=True, kw_only=True):
+    name: str
+
+
+class ToolChoice(Struct, frozen=True, kw_only=True):
+    type: Literal["function"]
+    function: Named
 
 
 class StreamOptions(Struct, frozen=True, kw_only=True):
@@ -38,8 +76,7 @@ class StreamOptions(Struct, frozen=True, kw_only=True):
 
 
 class _Asked(Struct, frozen=True, kw_only=True):
-    """Both kinds of request. too_long: what is done with a context that does not fit: refuse it, keep its newest
-    part, or sentences of what is older (ours, not OpenAI's; fitting.py)."""
+    """Both kinds of request. too_long, deterministic: as `Ask`'s (ours, not OpenAI's)."""
 
     model: str = ""
     max_tokens: int | None = None
@@ -54,6 +91,7 @@ class _Asked(Struct, frozen=True, kw_only=True):
     stream_options: StreamOptions | None = None
     logit_bias: dict[str, Finite] | None = None
     too_long: TooLong = "refuse"
+    deterministic: bool = False
     # What would change the answer and is not done.
     n: int | None = None
     presence_penalty: float | None = None
@@ -63,7 +101,7 @@ class _Asked(Struct, frozen=True, kw_only=True):
     def with_usage(self) -> bool:
         return self.stream_options is not None and self.stream_options.include_usage
 
-    def sampling(self, stops: Sequence[str], logprobs: int | None, schema: Mapping[str, Any] | None) -> Sampling:
+    def sampling(self, logprobs: int | None, schema: Mapping[str, Any] | None) -> Sampling:
         """Raises SamplingInvalid (KF401), RequestUnserved (KF501)."""
         given = () if self.stop is None else (self.stop,) if isinstance(self.stop, str) else self.stop
         tokens = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
@@ -73,7 +111,7 @@ class _Asked(Struct, frozen=True, kw_only=True):
             top_p=1.0 if self.top_p is None else self.top_p,
             min_p=self.min_p or 0.0,
             seed=self.seed,
-            stop=(*given, *stops),
+            stop=given,
             bias=_bias(self.logit_bias or {}),
             schema=schema,
             logprobs=logprobs,
@@ -86,13 +124,32 @@ class Chat(_Asked, frozen=True, kw_only=True):
     logprobs: bool | None = None
     top_logprobs: int | None = None
     response_format: dict[str, Any] | None = None
-    tools: tuple[Any, ...] | None = None
+    tools: tuple[FunctionTool, ...] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
     functions: tuple[Any, ...] | None = None
 
     @property
     def said(self) -> list[Said]:
-        roles = {"developer": "system"}
-        return [Said(roles.get(one.role, one.role), one.text) for one in self.messages]  # type: ignore[arg-type]
+        """Raises RequestUnserved (KF501)."""
+        found: list[Said] = []
+        names: dict[str, str] = {}
+        for one in self.messages:
+            found += _said(one, names)
+        return found
+
+    @property
+    def toolbox(self) -> Toolbox | None:
+        """Raises RequestUnserved (KF501)."""
+        if not self.tools:
+            return None
+        tools = tuple(
+            Tool(one.function.name, one.function.description or "", one.function.parameters or {}) for one in self.tools
+        )
+        choice = self.tool_choice
+        named = choice.function.name if isinstance(choice, ToolChoice) else ""
+        chosen: Chosen = "required" if isinstance(choice, ToolChoice) else choice or "auto"
+        return Toolbox(tools, chosen, named, parallel=self.parallel_tool_calls is not False)
 
     @property
     def logprobs_told(self) -> int | None:
@@ -111,40 +168,72 @@ class Completion(_Asked, frozen=True, kw_only=True):
     json_schema: dict[str, Any] | None = None
 
 
-def read_chat(body: bytes) -> Chat:
-    """Raises RequestUnserved (KF501)."""
-    asked = _read(body, Chat)
+def read_chat(body: bytes) -> tuple[Chat, Ask]:
+    """Raises RequestUnserved (KF501), SamplingInvalid (KF401)."""
+    asked = read(body, Chat)
     if not 0 < len(asked.messages) <= MOST_MESSAGES:
         raise RequestUnserved(detail=f"messages: 1 to {MOST_MESSAGES} are taken, not {len(asked.messages)}")
-    _refuse(asked, tools=asked.tools, functions=asked.functions)
-    return asked
+    _refuse(asked, functions=asked.functions)
+    schema = schema_of(asked.response_format)
+    return asked, Ask(
+        model=asked.model,
+        said=asked.said,
+        sampling=asked.sampling(asked.logprobs_told, schema),
+        too_long=asked.too_long,
+        stream=asked.stream,
+        deterministic=asked.deterministic,
+        tools=asked.toolbox,
+    )
 
 
-def read_completion(body: bytes) -> Completion:
-    """Raises RequestUnserved (KF501)."""
-    asked = _read(body, Completion)
+def read_completion(body: bytes) -> tuple[Completion, Ask]:
+    """Raises RequestUnserved (KF501), SamplingInvalid (KF401)."""
+    asked = read(body, Completion)
     _refuse(asked, echo=asked.echo, suffix=asked.suffix, best_of=(asked.best_of or 1) > 1)
-    return asked
+    return asked, Ask(
+        model=asked.model,
+        prompt=asked.prompt,
+        sampling=asked.sampling(asked.logprobs, asked.json_schema),
+        too_long=asked.too_long,
+        stream=asked.stream,
+        deterministic=asked.deterministic,
+    )
 
 
-def schema_of(asked: Chat) -> Mapping[str, Any] | None:
-    """Raises RequestUnserved (KF501)."""
-    given = asked.response_format
+def schema_of(given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Of a response_format. Raises RequestUnserved (KF501)."""
     if given is None or given.get("type") == "text":
         return None
     if given.get("type") == "json_schema":
-        inner = given.get("json_schema")
+        # Within an object of its own in a chat, beside the type in a response.
+        inner = given.get("json_schema", given)
         schema = inner.get("schema") if isinstance(inner, dict) else None
         if isinstance(schema, dict):
             return schema
     raise RequestUnserved(detail="response_format: text, or json_schema with a schema, are taken")
 
 
-def _read(body: bytes, kind: type[R]) -> R:
+def read(body: bytes, kind: type[R]) -> R:
+    """Raises RequestUnserved (KF501)."""
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestUnserved(detail=str(error)[:200]) from error
+
+
+def _said(one: Message, names: dict[str, str]) -> list[Said]:
+    """names: of calls that were made before, by their ids."""
+    calls = one.tool_calls or ()
+    if one.content is None and not calls:
+        raise RequestUnserved(detail="messages: one has no content")
+    if one.role == "tool":
+        return [result_said(names.get(one.tool_call_id or "", ""), one.text)]
+    role: Role = "system" if one.role == "developer" else one.role
+    found = [Said(role, one.text)] if one.text or not calls else []
+    names.update({call.id: call.function.name for call in calls})
+    if calls:
+        found.append(call_said([Call(call.function.name, call.function.arguments) for call in calls]))
+    return found
 
 
 def _refuse(asked: _Asked, **also: object) -> None:
