@@ -332,6 +332,9 @@ def tiers(  # noqa: PLR0917 (its options)
     family: Annotated[str, typer.Option(help="A family; else kin, or one that is made for the purpose.")] = "",
     answers: Annotated[int, typer.Option(min=1, max=1_000, help="Questions by each way.")] = 12,
     tokens: Annotated[int, typer.Option(min=1, max=400, help="The longest answer.")] = 32,
+    cloud_rtt_ms: Annotated[
+        float | None, typer.Option(min=0.0, max=5_000.0, help="Round trip between device and cloud; else four times.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw where which way is the fastest, by the cost model.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -339,7 +342,7 @@ def tiers(  # noqa: PLR0917 (its options)
     from benchmarks.tiers import Setting, measure  # noqa: PLC0415
 
     with told():
-        figures = measure(Setting(rtt_ms, mbit, family, answers, tokens))
+        figures = measure(Setting(rtt_ms, mbit, family, answers, tokens, cloud_rtt_ms=cloud_rtt_ms))
     if plot is not None:
         from benchmarks.tiers_plot import draw  # noqa: PLC0415
 

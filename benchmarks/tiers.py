@@ -1,7 +1,8 @@
 """`kinflow bench tiers`: the same questions by each way of answering, between two real processes and a slowed link.
 
-The edge is a process of its own (`kinflow tiers serve`); everything between goes through a proxy on loopback that holds
-to the round trip and the bandwidth. Both tiers share this machine's processors, so an edge here is no faster than the
+The edge is a process of its own (`kinflow tiers serve`), and so is the cloud where the family has a member for it;
+everything between goes through a proxy on loopback that holds to the round trip and the bandwidth, the cloud's to a
+longer one. Both tiers share this machine's processors, so an edge here is no faster than the
 device: figures of work (block-tokens, steps, bytes) carry over to other machines, tokens a second do not. Metric names
 as in KubeEdge Ianvs where it has them (TTFT, throughput).
 """
@@ -17,13 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import Struct
 
 from benchmarks.tiers_family import write_family
+from models.assistant.reply import Tier
 from models.engine.port import Engine
 from models.engine.sampling import Sampling
 from models.engine.trust import Trust
@@ -61,7 +63,7 @@ QUESTIONS = (
 @dataclass(frozen=True)
 class Setting:
     """family: a folder or a name, "" for kin where it is there, else one that is made for the purpose. answers, tokens:
-    how many, and the longest."""
+    how many, and the longest. cloud_rtt_ms: None for four times the edge's."""
 
     rtt_ms: float = 20.0
     mbit: float = 20.0
@@ -69,6 +71,11 @@ class Setting:
     answers: int = 12
     tokens: int = 32
     temperature: float = 0.0
+    cloud_rtt_ms: float | None = None
+
+    @property
+    def to_cloud_ms(self) -> float:
+        return 4 * self.rtt_ms if self.cloud_rtt_ms is None else self.cloud_rtt_ms
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -91,13 +98,14 @@ class Row(Struct, frozen=True, kw_only=True):
 
 class Figures(Struct, frozen=True, kw_only=True):
     """block_tokens_ratio: hand-over in F32 and without drafts, whose answers are the edge's, against edge-only.
-    steps_ratio: draft-verify against edge-only. draft_s, edge_step_s, edge_row_s: as measured at the end, for the
-    model of costs."""
+    steps_ratio: draft-verify against edge-only. cloud_rtt_ms: None where the family has no member for a cloud. draft_s,
+    edge_step_s, edge_row_s: as measured at the end, for the model of costs."""
 
     rows: tuple[Row, ...]
     family: str
     rtt_ms: float
     mbit: float
+    cloud_rtt_ms: float | None
     answers: int
     block_tokens_ratio: float
     steps_ratio: float
@@ -125,8 +133,13 @@ class One:
 
 
 class Bench:
-    def __init__(self, setting: Setting, here: Here, above: HttpAbove, edge_blocks: int) -> None:
+    """cloud: None where there is none."""
+
+    def __init__(
+        self, setting: Setting, here: Here, above: HttpAbove, edge_blocks: int, cloud: HttpAbove | None = None
+    ) -> None:
         self._setting, self._here, self._above, self._edge_blocks = setting, here, above, edge_blocks
+        self._cloud = cloud
         self.measured = Measured()
         engine = here.engine
         self._prompts = [
@@ -144,6 +157,9 @@ class Bench:
         sure = [self._sure(prompt) for prompt in self._prompts]
         limit = statistics.median(sure)
         rows = [self._row("device-only", own, edge), self._row("edge-only", edge, edge)]
+        if self._cloud is not None:
+            self._at_cloud(self._prompts[0], self._cloud)
+            rows.append(self._row("cloud-only", [self._at_cloud(one, self._cloud) for one in self._prompts], edge))
         # Below the median of its own confidence the device asks; the oracle knows which answers would differ.
         routed = [mine if far >= limit else theirs for mine, theirs, far in zip(own, edge, sure, strict=True)]
         rows.append(self._row("routing-threshold", routed, edge))
@@ -194,6 +210,22 @@ class Bench:
             receipt.accepted,
         )
 
+    def _at_cloud(self, prompt: list[int], cloud: HttpAbove) -> One:
+        """No edge takes part; what was measured stays that of the edge."""
+        asked = Answering(self._here, cloud, Terms(max_tier="cloud", way="question"))
+        text, receipt, began_s = "", None, time.monotonic()
+        for one in asked.answer(Question(prompt, ""), self._sampling):
+            if isinstance(one, Bit):
+                text += one.text
+            else:
+                receipt = one
+        seconds = time.monotonic() - began_s
+        assert isinstance(receipt, Receipt)
+        if receipt.code:
+            raise RuntimeError(f"the cloud gave no answer: {receipt.why}")
+        size, first_ms = receipt.bytes_sent + receipt.bytes_received, receipt.first_ms or seconds * 1000
+        return One(text, receipt.said_tokens, receipt.prompt_tokens, seconds, first_ms, size, 0, 0, True)
+
     def _sure(self, prompt: list[int]) -> float:
         return Drafter(self._here.engine, prompt, self._sampling).confidence(SURE_TOKENS, self._here.temperature)
 
@@ -223,17 +255,13 @@ def measure(setting: Setting) -> Figures:
         family, holding = _holding(folder, setting)
         here = lower_of(holding, "device")
         edge_blocks = _edge_blocks(folder, family)
-        with _edge(folder, family) as (port, token):
-            proxy = LinkProxy(("127.0.0.1", port))
-            proxy.start()
-            proxy.set_state(LinkState(delay_ms=setting.rtt_ms / 2, bytes_per_s=setting.mbit * 125_000))
-            above = HttpAbove(f"http://127.0.0.1:{proxy.address[1]}", token, "edge", timeout_s=60)
-            try:
-                bench = Bench(setting, here, above, edge_blocks)
-                rows = bench.rows()
-            finally:
-                above.close()
-                proxy.stop()
+        with ExitStack() as stack:
+            above = stack.enter_context(_above(folder, family, "edge", setting, setting.rtt_ms))
+            cloud = None
+            if any(one.tier == "cloud" and one.file is not None for one in holding.manifest.members):
+                cloud = stack.enter_context(_above(folder, family, "cloud", setting, setting.to_cloud_ms))
+            bench = Bench(setting, here, above, edge_blocks, cloud)
+            rows = bench.rows()
         here.engine.close()
         holding.close()
     finally:
@@ -245,6 +273,7 @@ def measure(setting: Setting) -> Figures:
         family=f"{holding.manifest.name} {holding.manifest.version}",
         rtt_ms=setting.rtt_ms,
         mbit=setting.mbit,
+        cloud_rtt_ms=None if cloud is None else setting.to_cloud_ms,
         answers=setting.answers,
         block_tokens_ratio=round(by_mode["hand-over-fp32"].edge_block_tokens / whole.edge_block_tokens, 4),
         steps_ratio=round(by_mode["draft-verify"].edge_steps / whole.edge_steps, 4),
@@ -293,9 +322,24 @@ def _edge_blocks(folder: Path, family: str) -> int:
 
 
 @contextmanager
-def _edge(folder: Path, family: str) -> Iterator[tuple[int, str]]:
+def _above(folder: Path, family: str, tier: Tier, setting: Setting, rtt_ms: float) -> Iterator[HttpAbove]:
+    """A tier's own process, behind a link."""
+    with _served(folder, family, tier) as (port, token):
+        proxy = LinkProxy(("127.0.0.1", port))
+        proxy.start()
+        proxy.set_state(LinkState(delay_ms=rtt_ms / 2, bytes_per_s=setting.mbit * 125_000))
+        above = HttpAbove(f"http://127.0.0.1:{proxy.address[1]}", token, tier, timeout_s=60)
+        try:
+            yield above
+        finally:
+            above.close()
+            proxy.stop()
+
+
+@contextmanager
+def _served(folder: Path, family: str, tier: Tier) -> Iterator[tuple[int, str]]:
     (folder / "kinflow.toml").write_text("[serving]\nsequences = 2\ncontext_tokens = 512\nthreads = 1\n")
-    command = [sys.executable, "-c", "from kinflow.main import main; main()", "tiers", "serve", "--tier", "edge"]
+    command = [sys.executable, "-c", "from kinflow.main import main; main()", "tiers", "serve", "--tier", tier]
     command += ["--port", "0", "--exact", "--home", str(folder), *(["--family", family] if family else [])]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "KINFLOW_HOME": str(folder)}
@@ -304,7 +348,7 @@ def _edge(folder: Path, family: str) -> Iterator[tuple[int, str]]:
     try:
         line = process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the edge did not start; it ended with status {process.wait()}")
+            raise RuntimeError(f"the {tier} did not start; it ended with status {process.wait()}")
         told = json.loads(line)
         yield int(told["url"].rpartition(":")[2]), Path(told["token_file"]).read_text("ascii").strip()
     finally:

@@ -18,7 +18,7 @@ from models.gguf.writer import Content, write
 
 # About kin's size: 8 million weights.
 SHAPE = Shape("llama", 8, 256, 4, 2, 640, 2048, context_tokens=2048, rope_base=10_000.0)
-EXITS = (4, 8)
+EXITS = (4, 6, 8)
 # Of a block above the first exit, against one below it.
 CHANGES = 0.07
 
@@ -50,7 +50,7 @@ def write_family(folder: Path, seed: int = 0) -> Manifest:
         tensors.append(_ones(f"exit.{number}.output_norm.weight"))
     fields = fields_of(SHAPE) | {
         "kinflow.family.exits": array(FieldType.UINT32, EXITS),
-        "kinflow.family.members": array(FieldType.STRING, ("small", "large")),
+        "kinflow.family.members": array(FieldType.STRING, ("small", "middle", "large")),
     }
     source = folder / "made.gguf"
     write(source, fields, tensors)

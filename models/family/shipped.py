@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent / "kin"
 FACTS, WEIGHTS = "kin.toml", "kin.gguf"
 
 
-class MemberFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MemberFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """As in `Member` (manifest.py). independent_loss: of a model of the same size that was trained alone."""
 
     loss: float

@@ -142,6 +142,11 @@ def test_a_conversation_on_a_phone(browser: Browser, served: Served) -> None:
     served.go_on.set()
     say(page, "hello")
     page.get_by_text("of anything else I know nothing").wait_for()
+    # Nothing of a question that is too long is cut off unless its asker says what.
+    say(page, "It rains. " * 220 + "How is Mill Street?")
+    page.get_by_text("219 characters too long").wait_for()
+    page.get_by_role("button", name="Ask a summary").click()
+    page.get_by_text("nothing sent: a summary in 29 of 2219 characters read").wait_for()
     # A better answer is kept, listed and deleted.
     page.get_by_role("button", name="Better answer").last.click()
     page.get_by_label("The better answer").fill("Hello to you")

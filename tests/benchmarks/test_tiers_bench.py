@@ -9,6 +9,7 @@ from benchmarks.tiers_plot import NAMES, fastest
 MODES = [
     "device-only",
     "edge-only",
+    "cloud-only",
     "routing-threshold",
     "routing-oracle",
     "hand-over",
@@ -28,6 +29,11 @@ def test_the_rows_add_up(monkeypatch) -> None:
     assert (device.bytes_per_token, device.edge_steps, device.asked_above) == (0, 0, 0)
     assert (edge.equal_to_edge, edge.asked_above) == (1, 1)
     assert edge.edge_steps == 16
+    cloud = rows["cloud-only"]
+    assert (cloud.edge_block_tokens, cloud.edge_steps, cloud.asked_above) == (0, 0, 1)
+    assert cloud.bytes_per_token > 0
+    assert cloud.equal_to_edge in {0, 0.5, 1}
+    assert figures.cloud_rtt_ms == 16
     assert rows["hand-over-fp32"].edge_steps == 16
     assert rows["hand-over-fp32"].equal_to_edge == 1
     assert figures.block_tokens_ratio == round((EXITS[1] - EXITS[0] + 1) / (EXITS[1] + 1), 4)

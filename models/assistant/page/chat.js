@@ -3,7 +3,10 @@
 //   new Chat(root, { call: (method, path, body, signal) => fetch(…), store: "a key of localStorage", tiers: ["device"] })
 
 const KEPT_TURNS = 200;
+// What is longer is shortened as its asker wishes, up to what fits into a request.
 const MOST_LETTERS = 2000;
+const MOST_TYPED = 12000;
+const SHORTENED = { newest: "Ask its newest part", summarise: "Ask a summary" };
 const STEPS = { understanding: "Understanding the question", confirm: "Doing it", edge: "Asking the edge server" };
 const TIERS = { device: "this device alone", edge: "the edge server as well", cloud: "the cloud as well" };
 
@@ -31,7 +34,7 @@ export class Chat {
     this.store = store;
     this.log = el("ol", { class: "chat-log", role: "log", "aria-live": "polite", "aria-label": "Conversation", tabindex: "0" });
     this.empty = el("p", { class: "chat-empty", text: "Ask about roads, signals, emergency vehicles, devices, cameras and settings, or have something noted." });
-    this.input = el("textarea", { id: "chat-question", rows: "1", maxlength: String(MOST_LETTERS), autocomplete: "off", enterkeyhint: "send" });
+    this.input = el("textarea", { id: "chat-question", rows: "1", maxlength: String(MOST_TYPED), autocomplete: "off", enterkeyhint: "send" });
     this.input.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
@@ -42,21 +45,23 @@ export class Chat {
     this.tier = el("select", { id: "chat-tier" }, ...tiers.map((one) => el("option", { value: one, text: TIERS[one] })));
     const tier = el("label", { class: "chat-tier", hidden: tiers.length < 2 }, "May be answered by ", this.tier);
     this.form = el("form", { class: "chat-form", onsubmit: (event) => this.#submit(event) });
+    this.long = el("p", { class: "chat-choice chat-long", role: "status", hidden: true });
+    this.input.addEventListener("input", () => (this.long.hidden = true));
     this.form.append(el("label", { class: "chat-label", for: "chat-question", text: "Your question" }), this.input, this.send, this.stop);
     root.classList.add("chat");
-    root.append(this.empty, this.log, this.form, tier, this.#kept());
+    root.append(this.empty, this.log, this.form, this.long, tier, this.#kept());
     this.#load();
   }
 
-  /** Ask as if it had been typed. */
-  async ask(question) {
+  /** Ask as if it had been typed. tooLong: what is done with a question that does not fit. */
+  async ask(question, tooLong = "refuse") {
     if (this.#running) return;
     this.#running = new AbortController();
     this.#busy(true);
     const turn = { question, answer: "", receipt: "", failed: false };
     const shown = this.#show(turn);
     try {
-      await this.#stream(turn, shown, this.#running.signal);
+      await this.#stream(turn, shown, tooLong, this.#running.signal);
     } catch (error) {
       const stopped = error.name === "AbortError";
       const away = error instanceof Refused ? error.message : "The assistant can't be reached. Try again when it is back.";
@@ -72,8 +77,8 @@ export class Chat {
     this.input.focus();
   }
 
-  async #stream(turn, shown, signal) {
-    const asked = { question: turn.question, conversation: this.#conversation, max_tier: this.tier.value };
+  async #stream(turn, shown, tooLong, signal) {
+    const asked = { question: turn.question, conversation: this.#conversation, max_tier: this.tier.value, too_long: tooLong };
     const answer = await this.call("POST", "ask", asked, signal);
     await check(answer);
     for await (const said of lines(answer.body)) {
@@ -198,8 +203,23 @@ export class Chat {
     event.preventDefault();
     const question = this.input.value.trim();
     if (!question || this.#running) return;
+    const letters = [...question].length;
+    if (letters > MOST_LETTERS) return this.#offerShorter(question, letters - MOST_LETTERS);
     this.input.value = "";
     this.ask(question);
+  }
+
+  /** Too long: nothing is cut off unless its asker says what. */
+  #offerShorter(question, excess) {
+    const choose = (how) => () => {
+      this.long.hidden = true;
+      this.input.value = "";
+      this.ask(question, how);
+    };
+    const ways = Object.entries(SHORTENED).map(([how, text]) => el("button", { type: "button", text, onclick: choose(how) }));
+    this.long.replaceChildren(el("span", { text: `Your question is ${excess} characters too long.` }), ...ways);
+    this.long.hidden = false;
+    ways[0].focus();
   }
 
   #busy(yes) {

@@ -1,4 +1,5 @@
-"""`python -m models.training.kin.calibrate QUESTIONS`: fit the understanding's confidence to held-back questions.
+"""`python -m models.training.kin.calibrate QUESTIONS`: fit the confidence of the understanding, and of the members' own
+text (standing.py), to held-back questions.
 
 The confidence is a logistic regression on what is seen when a choice is made (`Resolved.features`). The threshold is
 the least confidence at which few enough choices are sure and wrong, found on questions that the fit has not seen: the
@@ -23,6 +24,7 @@ from models.assistant.understanding.choice import Entities
 from models.assistant.understanding.confidence import Calibration
 from models.assistant.understanding.kin import KinUnderstanding
 from models.family.shipped import FOLDER
+from models.training.kin.standing import calibrate
 from node.home import find_home
 
 FOLDS, RIDGE = 5, 1e-2
@@ -109,6 +111,9 @@ def main(
     path.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=1) + b"\n")
     print(f"right {right.mean():.4f}; abstained {1 - sure.mean():.4f}; sure and wrong {told.sure_and_wrong:.4f}")
     print(f"mean confidence {confidence.mean():.4f}; threshold {threshold:.4f}, of no tool {none_threshold:.4f}")
+    understanding.close()
+    for name, one in calibrate(find_home(), folder, [row["question"] for row in rows]).items():
+        print(f"text of {name}: stands from {one.threshold:.4f} on, at temperature {one.temperature}")
 
 
 if __name__ == "__main__":
