@@ -24,7 +24,7 @@ from sim_devices.fleet.fleet import allow_files
 
 FILES = 8192
 # Lengths of a soak without a trace.
-SHORT_ROWS = tuple(Row(0.0, prompt, answer) for prompt in (12, 40, 160) for answer in (4, 16, 48))
+SHORT_ROWS = tuple(Row(0.0, prompt, answer) for prompt in (48, 96, 192) for answer in (4, 16, 48))
 
 
 @dataclass(frozen=True)

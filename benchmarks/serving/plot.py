@@ -19,7 +19,7 @@ def draw(runs: dict[str, Sequence[Answer]], slo: Slo | None, title: str, path: P
     mpl.use("Agg")
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
-    figure, (over, gaps) = plt.subplots(1, 2, figsize=(10.5, 4.2), constrained_layout=True)
+    figure, (over, gaps) = plt.subplots(1, 2, figsize=(10.5, 4.6), constrained_layout=True)
     figure.suptitle(title, fontsize=10)
     for (name, answers), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
         began_s = min((one.intended_s for one in answers), default=0.0)
@@ -39,6 +39,6 @@ def draw(runs: dict[str, Sequence[Answer]], slo: Slo | None, title: str, path: P
     )
     for axes in (over, gaps):
         axes.grid(alpha=0.25, which="both")
-        axes.legend(fontsize=8, loc="upper left" if axes is over else "lower left")
+    figure.legend(*gaps.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -32,16 +32,17 @@ class Words:
         words = Random(str(seed)).choices(self.letters, k=whole)  # noqa: S311 (no secret)
         return " ".join(words) + self.fillers.get(rest, "")
 
-    def of_blocks(self, tokens: int, blocks: Sequence[int], block_tokens: int, seed: object) -> str:
+    def of_blocks(self, tokens: int, blocks: Sequence[int], block_tokens: int, seed: object, rest: object) -> str:
         """A prompt whose block number i is said by blocks[i], so that two that begin with the same ids begin with the
-        same tokens. The last block need not be whole."""
+        same tokens. The last block need not be whole. rest: seed of what is behind the last one."""
         words: list[str] = []
         for number, block in enumerate(blocks):
             end = min(tokens, (number + 1) * block_tokens)
             count = max(0, (end - self.fixed) // self.unit) - len(words)
             words += Random(f"{seed}/{block}").choices(self.letters, k=max(0, count))  # noqa: S311
-        rest = max(0, tokens - self.fixed) % self.unit
-        return " ".join(words or [self.letters[0]]) + self.fillers.get(rest, "")
+        left = (tokens - self.fixed) // self.unit - len(words)
+        words += Random(f"{rest}/rest").choices(self.letters, k=max(0, left))  # noqa: S311
+        return " ".join(words or [self.letters[0]]) + self.fillers.get(max(0, tokens - self.fixed) % self.unit, "")
 
     def reach(self, tokens: int) -> int:
         """How many tokens a prompt of `tokens` really has: more where nothing is that short, fewer where there is no

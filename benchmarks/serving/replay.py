@@ -50,8 +50,7 @@ async def replay(
     under_way: list[asyncio.Task[Answer]] = []
     for number, row in enumerate(rows):
         # Made before its moment, not at it.
-        seed = plan.seed if row.blocks else f"{plan.seed}-{number}"
-        request = target.request(row, seed, block_tokens)
+        request = target.request(row, f"{plan.seed}-{number}", block_tokens)
         intended_s = began_s + row.time_s * plan.time_scale
         if (wait_s := intended_s - loop.time()) > 0:
             await asyncio.sleep(wait_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import statistics
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +23,14 @@ ALONE_RUNS, ALONE_TOKENS = 3, 16
 
 @dataclass(frozen=True)
 class Target:
-    """words: of which prompts are made for it."""
+    """words: of which prompts are made for it. mark: of this run: prompts of an earlier one may still be in a server's
+    cache, and are not said again."""
 
     server: Server
     api: Api
     model: str
     words: Words
+    mark: str = ""
 
     @classmethod
     async def known(cls, server: Server, api: Api = "chat", model: str = "") -> Target:
@@ -45,14 +48,15 @@ class Target:
                 raise ServerUnmeasured(url=server.url, detail=detail)
             return tokens
 
-        return cls(server, api, found, await learn(count))
+        return cls(server, api, found, await learn(count), secrets.token_hex(4))
 
     def request(self, row: Row, seed: object, block_tokens: int = 0) -> bytes:
-        """seed: of the prompt, where its blocks say nothing."""
+        """seed: of what no block of the prompt says."""
+        own = f"{self.mark}/{seed}"
         if row.blocks and block_tokens:
-            text = self.words.of_blocks(row.input_tokens, row.blocks, block_tokens, seed)
+            text = self.words.of_blocks(row.input_tokens, row.blocks, block_tokens, self.mark, own)
         else:
-            text = self.words.text(row.input_tokens, seed)
+            text = self.words.text(row.input_tokens, own)
         body = body_of(self.api, self.model, text, max(1, row.output_tokens))
         return self.server.request("POST", PATHS[self.api], msgspec.json.encode(body))
 

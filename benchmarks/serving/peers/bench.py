@@ -101,10 +101,10 @@ def summary(figures: Figures) -> list[str]:
         if one.why or one.ttft_s is None or one.tbt_ms is None:
             lines.append(f"{what}: {one.why}")
             continue
+        good = "" if one.goodput_per_s is None else f"; goodput {one.goodput_per_s}/s"
         lines.append(
             f"{what}: TTFT {one.ttft_s.p50} s, {one.ttft_s.p99} s; gaps {one.tbt_ms.p50} ms, {one.tbt_ms.p99} ms, "
-            f"most {one.tbt_ms.max} ms; {one.tokens_per_s} tokens/s; goodput {one.goodput_per_s}/s; "
-            f"{one.failed} of {one.requests} failed"
+            f"most {one.tbt_ms.max} ms; {one.tokens_per_s} tokens/s{good}; {one.failed} of {one.requests} failed"
         )
     return lines + [f"{name} {value}" for name, value in figures.ratios.items()]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.errors import PeerNotStarted
 from benchmarks.serving.peers.environment import environment_of
-from benchmarks.serving.peers.llama_server import server_tool
+from benchmarks.serving.peers.llama_server import libraries, server_tool
 from benchmarks.serving.peers.peer import Launch, Peer, Say, Terms
 from firmware_configs.bundle.llama import EXAMPLE_SERVER, cache_folder, example_of
 from firmware_configs.bundle.target import here
@@ -23,7 +23,7 @@ def example_server() -> Peer:
 def _launch(terms: Terms, port: int, folder: Path, say: Say) -> Launch:
     python = environment_of("example-server", PACKAGES, say)
     # It wants the library for pictures, which comes with llama-server.
-    pictures = server_tool(say).parent / "libmtmd.so"
+    pictures = server_tool(say).parent
     try:
         script = example_of(here(), cache_folder())
     except LibraryNotBuilt as error:
@@ -34,4 +34,7 @@ def _launch(terms: Terms, port: int, folder: Path, say: Say) -> Launch:
     }  # fmt: skip
     config = folder / "config.json"
     config.write_text(json.dumps({"server": {"host": "127.0.0.1", "port": port}, "model": model}))
-    return Launch([str(python), str(script), "-C", str(config)], {"MTMD_CPP_LIB": str(pictures)})
+    return Launch(
+        [str(python), str(script), "-C", str(config)],
+        {"MTMD_CPP_LIB": str(pictures), "LD_LIBRARY_PATH": libraries(pictures)},
+    )

@@ -29,7 +29,7 @@ def _launch(batch_tokens: int | None, terms: Terms, port: int, _: Path, say: Say
     command += ["-c", str(terms.slots * terms.context_tokens), "-np", str(terms.slots)]
     command += ["-t", str(terms.threads), "-tb", str(terms.threads)]
     command += ["-b", str(batch_tokens)] if batch_tokens is not None else []
-    return Launch(command, {"LD_LIBRARY_PATH": libraries(tool)})
+    return Launch(command, {"LD_LIBRARY_PATH": libraries(tool.parent)})
 
 
 def server_tool(say: Say) -> Path:
@@ -40,6 +40,7 @@ def server_tool(say: Say) -> Path:
         raise PeerNotStarted(server="llama-server", detail=error.cause_text) from error
 
 
-def libraries(tool: Path) -> str:
+def libraries(tools: Path) -> str:
+    """Where llama.cpp's are: those that we run, then those in the tools' folder."""
     own = Path(library().llama.__file__).parent / "lib"
-    return os.pathsep.join((str(own), str(tool.parent)))
+    return os.pathsep.join((str(own), str(tools)))

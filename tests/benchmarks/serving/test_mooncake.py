@@ -58,7 +58,7 @@ def test_the_first_lines_only(tmp_path: Path) -> None:
         {"input_length": 1.5},
         {"input_length": 10**30},
         {"output_length": -3},
-        {"hash_ids": [0]},
+        {"hash_ids": [0, 1, 2, 3]},
         {"hash_ids": [0, 1, -2]},
         {"hash_ids": None},
     ],

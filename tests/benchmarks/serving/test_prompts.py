@@ -71,9 +71,17 @@ def test_equal_blocks_are_equal_text(count: Callable[[str], int], tokens: int, s
     blocks = list(range(-(-tokens // size)))
     shared = min(shared, len(blocks))
     other = blocks[:shared] + [1_000 + one for one in blocks[shared:]]
-    first, second = (words.of_blocks(tokens, ids, size, seed) for ids in (blocks, other))
+    first, second = (words.of_blocks(tokens, ids, size, seed, "rest") for ids in (blocks, other))
     assert count(first) == count(second) == tokens
     whole = max(0, min(tokens, shared * size) - words.fixed) // words.unit
     assert first.split()[:whole] == second.split()[:whole] or whole == 0
     if shared < len(blocks) - 1:
         assert first != second
+
+
+def test_what_no_block_says_is_ones_own() -> None:
+    words = WORDS["gpt_like"]
+    first, second = (words.of_blocks(100, [7], 32, 1, rest) for rest in ("a", "b"))
+    assert first.split()[:32] == second.split()[:32]
+    assert first.split()[32:] != second.split()[32:]
+    assert gpt_like(first) == gpt_like(second) == 100
