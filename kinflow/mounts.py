@@ -37,7 +37,7 @@ MOUNTS = {
     "mcp": Mount("models.assistant.cli", "mcp", "Serve the assistant's tools to programs that speak MCP."),
     "models": Mount("models.family.cli", "app", "Weights: list, pull, verify, split, quantize, card."),
     "tiers": Mount("models.escalation.cli", "app", "Text by a family's members: answer, escalate, serve a tier."),
-    "serving": Mount("models.serving.cli", "app", "Serve weights to many at once: `serving run FILE.gguf`."),
+    "serving": Mount("models.serving.cli", "app", "Serve weights to many: `serving run FILE.gguf`, `serving prefill`."),
     "firmware": Mount("firmware_configs.cli", "app", "Make boot files for boards that join by themselves."),
     "hardware": Mount("node.hardware.cli", "hardware", "Tell what this machine is, and what it can carry."),
     "update": Mount("node.update.cli", "app", "Look for a new version, install it, or go back."),

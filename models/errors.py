@@ -406,3 +406,37 @@ class EmbeddingImpossible(KinflowError):
     status = 400
     cause = "The member that is served here gives no embeddings: {detail}."
     advice = "Serve a whole member in [serving] of kinflow.toml, one that lies on this machine."
+
+
+class PrefillForeign(KinflowError):
+    number = 525
+    status = 409
+    cause = "The prefill worker and this machine don't belong together: {detail}."
+    advice = "Put the same Kinflow, family and [serving] settings on both; prompts are computed here until then."
+
+
+class PrefillUnproven(KinflowError):
+    number = 526
+    status = 401
+    cause = "{where} did not prove that it knows the secret of the prefill worker."
+    advice = "Copy prefill-secret from the worker's state folder to this machine, and name it in [serving]."
+
+
+class PrefillLost(KinflowError):
+    number = 527
+    status = 503
+    cause = "The prefill worker gave nothing: {detail}."
+    advice = "Check that it runs and can be reached; prompts are computed here meanwhile."
+
+
+class PrefillGarbled(KinflowError):
+    number = 528
+    status = 502
+    cause = "What the prefill worker sent does not add up: {detail}."
+    advice = "Update the older of the two sides; nothing of it was used."
+
+
+class PrefillSecretMissing(KinflowError):
+    number = 529
+    cause = "The secret of the prefill worker in {path} can't be used: {detail}."
+    advice = "Copy prefill-secret from the worker's state folder, for its owner alone (chmod 600)."

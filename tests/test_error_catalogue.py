@@ -21,7 +21,7 @@ RANGES = {
     "edge_server": [range(75, 79), range(81, 95), range(200, 230), range(300, 307), range(310, 340), range(470, 475)],
     "sim_devices": [range(95, 102), range(307, 310), range(340, 360)],
     "benchmarks": [range(102, 105), range(460, 470), range(530, 535)],
-    "models": [range(105, 120), range(360, 460), range(475, 520)],
+    "models": [range(105, 120), range(360, 460), range(475, 530)],
     "cloud": [range(120, 126)],
     "firmware_configs": [range(230, 253)],
 }

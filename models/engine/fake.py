@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.engine.port import Facts, Floats, Masker, Memory, Output, Piece, Portion
 from models.engine.state import pack, unpack
-from models.errors import ContextTooLong, EngineFull, PrimitiveImpossible, SchemaRefused
+from models.errors import ContextTooLong, EngineFull, PrimitiveImpossible, SchemaRefused, StateForeign
 
 BEGIN, END, FIRST_BYTE = 0, 1, 2
 VOCABULARY = FIRST_BYTE + 256
@@ -34,6 +34,7 @@ class FakeEngine:
             sequences=sequences,
             begin=BEGIN,
             ends=frozenset({END}),
+            engine="fake",
             source=hashlib.sha256(f"fake {seed}".encode()).hexdigest(),
         )
 
@@ -97,7 +98,13 @@ class FakeEngine:
 
     def adopt(self, sequence: int, portion: Portion) -> None:
         data = unpack(portion, self._facts, self.length(sequence))
-        self._held[sequence] += msgspec.json.decode(data, type=list[int])
+        try:
+            tokens = msgspec.json.decode(data, type=list[int])
+        except msgspec.DecodeError as error:
+            raise StateForeign(detail="it is none of a fake engine") from error
+        if len(tokens) != portion.end - portion.start:
+            raise StateForeign(detail=f"{len(tokens)} tokens where {portion.end - portion.start} were to be")
+        self._held[sequence] += tokens
 
     def steer(self, directions: Mapping[int, NDArray[Any]]) -> None:
         if directions:

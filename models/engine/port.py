@@ -36,9 +36,9 @@ class Memory(StrEnum):
 class Facts:
     """fingerprint: SHA-256 of the weights. width: numbers in a hidden state. context_tokens: room for all sequences
     together. window_tokens: how far sliding windows look back, 0 without. begin: the token that opens a text, or None.
-    ends: tokens that end an answer. layout: how contexts are kept. source: fingerprint of the file that these weights
-    were cut from, their own when they were not; first_block: where in that whole they begin; whole_blocks: how many it
-    has."""
+    ends: tokens that end an answer. layout: how contexts are kept. engine: name and version of what computes. source:
+    fingerprint of the file that these weights were cut from, their own when they were not; first_block: where in that
+    whole they begin; whole_blocks: how many it has."""
 
     fingerprint: str
     architecture: str
@@ -53,6 +53,7 @@ class Facts:
     begin: int | None = None
     ends: frozenset[int] = frozenset()
     layout: str = ""
+    engine: str = ""
     source: str = ""
     first_block: int = 0
     whole_blocks: int = 0

@@ -22,6 +22,7 @@ from models.serving.api import serving_api
 from models.serving.fifo import FifoScheduler
 from models.serving.holding import Holding, find_holding, serves
 from models.serving.port import Scheduler
+from models.serving.separation.opening import Opener, opener_of
 from models.serving.service import Service
 from models.serving.stall_free import StallFreeScheduler
 from node.config.schema import Serving
@@ -112,17 +113,20 @@ def served_of(home: Path, settings: Serving, tier: Tier) -> Served | None:
     def above(holding: Holding) -> Above | None:
         return above_of(home, settings, tier) or external_above(holding, settings, tier)
 
-    return served(lambda: find_holding(home, settings, tier), tier, above)
+    return served(lambda: find_holding(home, settings, tier), tier, above, opener_of(home, settings))
 
 
 def served(
-    find: Callable[[], Holding], tier: Tier = "edge", above: Callable[[Holding], Above | None] = lambda _: None
+    find: Callable[[], Holding],
+    tier: Tier = "edge",
+    above: Callable[[Holding], Above | None] = lambda _: None,
+    opener: Opener = StallFreeScheduler.open,
 ) -> Served:
-    """above: the tier that may be asked by this one, for each answer anew."""
+    """above: the tier that may be asked by this one, for each answer anew. opener: of the scheduler on the member."""
     finder = Finder(find)
 
     async def make() -> Scheduler:
-        return await StallFreeScheduler.open(lambda: finder.holding().engine())
+        return await opener(lambda: finder.holding().engine())
 
     async def go_on(after: int) -> Scheduler:
         return await StallFreeScheduler.open(lambda: _behind(finder.holding(), after))

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from models.engine.port import Engine, Facts
 from models.engine.sampling import Sampling
@@ -75,7 +75,7 @@ class FifoScheduler:
         self._closed = False
 
     @classmethod
-    async def open(cls, make: Callable[[], Engine], most_waiting: int = MOST_WAITING) -> FifoScheduler:
+    async def open(cls, make: Callable[[], Engine], most_waiting: int = MOST_WAITING) -> Self:
         """make: opens the engine, on its thread."""
         thread = await EngineThread.open(make)
         return cls(thread, await thread.call(lambda engine: engine.facts), most_waiting)

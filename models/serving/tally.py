@@ -37,7 +37,8 @@ class Tally:
     """waited_s: for a sequence. first_s: from asking to the first token. between_s: two tokens of one answer. rows: of
     a step, and budget_rows: that it might have had. prefix_tokens: of prompts that were looked for in the prefix cache,
     and of these prefix_hit_tokens were there. held_tokens: that all sequences hold now; room_tokens: that they could.
-    preempted: sequences that had to wait for others in the middle of an answer."""
+    preempted: sequences that had to wait for others in the middle of an answer. prefill_fetched: prompts that a worker
+    elsewhere computed, prefill_tokens of them, in prefill_bytes; prefill_failed: that it began and did not end."""
 
     waited_s: Histogram = field(default_factory=lambda: Histogram(FIRST_S))
     first_s: Histogram = field(default_factory=lambda: Histogram(FIRST_S))
@@ -47,6 +48,10 @@ class Tally:
     prefix_tokens: int = 0
     prefix_hit_tokens: int = 0
     preempted: int = 0
+    prefill_fetched: int = 0
+    prefill_tokens: int = 0
+    prefill_bytes: int = 0
+    prefill_failed: int = 0
     held_tokens: int = 0
     room_tokens: int = 0
 
@@ -60,6 +65,10 @@ class Tally:
             self.prefix_tokens + other.prefix_tokens,
             self.prefix_hit_tokens + other.prefix_hit_tokens,
             self.preempted + other.preempted,
+            self.prefill_fetched + other.prefill_fetched,
+            self.prefill_tokens + other.prefill_tokens,
+            self.prefill_bytes + other.prefill_bytes,
+            self.prefill_failed + other.prefill_failed,
             self.held_tokens + other.held_tokens,
             self.room_tokens + other.room_tokens,
         )

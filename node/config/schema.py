@@ -149,7 +149,9 @@ class Serving(Struct, frozen=True, kw_only=True):
     server's tier. sequences: answers at once, each with context_tokens. threads: 0 leaves one processor to the rest.
     fast: keys in F16 and fused attention; off, in F32, where steps of any shape agree to a thousandth. above: the
     server of the next tier ("https://cloud.city.example:8802"), "" for none; above_token_file: holds a token of it;
-    above_ca_file: the certificate that it is believed by, "" for those of this machine."""
+    above_ca_file: the certificate that it is believed by, "" for those of this machine. prefill: "host:port" of a
+    worker that computes prompts, "" for none; prefill_secret_file: what both share, "" for prefill-secret in the state
+    folder."""
 
     family: Annotated[str, Meta(max_length=500)] = ""
     member: SlugOrEmpty = ""
@@ -160,6 +162,8 @@ class Serving(Struct, frozen=True, kw_only=True):
     above: Annotated[str, Meta(pattern=r"^$|^https?://[A-Za-z0-9._:\[\]-]{1,253}/?$", max_length=300)] = ""
     above_token_file: Annotated[str, Meta(max_length=500)] = ""
     above_ca_file: Annotated[str, Meta(max_length=500)] = ""
+    prefill: Annotated[str, Meta(pattern=r"^$|^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]{1,253}):[0-9]{1,5}$")] = ""
+    prefill_secret_file: Annotated[str, Meta(max_length=500)] = ""
 
 
 class Trust(Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.engine.llama.batch import Batch
 from models.engine.llama.grammar import LlamaMasker
+from models.engine.llama.kv_data import Shape, check, shape_of
 from models.engine.llama.library import forget_words, last_words, library
 from models.engine.llama.stopper import Stopper
 from models.engine.llama.tap import Tap
@@ -82,6 +83,7 @@ class LlamaEngine:
         self._words = Words(lib, weights.vocabulary, weights.tokens, options.context_tokens)
         self._lengths = [0] * options.sequences
         self._rows: dict[int, Floats] = {}
+        self._shape: Shape | None = None
         # Ranges of a context are cut out by way of a sequence that nobody else uses.
         self._spare = options.sequences
         segment = segment_of(weights.header)
@@ -99,6 +101,7 @@ class LlamaEngine:
             begin=weights.begin,
             ends=weights.ends,
             layout=_layout(options),
+            engine=lib.name,
             source=segment.source if segment is not None else weights.fingerprint,
             first_block=segment.first if segment is not None else 0,
             whole_blocks=segment.whole_blocks if segment is not None else weights.blocks,
@@ -320,6 +323,8 @@ class LlamaEngine:
         if total > self._facts.context_tokens:
             limit = self._facts.context_tokens
             raise ContextTooLong(tokens=total, excess_tokens=total - limit, limit_tokens=limit)
+        if self._facts.memory.has_ranges:
+            check(data, self._own_shape(), portion.start, total)
         # A whole goes into an empty sequence; a part goes by way of the spare one, since what is read in replaces.
         place = sequence if not held else self._spare
         buffer = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
@@ -333,14 +338,32 @@ class LlamaEngine:
             self._remove(place, 0)
         self._lengths[sequence] = total
 
+    def _own_shape(self) -> Shape:
+        """How keys and values look here: learnt from one row, computed once for it."""
+        if self._shape is None:
+            if self._tap is not None:
+                self._tap.clear()
+            self._stopper.begin()
+            where = ([0], [self._spare], [0])
+            takes_tokens, nothing = self._facts.takes_tokens, np.zeros((1, self._facts.width), np.float32)
+            self._compute(self._batch.tokens([0], *where) if takes_tokens else self._batch.hidden(nothing, *where))
+            try:
+                self._shape = shape_of(self._raw(self._spare))
+            finally:
+                self._remove(self._spare, 0)
+        return self._shape
+
     def _read(self, sequence: int, start: int, end: int, *, whole: bool) -> Portion:
+        return pack(self._facts, start, end, self._raw(sequence), whole=whole)
+
+    def _raw(self, sequence: int) -> bytes:
         llama = self._lib.llama
         size = int(llama.llama_state_seq_get_size(self._context, sequence))
         buffer = (ctypes.c_uint8 * size)()
         written = int(llama.llama_state_seq_get_data(self._context, buffer, size, sequence))
         if not written:
             raise EngineFailed(detail=last_words("a context could not be saved"))
-        return pack(self._facts, start, end, bytes(memoryview(buffer)[:written]), whole=whole)
+        return bytes(memoryview(buffer)[:written])
 
     def _remove(self, sequence: int, begin: int) -> bool:
         return bool(self._lib.llama.llama_memory_seq_rm(self._memory, sequence, begin if begin else -1, -1))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import importlib.metadata
 import importlib.util
 import sys
 import threading
@@ -21,6 +22,7 @@ from typing import Any
 from models.errors import EngineMissing
 
 PACKAGE = "llama_cpp"
+DISTRIBUTION = "llama_cpp_python"
 _said: deque[str] = deque(maxlen=40)
 _lock = threading.Lock()
 _kept: list[Any] = []
@@ -52,6 +54,11 @@ class Library:
     @property
     def version(self) -> str:
         return str(self.llama.llama_version().decode())
+
+    @property
+    def name(self) -> str:
+        """What contexts as data are bound to: another release may lay them out in another way."""
+        return f"llama-cpp-python {importlib.metadata.version(DISTRIBUTION)}, llama.cpp {self.version}"
 
 
 @cache
