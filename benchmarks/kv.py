@@ -16,11 +16,18 @@ class Case(StrEnum):
 
 
 def kv(  # noqa: PLR0917 (its options)
-    case: Annotated[Case, typer.Option(help="handoff: from one worker to another.")] = Case.handoff,
+    case: Annotated[Case, typer.Option(help="handoff: from a prefill worker.")] = Case.handoff,
     family: Annotated[str, typer.Option(help="A family; else a file of the engine benchmark's shape.")] = "",
-    tokens: Annotated[int, typer.Option(min=1, max=100_000, help="Compared one by one behind a prompt.")] = 10_000,
-    prompt_tokens: Annotated[int, typer.Option(min=2, max=16_384)] = 1024,
-    threads: Annotated[int, typer.Option(min=0, help="0 for one a processor.")] = 0,
+    tokens: Annotated[int, typer.Option(min=1, max=100_000, help="Compared one by one behind prompts.")] = 10_000,
+    prompt_tokens: Annotated[int, typer.Option(min=2, max=16_384, help="Whose first token is waited for.")] = 768,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Of the one who answers.")] = 1,
+    worker_threads: Annotated[int, typer.Option(min=0, max=256, help="Of the worker; 0: what is left.")] = 0,
+    speakers: Annotated[int, typer.Option(min=0, max=63, help="Answers under way while the prompt comes.")] = 8,
+    mbit: Annotated[
+        list[float] | None, typer.Option(min=0.01, help="Of the link; again for more. Else around the break-even.")
+    ] = None,
+    rtt_ms: Annotated[float, typer.Option(min=0.0, max=5_000.0, help="Round trip of the link.")] = 2.0,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Each way, at each bandwidth.")] = 2,
     as_json: AsJson = False,
 ) -> None:
     """Keys and values that move, against computing them again: exactness, bytes, the bandwidth from which it pays."""
@@ -28,5 +35,8 @@ def kv(  # noqa: PLR0917 (its options)
     from benchmarks.kv_handoff import Setting, measure  # noqa: PLC0415
 
     del case  # the only one so far
+    setting = Setting(
+        family, tokens, prompt_tokens, threads, worker_threads, speakers, tuple(mbit or ()), rtt_ms, rounds
+    )
     with told():
-        show(measure(Setting(family, tokens, prompt_tokens, threads)), as_json)
+        show(measure(setting), as_json)

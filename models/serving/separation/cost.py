@@ -55,11 +55,13 @@ class Corrected:
 
 @dataclass(frozen=True)
 class Choice:
-    """fetch: whether from the worker. fetch_s, compute_s: until the last token but one is there."""
+    """fetch: whether from the worker. fetch_s, compute_s: until the last token but one is there. own_s: of fetch_s,
+    what is not for others who asked before."""
 
     fetch: bool
     fetch_s: float
     compute_s: float
+    own_s: float
 
     @property
     def told(self) -> str:
@@ -97,8 +99,8 @@ def choose(worker: Worker, tokens: tuple[int, int], here_s: float, ahead_s: floa
     """tokens: held, and up to where. here_s: what computing them here would take. ahead_s: of others who ask the same
     worker. factor: of what is reckoned for it."""
     held, end = tokens
-    found_s = ahead_s + factor * fetch_s(worker, end, held)
-    return Choice(found_s < here_s, found_s, here_s)
+    own_s = factor * fetch_s(worker, end, held)
+    return Choice(ahead_s + own_s < here_s, ahead_s + own_s, here_s, own_s)
 
 
 def break_even_byte_s(worker: Worker, tokens: int, here_s: float) -> float | None:

@@ -75,7 +75,8 @@ class SeparatedScheduler(StallFreeScheduler):
             log.warning("a prompt of %d tokens is computed here after all: %s", len(prompt), error)
             await self.call(lambda engine: engine.rollback(sequence, held))
             return held
-        self._there = self._there.seen(choice.fetch_s / self._there.factor, time.monotonic() - began_s)
+        if choice.own_s == choice.fetch_s:  # who waited for others doesn't know what was whose
+            self._there = self._there.seen(choice.own_s / self._there.factor, time.monotonic() - began_s)
         self._here = self._here.unseen()
         self.tally.prefill_fetched += 1
         self.tally.prefill_tokens += len(prompt) - 1 - held
@@ -85,7 +86,7 @@ class SeparatedScheduler(StallFreeScheduler):
         assert self.fetcher is not None
         # At the worst a first token comes this much later than without any worker.
         deadline_s = asyncio.get_running_loop().time() + choice.fetch_s + choice.compute_s + self.patience_s
-        async with aclosing(self.fetcher.fetch(prompt, held, choice.fetch_s, deadline_s)) as portions:  # type: ignore[type-var]
+        async with aclosing(self.fetcher.fetch(prompt, held, choice.own_s, deadline_s)) as portions:  # type: ignore[type-var]
             async for portion in portions:
                 began_s = time.monotonic()
                 await self.call(lambda engine, portion=portion: engine.adopt(sequence, portion))  # type: ignore[misc]
