@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,9 @@ from cloud.errors import (
 from cloud.metrics import CONTENT_TYPE, exposition
 from cloud.store import CloudStore
 from models.escalation.served import Served, nothing_served
-from models.serving.answers import error_object
+from models.serving.answers import told_to
+from models.serving.entry import admit, tenant_of
+from models.serving.keys import KeyFile
 from node.clock import Clock
 from node.errors import CsrRefused, DeviceIdTaken, JoinCodeRefused, JoinCodeUsed, RequestTooSlow, SignatureRefused
 from protocol.edge_status import LIMIT_BYTES, decode_status
@@ -85,7 +86,7 @@ def cloud_app(cloud: CloudContext) -> FastAPI:
     # The documentation pages that FastAPI brings load scripts from elsewhere; the description itself stays.
     app = FastAPI(title="Kinflow cloud", version=cloud.version, docs_url=None, redoc_url=None)
 
-    app.add_middleware(_Gate, token=cloud.token)
+    app.add_middleware(_Gate, token=cloud.token, keys=None if cloud.serving is None else cloud.serving.service.keys)
 
     def views() -> list[EdgeView]:
         now_ms = cloud.clock.wall_ms()
@@ -122,17 +123,20 @@ def cloud_app(cloud: CloudContext) -> FastAPI:
 
     @app.get("/healthz")
     def healthz() -> JSONResponse:
-        """200 while the store answers."""
+        """200 while the store answers, and no step of the member is stuck."""
         try:
             cloud.store.edges()
         except Exception as error:
             return JSONResponse({"ok": False, "problems": [f"the store: {type(error).__name__}"]}, 503)
-        return JSONResponse({"ok": True, "problems": []})
+        problems = [] if cloud.serving is None else cloud.serving.service.problems()
+        return JSONResponse({"ok": not problems, "problems": problems}, 503 if problems else 200)
 
     @app.get("/metrics", response_class=Response)
     def metrics() -> Response:
         """Prometheus's text format."""
-        return Response(exposition(views()), media_type=CONTENT_TYPE)
+        return Response(
+            exposition(views(), None if cloud.serving is None else cloud.serving.service), media_type=CONTENT_TYPE
+        )
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
@@ -154,8 +158,8 @@ class _Gate:
     """In front of every route: who is let in, and the safety headers. Plain ASGI, so that an error of reading a body is
     still itself where it is answered."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app, self._token = app, token
+    def __init__(self, app: ASGIApp, token: str, keys: KeyFile | None) -> None:
+        self._app, self._token, self._keys = app, token, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -168,23 +172,25 @@ class _Gate:
             await send(message)
 
         try:
-            _check(Request(scope), self._token)
+            if not _is_open(Request(scope)):
+                tenant = await tenant_of(scope, self._token, self._keys)
+                # A key opens the member, and nothing else.
+                if tenant is None or (tenant and not scope["path"].startswith("/v1/")):
+                    raise PageTokenMissing
+                admit(scope, tenant)
         except KinflowError as error:
-            openai = scope["path"].startswith("/v1/")
-            answer = JSONResponse(error_object(error, 401), 401) if openai else _answer(error)
+            answer, told = _answer(error), told_to(scope["path"], error, _status_of(error))
+            if told is not None:
+                answer = JSONResponse(told, answer.status_code)
             await answer(scope, receive, safe_send)
             return
         await self._app(scope, receive, safe_send)
 
 
-def _check(request: Request, token: str) -> None:
+def _is_open(request: Request) -> bool:
     path = request.url.path
     reports = request.method == "POST" and path.startswith("/api/v1/edges/")
-    if path == "/" or path.startswith(OPEN) or reports:
-        return
-    given = request.headers.get("authorization", "")
-    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-        raise PageTokenMissing
+    return path == "/" or path.startswith(OPEN) or reports
 
 
 async def _body(request: Request) -> bytes:
@@ -199,7 +205,11 @@ async def _body(request: Request) -> bytes:
 
 def _answer(error: KinflowError) -> JSONResponse:
     body = {"code": error.code, "cause": error.cause_text, "advice": error.advice_text}
-    return JSONResponse({"error": body}, _STATUS.get(type(error), 503))
+    return JSONResponse({"error": body}, _status_of(error))
+
+
+def _status_of(error: KinflowError) -> int:
+    return _STATUS.get(type(error), 503)
 
 
 async def _kinflow_error(_: Request, error: Exception) -> JSONResponse:

@@ -10,13 +10,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from cloud.edge_view import EdgeState, EdgeView
+from models.serving.metrics import collect
+from models.serving.service import Service
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class _Scrape:
-    def __init__(self, edges: Sequence[EdgeView]) -> None:
-        self._edges = edges
+    def __init__(self, edges: Sequence[EdgeView], service: Service | None) -> None:
+        self._edges, self._service = edges, service
 
     def collect(self) -> Iterator[Metric]:
         by_state = Counter(one.state for one in self._edges)
@@ -32,9 +34,10 @@ class _Scrape:
                 alarms.add_metric([one.edge, severity], getattr(one.alarms, severity))
         yield devices
         yield alarms
+        yield from collect(self._service)
 
 
-def exposition(edges: Sequence[EdgeView]) -> bytes:
+def exposition(edges: Sequence[EdgeView], service: Service | None = None) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Scrape(edges))
+    registry.register(_Scrape(edges, service))
     return generate_latest(registry)

@@ -143,6 +143,8 @@ class CloudServer:
 
     def stop(self) -> None:
         self._heart.stop()
+        if self._options.serving is not None:
+            self._options.serving.drain()
         for door in self._doors:
             door.stop()
         self._trust.close()

@@ -408,6 +408,39 @@ class EmbeddingImpossible(KinflowError):
     advice = "Serve a whole member in [serving] of kinflow.toml, one that lies on this machine."
 
 
+class KeysUnusable(KinflowError):
+    number = 510
+    status = 503
+    cause = "The file of keys {path} can't be used: {detail}."
+    advice = "Let its owner alone read it (chmod 600), or make it anew: `kinflow serving keys add NAME`."
+
+
+class TenantBusy(KinflowError):
+    number = 511
+    status = 429
+    cause = "This key's tenant has used what it may: {what}."
+    advice = "Ask again in {wait_s} seconds, or have its limits raised."
+
+
+class KeyTaken(KinflowError):
+    number = 512
+    cause = "There is a key named {name!r} already."
+    advice = "Take another name, or revoke that one first: `kinflow serving keys revoke {name}`."
+
+
+class KeyUnknown(KinflowError):
+    number = 513
+    cause = "There is no key named {name!r}."
+    advice = "`kinflow serving keys list` shows those that there are."
+
+
+class ServerLeaving(KinflowError):
+    number = 514
+    status = 503
+    cause = "This server is stopping: it ends the answers that it has begun, and begins no others."
+    advice = "Ask again in {wait_s} seconds, or another server."
+
+
 class PrefillForeign(KinflowError):
     number = 525
     status = 409

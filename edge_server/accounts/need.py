@@ -14,10 +14,10 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 Role = Literal["viewer", "operator", "admin"]
-Need = Literal["public", "device", "viewer", "operator", "admin"]
+Need = Literal["public", "device", "model", "viewer", "operator", "admin"]
 
 ROLES: tuple[Role, ...] = ("viewer", "operator", "admin")
-NEEDS: tuple[Need, ...] = ("public", "device", *ROLES)
+NEEDS: tuple[Need, ...] = ("public", "device", "model", *ROLES)
 _MARK = "kinflow_need"
 
 T = TypeVar("T")
@@ -26,8 +26,9 @@ T = TypeVar("T")
 def need(least: Need) -> Callable[[T], T]:
     """Mark an endpoint, or an application that is mounted.
 
-    public: nobody is asked who they are. device: a joined device that proves its identity. viewer reads; operator also
-    corrects, steers and lets devices join; admin also keeps accounts, updates and backups.
+    public: nobody is asked who they are. device: a joined device that proves its identity. model: whoever reads, or a
+    program with a key for the member. viewer reads; operator also corrects, steers and lets devices join; admin also
+    keeps accounts, updates and backups.
     """
     if least not in NEEDS:
         raise ValueError(f"{least!r} is none of {NEEDS}")

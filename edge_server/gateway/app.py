@@ -61,6 +61,7 @@ class Gateway:
         self._edge = edge
         self._beat = beat
         self._watch = IngestWatch()
+        self._service = None if edge.serving is None else edge.serving.service
         self.feed = Feed(edge)
         # The documentation pages that FastAPI brings load scripts from elsewhere; the description itself stays.
         self.inner = FastAPI(
@@ -74,11 +75,15 @@ class Gateway:
         self._desk = Desk(edge.home or Path("none"), edge.clock, tier="edge", passphrase=edge.passphrase)
         self._teller = None if edge.home is None else WorldTeller(edge.home, "edge", self._world, self._history)
         self._add_routes()
-        door = Door(edge.accounts, frozenset(host.lower() for host in hosts), edge.device_of)
+        keys = None if self._service is None else self._service.keys
+        door = Door(edge.accounts, frozenset(host.lower() for host in hosts), edge.device_of, keys)
         self.routes = RouteTable(self.inner)
         self.app = Guard(self.inner, door, self.routes)
 
     def close(self) -> None:
+        """Answers of the member under way are given some seconds to end."""
+        if self._edge.serving is not None:
+            self._edge.serving.drain()
         self.feed.close()
 
     @asynccontextmanager
@@ -126,8 +131,9 @@ class Gateway:
         if self._edge.preemption is not None and self._edge.wave is not None:
             inner.include_router(preemption_api(self._edge.preemption, self._edge.wave, self._edge.accounts))
         serving = self._edge.serving
-        for router in nothing_served() if serving is None else serving.routers():
-            inner.include_router(marked(router, "viewer"))
+        member, tiers = nothing_served() if serving is None else serving.routers()
+        inner.include_router(marked(member, "model"))
+        inner.include_router(marked(tiers, "viewer"))
         inner.include_router(me_api(self._edge.accounts))
         inner.include_router(accounts_api(self._edge.accounts))
         for router in self._edge.trust.routers() if self._edge.trust is not None else ():
@@ -141,14 +147,15 @@ class Gateway:
         @need("viewer")
         async def metrics() -> Response:
             """Prometheus's text format."""
-            body = exposition(self._edge.figures(), self.feed.state(), self.feed.readers)
+            body = exposition(self._edge.figures(), self.feed.state(), self.feed.readers, self._service)
             return Response(body, media_type=CONTENT_TYPE)
 
         @inner.get("/healthz", tags=["health"], response_class=JSONResponse)
         @need("public")
         async def healthz() -> JSONResponse:
             """200 while the server does its work, else 503 and what is wrong."""
-            problems = self._watch.problems(self._edge.figures(), self._edge.clock.monotonic_ms())
+            problems = [*self._watch.problems(self._edge.figures(), self._edge.clock.monotonic_ms())]
+            problems += [] if self._service is None else self._service.problems()
             return JSONResponse({"ok": not problems, "problems": problems}, 503 if problems else 200)
 
         @inner.get("/", include_in_schema=False)

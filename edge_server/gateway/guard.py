@@ -29,7 +29,9 @@ from edge_server.errors import (
 from edge_server.gateway import auth
 from edge_server.gateway.answers import error_body, error_headers, status_of
 from edge_server.gateway.route_table import RouteTable
-from models.serving.answers import error_object
+from models.serving.answers import told_to
+from models.serving.entry import admit, secret_of
+from models.serving.keys import PREFIX, KeyFile
 from protocol.errors import KinflowError
 
 LIMIT_BYTES = 64 * 1024
@@ -59,11 +61,13 @@ DeviceOf = Callable[[Scope, bytes], str | None]
 @dataclass(frozen=True)
 class Door:
     """Who is let in. hosts: the names besides loopback by which this server is called, lower-case, without a port.
-    device_of: the joined device that a request (its scope and its body) proves to come from, or None."""
+    device_of: the joined device that a request (its scope and its body) proves to come from, or None. keys: of programs
+    that may ask the member."""
 
     accounts: Accounts
     hosts: frozenset[str] = frozenset()
     device_of: DeviceOf | None = None
+    keys: KeyFile | None = None
 
 
 class Guard:
@@ -97,6 +101,8 @@ class Guard:
                 return
             _check_need(caller, needs)
             scope.setdefault("state", {})["caller"] = caller
+            if caller is not None:
+                admit(scope, caller.tenant)
             if needs not in {"public", "device"}:
                 safe_send = self._with_second_looks(safe_send, scope, headers, needs)
             await self._app(scope, receive if scope["method"] in _SAFE else _replay(body, receive), safe_send)
@@ -125,7 +131,9 @@ class Guard:
         navigation = scope["method"] in _SAFE and headers.one(b"sec-fetch-mode") == "navigate"
         if headers.one(b"sec-fetch-site") in {"cross-site", "same-site"} and not navigation:
             raise OriginRefused(origin="another site")
-        by_cookie = needs not in {"public", "device"} and headers.one(b"authorization") is None
+        # `x-api-key` is a header that no other site's page may set, and where it stands no cookie is looked at.
+        by_header = headers.one(b"authorization") is not None or (needs == "model" and secret_of(scope) != "")
+        by_cookie = needs not in {"public", "device"} and not by_header
         if scope["method"] not in _SAFE and not origins and by_cookie:
             raise OriginRefused(origin="none")
 
@@ -137,6 +145,11 @@ class Guard:
             name = self._door.device_of(scope, body) if self._door.device_of else None
             return Caller(name, "device") if name else None
         given = auth.bearer(headers.one(b"authorization"))
+        if needs == "model":
+            given = secret_of(scope) or given
+            if self._door.keys is not None and given is not None and given.startswith(PREFIX):
+                tenant = await run_in_threadpool(self._door.keys.tenant_of, given)
+                return None if tenant is None else Caller(tenant, "key")
         if given is not None:
             return await run_in_threadpool(self._door.accounts.by_bearer, given)
         given = auth.cookie(headers.all(b"cookie"), _is_secure(scope))
@@ -281,7 +294,7 @@ def _with_header(send: Send, name: bytes, value: bytes) -> Send:
 
 async def _refuse(send: Send, error: KinflowError, path: str) -> None:
     # Whoever speaks OpenAI's protocol reads errors in its form.
-    told = error_object(error, status_of(error)) if path.startswith("/v1/") else error_body(error)
+    told = told_to(path, error, status_of(error)) or error_body(error)
     body = json.dumps(told).encode()
     extra = [(name.lower().encode(), value.encode()) for name, value in error_headers(error).items()]
     headers = [(b"content-type", b"application/json"), *extra]

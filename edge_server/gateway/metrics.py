@@ -11,15 +11,18 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from edge_server.gateway.views import StateView
 from edge_server.ingest.figures import IngestFigures
 from edge_server.store.room import STAGES
+from models.serving.metrics import collect
+from models.serving.service import Service
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class _Scrape:
-    def __init__(self, figures: IngestFigures, state: StateView, readers: int) -> None:
+    def __init__(self, figures: IngestFigures, state: StateView, readers: int, service: Service | None) -> None:
         self._figures = figures
         self._state = state
         self._readers = readers
+        self._service = service
 
     def collect(self) -> Iterator[Metric]:
         figures, state = self._figures, self._state
@@ -65,10 +68,11 @@ class _Scrape:
             if approach.index is not None and approach.index.value is not None:
                 index.add_metric([approach.id], approach.index.value)
         yield index
+        yield from collect(self._service)
 
 
-def exposition(figures: IngestFigures, state: StateView, readers: int) -> bytes:
+def exposition(figures: IngestFigures, state: StateView, readers: int, service: Service | None = None) -> bytes:
     """The metrics in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Scrape(figures, state, readers))
+    registry.register(_Scrape(figures, state, readers, service))
     return generate_latest(registry)

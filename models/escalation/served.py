@@ -21,11 +21,15 @@ from models.family.manifest import Tier
 from models.serving.api import serving_api
 from models.serving.fifo import FifoScheduler
 from models.serving.holding import Holding, find_holding, serves
+from models.serving.keys import FILE_NAME, KeyFile
 from models.serving.port import Scheduler
 from models.serving.separation.opening import Opener, opener_of
 from models.serving.service import Service
 from models.serving.stall_free import StallFreeScheduler
 from node.config.schema import Serving
+
+# A stop that takes longer is noticed; what is still being said then ends in the middle.
+DRAIN_S = 5.0
 
 
 class Served:
@@ -45,6 +49,10 @@ class Served:
 
     def routers(self) -> tuple[APIRouter, APIRouter]:
         return serving_api(self.service), tiers_api(self.desk)
+
+    def drain(self) -> None:
+        """Begin no more answers, and give those under way some time to end. Not on a thread that answers."""
+        self.service.visits.drain(DRAIN_S)
 
     def desk(self) -> SessionDesk:
         loop = asyncio.get_running_loop()
@@ -113,7 +121,8 @@ def served_of(home: Path, settings: Serving, tier: Tier) -> Served | None:
     def above(holding: Holding) -> Above | None:
         return above_of(home, settings, tier) or external_above(holding, settings, tier)
 
-    return served(lambda: find_holding(home, settings, tier), tier, above, opener_of(home, settings))
+    keys = KeyFile(home / FILE_NAME)
+    return served(lambda: find_holding(home, settings, tier), tier, above, opener_of(home, settings), keys)
 
 
 def served(
@@ -121,8 +130,10 @@ def served(
     tier: Tier = "edge",
     above: Callable[[Holding], Above | None] = lambda _: None,
     opener: Opener = StallFreeScheduler.open,
+    keys: KeyFile | None = None,
 ) -> Served:
-    """above: the tier that may be asked by this one, for each answer anew. opener: of the scheduler on the member."""
+    """above: the tier that may be asked by this one, for each answer anew. opener: of the scheduler on the member.
+    keys: of programs that may ask."""
     finder = Finder(find)
 
     async def make() -> Scheduler:
@@ -148,6 +159,7 @@ def served(
         elsewhere=elsewhere,
         alone=alone,
         embeddings=embeddings,
+        keys=keys,
     )
     return Served(service, lambda: identity_of(finder.holding()), go_on)
 

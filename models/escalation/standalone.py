@@ -3,23 +3,26 @@ tiers side by side."""
 
 from __future__ import annotations
 
-import hmac
 import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import TierTokenMissing
 from models.escalation.served import Served
-from models.serving.answers import error_object
+from models.serving.answers import error_object, status_of, told_to
+from models.serving.entry import admit, tenant_of
+from models.serving.keys import KeyFile
+from models.serving.metrics import CONTENT_TYPE, exposition
 from node.door.listener import Door
 from node.door.server import DoorServer
 from node.errors import PortInUse
 from node.ports import LOOPBACK
+from protocol.errors import KinflowError
 
 LOOK_S = 0.2
 
@@ -37,7 +40,18 @@ class TierServer:
         app = FastAPI(title="Kinflow tier", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
         for router in served.routers():
             app.include_router(router)
-        self._server = DoorServer(_Gate(app, token), Door(None), lifespan="on")
+
+        @app.get("/metrics", response_class=Response)
+        def metrics() -> Response:
+            return Response(exposition(served.service), media_type=CONTENT_TYPE)
+
+        @app.get("/healthz", response_class=JSONResponse)
+        def healthz() -> JSONResponse:
+            problems = served.service.problems()
+            return JSONResponse({"ok": not problems, "problems": problems}, 503 if problems else 200)
+
+        self._served = served
+        self._server = DoorServer(_Gate(app, token, served.service.keys), Door(None), lifespan="on")
         # Named as TCP: asyncio sends small answers at once on such sockets alone.
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -56,6 +70,8 @@ class TierServer:
             threading.Event().wait(0.005)
 
     def stop(self) -> None:
+        """Once the answers under way have ended, or some seconds later."""
+        self._served.drain()
         self._server.should_exit = True
         self._thread.join()
 
@@ -67,12 +83,22 @@ class TierServer:
 
 
 class _Gate:
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app, self._given = app, f"Bearer {token}".encode()
+    """Lets in whoever brings the token, or to `/v1` a key; `/healthz` tells nobody's secrets."""
+
+    def __init__(self, app: ASGIApp, token: str, keys: KeyFile | None) -> None:
+        self._app, self._token, self._keys = app, token, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = next((value for name, value in scope.get("headers", ()) if name == b"authorization"), b"")
-        if scope["type"] != "http" or hmac.compare_digest(given, self._given):
+        if scope["type"] != "http" or scope["path"] == "/healthz":
             await self._app(scope, receive, send)
             return
-        await JSONResponse(error_object(TierTokenMissing(), 401), 401)(scope, receive, send)
+        try:
+            tenant = await tenant_of(scope, self._token, self._keys)
+            if tenant is None or (tenant and not scope["path"].startswith("/v1/")):
+                raise TierTokenMissing()
+        except KinflowError as error:
+            told = told_to(scope["path"], error) or error_object(error)
+            await JSONResponse(told, status_of(error))(scope, receive, send)
+            return
+        admit(scope, tenant)
+        await self._app(scope, receive, send)

@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from models.serving.responses import Conversation, Kept, read_response
 from models.serving.service import Service
 from models.serving.template import Said
 from models.serving.tools import call_said
+from models.serving.visits import Visit, outcome_of
 from protocol.errors import KinflowError
 
 LIMIT_BYTES = 4 * 1024 * 1024
@@ -159,16 +160,35 @@ class _Door:
         return await self._answer(ask, form)
 
     async def count(self) -> Response:
-        prepared = await self._service.prepare(read_counted(await body_of(self._request)))
-        return JSONResponse({"input_tokens": len(prepared.prompt)})
+        async with self._visit() as visit:
+            prepared = await self._service.prepare(read_counted(await body_of(self._request)))
+            visit.prompt(len(prepared.prompt))
+            return JSONResponse({"input_tokens": len(prepared.prompt)})
 
     async def embed(self) -> Response:
-        wish = read_embedding(await body_of(self._request))
-        found = await unless_gone(self._request, self._service.embed(wish, self._tenant))
-        if found is None:
-            return Response(status_code=CLIENT_LEFT)
-        name, vectors = found
-        return JSONResponse(vectors.told(name, wish))
+        async with self._visit() as visit:
+            wish = read_embedding(await body_of(self._request))
+            found = await unless_gone(self._request, self._service.embed(wish, self._tenant))
+            if found is None:
+                return self._left(visit)
+            name, vectors = found
+            visit.said(vectors.tokens)
+            return JSONResponse(vectors.told(name, wish))
+
+    @asynccontextmanager
+    async def _visit(self) -> AsyncIterator[Visit]:
+        """Ends with the block, unless it was ended before. Raises ServerLeaving (KF514), TenantBusy (KF511)."""
+        visit = self._service.visits.begin(self._request.url.path, self._tenant)
+        try:
+            yield visit
+        except BaseException as error:
+            visit.end(outcome_of(error))
+            raise
+        visit.end("done")
+
+    def _left(self, visit: Visit) -> Response:
+        visit.end("left")
+        return Response(status_code=CLIENT_LEFT)
 
     def _openai(self, prepared: Prepared, asked: Chat | Completion) -> dict[str, Any]:
         head = {"answer_id": self._id, "created_s": self._made_s, "model": prepared.model}
@@ -182,36 +202,44 @@ class _Door:
     ) -> Response:
         """ended: called once the answer is whole."""
         ask = replace(ask, terms=terms_of(self._request.headers), tenant=self._tenant)
-        prepared = await self._service.prepare(ask)
-        form = form_of(prepared)
-        if ask.stream:
-            events = await unless_gone(self._request, begun(self._events(prepared, form, ended)))
-            if events is None:
-                return Response(status_code=CLIENT_LEFT)
-            return StreamingResponse(events, media_type=EVENTS, headers={"X-Accel-Buffering": "no"})
-        answer = await unless_gone(self._request, self._whole(prepared))
+        visit = self._service.visits.begin(self._request.url.path, self._tenant)
+        try:
+            prepared = await self._service.prepare(ask)
+            visit.prompt(len(prepared.prompt))
+            form = form_of(prepared)
+            if ask.stream:
+                events = await unless_gone(self._request, begun(self._events(visit, prepared, form, ended)))
+                if events is None:
+                    return self._left(visit)
+                return StreamingResponse(events, media_type=EVENTS, headers={"X-Accel-Buffering": "no"})
+            answer = await unless_gone(self._request, self._whole(visit, prepared))
+        except BaseException as error:
+            visit.end(outcome_of(error))
+            raise
         if answer is None:
-            return Response(status_code=CLIENT_LEFT)
+            return self._left(visit)
+        visit.end("done")
         ended(form, answer)
         receipt = None if answer.end is None else answer.end.receipt
         return JSONResponse(form.whole(answer), headers={} if receipt is None else receipt.headers())
 
-    async def _whole(self, prepared: Prepared) -> Answer:
+    async def _whole(self, visit: Visit, prepared: Prepared) -> Answer:
         answer = Answer(logprobs=[] if prepared.sampling.logprobs is not None else None)
         async with aclosing(self._service.answer(prepared)) as bits:  # type: ignore[type-var]
             async for one in bits:
                 if isinstance(one, End):
                     answer.end = one
                 else:
+                    visit.said(one.tokens)
                     answer.take(one)
         return answer
 
     async def _events(
-        self, prepared: Prepared, form: Form, ended: Callable[[Any, Answer], None]
+        self, visit: Visit, prepared: Prepared, form: Form, ended: Callable[[Any, Answer], None]
     ) -> AsyncIterator[bytes]:
         answer, began = Answer(), False
-        async with aclosing(self._service.answer(prepared)) as bits:  # type: ignore[type-var]
-            try:
+        try:
+            async with aclosing(self._service.answer(prepared)) as bits:  # type: ignore[type-var]
                 async for one in bits:
                     events = [] if began else form.begin()
                     began = True
@@ -221,18 +249,20 @@ class _Door:
                         # Before it is told that it is there, so that whoever reads that finds it.
                         ended(form, answer)
                     else:
+                        visit.said(one.tokens)
                         answer.take(one)
                         events += form.take(one)
                     for told in events:
                         yield form.framed(told)
-            except KinflowError as error:
-                if not began:
-                    raise
-                for told in form.failed(error):
-                    yield form.framed(told)
-                return
-        if form.closing:
-            yield form.closing
+            visit.end("done")
+            if form.closing:
+                yield form.closing
+        except BaseException as error:
+            visit.end(outcome_of(error))
+            if not began or not isinstance(error, KinflowError):
+                raise
+            for told in form.failed(error):
+                yield form.framed(told)
 
     def _keep(self, conversation: Conversation, form: ResponseForm, answer: Answer) -> None:
         if conversation.asked.store is False:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from models.serving.keys_cli import app as keys
 from models.serving.separation.cli import prefill
 from node.config.load import load
 from node.config.schema import Serving
@@ -18,6 +19,7 @@ from node.home import find_home
 
 app = typer.Typer(help="Serve weights to many at once.", add_completion=False, no_args_is_help=True)
 app.command()(prefill)
+app.add_typer(keys, name="keys")
 TOKEN_FILE = "tier-token"  # noqa: S105 (the name of a file)
 
 Home = Annotated[Path | None, typer.Option(help="The state folder; else $KINFLOW_HOME or the usual place.")]
@@ -47,6 +49,7 @@ def run(  # noqa: PLR0917 (its options)
     from models.escalation.served import served  # noqa: PLC0415
     from models.escalation.standalone import TierServer  # noqa: PLC0415
     from models.serving.holding import file_holding  # noqa: PLC0415
+    from models.serving.keys import FILE_NAME, KeyFile  # noqa: PLC0415
     from models.serving.separation.opening import opener_of  # noqa: PLC0415
     from node.token_file import load_or_make_token  # noqa: PLC0415
 
@@ -63,8 +66,8 @@ def run(  # noqa: PLR0917 (its options)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    opener = opener_of(folder, given)
-    server = TierServer(served(lambda: holding, opener=opener), port, load_or_make_token(folder / TOKEN_FILE))
+    member = served(lambda: holding, opener=opener_of(folder, given), keys=KeyFile(folder / FILE_NAME))
+    server = TierServer(member, port, load_or_make_token(folder / TOKEN_FILE))
     server.start()
     told = {"url": f"http://127.0.0.1:{server.port}", "token_file": str(folder / TOKEN_FILE), "model": holding.name}
     typer.echo(json.dumps(told))

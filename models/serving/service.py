@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
@@ -22,11 +23,19 @@ from models.serving.answers import logprob_of
 from models.serving.asked import Ask, Bit, End, Prepared
 from models.serving.embedding import Embedded, Embedding, embedded
 from models.serving.fitting import fitting_chat, fitting_text, fitting_tokens
+from models.serving.keys import KeyFile
 from models.serving.port import Scheduler
 from models.serving.responses import Memory
 from models.serving.template import stops_of
 from models.serving.tools import CallReader
+from models.serving.visits import Visits
 from protocol.errors import KinflowError
+
+# A step has some hundred rows: what computes none of them a second is stuck, or of no use.
+STUCK_S = 60.0
+CLOSE_S = 5.0
+
+log = logging.getLogger(__name__)
 
 Make = Callable[[], Coroutine[Any, Any, Scheduler]]
 # usual: everybody's. alone: one answer at a time, on a context of its own. embeddings: reads hidden states.
@@ -46,7 +55,8 @@ class Elsewhere(Protocol):
 @dataclass
 class Service:
     """name: of the member, or how it is found, once somebody asks. make: opens its scheduler; alone: one of a single
-    sequence, for who wants nobody beside; embeddings: one whose engine shows its last block. after: called once all of
+    sequence, for who wants nobody beside; embeddings: one whose engine shows its last block. keys: of programs that may
+    ask. after: called once all of
     them are closed. tier: what this server calls itself in receipts. elsewhere: makes what asks the tier above, None
     where there is none.
 
@@ -59,12 +69,14 @@ class Service:
     elsewhere: Callable[[], Elsewhere] | None = None
     alone: Make | None = None
     embeddings: Make | None = None
+    keys: KeyFile | None = None
     created_s: int = field(default_factory=lambda: int(time.time()))
 
     def __post_init__(self) -> None:
         self._opening: dict[tuple[asyncio.AbstractEventLoop, Kind], asyncio.Future[Scheduler]] = {}
         self._higher: dict[asyncio.AbstractEventLoop, Elsewhere] = {}
         self.memory = Memory()
+        self.visits = Visits(self.keys)
 
     async def scheduler(self, kind: Kind = "usual") -> Scheduler:
         """Raises what opening the member does."""
@@ -87,6 +99,13 @@ class Service:
         """On any event loop; from any thread."""
         done = [one for one in list(self._opening.values()) if one.done() and not one.cancelled()]
         return [one.result() for one in done if one.exception() is None]
+
+    def problems(self) -> list[str]:
+        """What is wrong, in words; empty when all is well. From any thread."""
+        stalled_s = max((one.stalled_s for one in self.opened), default=0.0)
+        if stalled_s < STUCK_S:
+            return []
+        return [f"The member has been computing one step for {stalled_s:.0f} s: it is stuck."]
 
     def known_as(self) -> str:
         """Raises what looking it up does."""
@@ -237,9 +256,16 @@ class Service:
             await higher.close()
         for key in [key for key in self._opening if key[0] is loop]:
             with suppress(KinflowError):
-                await (await self._opening.pop(key)).close()
-        if not self._opening:
+                await self._closed(await self._opening.pop(key))
+        if not self._opening and not self.problems():
             self.after()
+
+    async def _closed(self, scheduler: Scheduler) -> None:
+        """A step that hangs must not keep a server from ending."""
+        try:
+            await asyncio.wait_for(scheduler.close(), CLOSE_S)
+        except TimeoutError:
+            log.error("a step of the member did not end within %.0f s; leaving it", CLOSE_S)
 
 
 def _told(engine: Engine, step: Step) -> dict[str, Any]:

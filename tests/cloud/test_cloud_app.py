@@ -18,6 +18,7 @@ from models.engine.fake import FakeEngine
 from models.escalation.desk import Identity
 from models.escalation.served import Served
 from models.serving.fifo import FifoScheduler
+from models.serving.keys import FILE_NAME, KeyFile
 from models.serving.service import Service
 from node.clock import ManualClock
 from protocol.edge_status import DEVICES_LIMIT, DeviceStatus, EdgeStatus, decode_status, encode_status
@@ -114,7 +115,11 @@ def test_every_route_is_behind_the_door(client: httpx.Client) -> None:
     """A route that somebody adds is shut to those who prove nothing, unless it is named as open."""
     described = client.get("/openapi.json", headers=WITH_TOKEN).json()["paths"]
     calls = [(method, path) for path, methods in described.items() for method in methods]
-    opened = {path for method, path in calls if client.request(method, path.format(edge="x")).status_code != 401}
+    opened = {
+        path
+        for method, path in calls
+        if client.request(method, path.format(edge="x", model="x", response="x")).status_code != 401
+    }
     assert opened == {"/healthz"}
     assert len(calls) >= 5
 
@@ -151,14 +156,17 @@ def test_a_store_that_fails_is_told(client: httpx.Client, store: CloudStore) -> 
     assert client.get("/healthz").status_code == 503
 
 
-def test_the_cloud_answers_in_openais_form(store: CloudStore) -> None:
+def test_the_cloud_answers_in_openais_form(store: CloudStore, tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / FILE_NAME)
+    key = keys.add("shop")
+
     async def make() -> FifoScheduler:
         return await FifoScheduler.open(lambda: FakeEngine(sequences=2, context_tokens=512))
 
     async def go_on(after: int) -> FifoScheduler:
         raise AssertionError
 
-    served = Served(Service("fake-top", make), lambda: Identity("fake", "1", "a" * 64, "", "top"), go_on)
+    served = Served(Service("fake-top", make, keys=keys), lambda: Identity("fake", "1", "a" * 64, "", "top"), go_on)
     clock = ManualClock(wall_ms=1_795_000_000_000)
     context = CloudContext("1.2.3", clock, store, lambda *_: None, TOKEN, serving=served)
     listener = Listener(cloud_app(context), "127.0.0.1", 0)
@@ -170,4 +178,13 @@ def test_the_cloud_answers_in_openais_form(store: CloudStore) -> None:
         said = client.post("/v1/completions", json=asked, headers=WITH_TOKEN).json()
         assert said["choices"][0]["finish_reason"] in {"length", "stop"}
         assert client.get("/v1/models", headers=WITH_TOKEN).json()["data"][0]["id"] == "fake-top"
+        # Anthropic's clients send it so. It opens the member, and nothing else.
+        with_key = {"x-api-key": key}
+        message = {"max_tokens": 3, "messages": [{"role": "user", "content": "hello"}]}
+        assert client.post("/v1/messages", json=message, headers=with_key).json()["type"] == "message"
+        assert client.get("/api/v1/edges", headers=with_key).status_code == 401
+        assert client.post("/v1/tiers/open", headers=with_key).status_code == 401
+        assert client.post("/v1/messages", json=message, headers={"x-api-key": "no"}).json()["type"] == "error"
+        assert "kinflow_serving_first_token_seconds_count 2.0" in client.get("/metrics", headers=WITH_TOKEN).text
+        assert client.get("/healthz").json() == {"ok": True, "problems": []}
     listener.stop()

@@ -37,8 +37,8 @@ def test_the_page_of_routes_is_what_the_application_says(repository: Path) -> No
 def test_roles_hold_one_another() -> None:
     assert [suffices(role, "operator") for role in ROLES] == [False, True, True]
     admin, device = Caller("a", "session", "admin"), Caller("pi-1", "device")
-    assert [admin.may(one) for one in NEEDS] == [True, False, True, True, True]
-    assert [device.may(one) for one in NEEDS] == [True, True, False, False, False]
+    assert [admin.may(one) for one in NEEDS] == [True, False, True, True, True, True]
+    assert [device.may(one) for one in NEEDS] == [True, True, False, False, False, False]
 
 
 def small_app() -> FastAPI:

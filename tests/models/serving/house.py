@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -36,3 +37,16 @@ def door(house: Served) -> Iterator[str]:
     """Its address."""
     with listening(house) as port:
         yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def until(limit_s: float = 20.0) -> Iterator[Callable[[], bool]]:
+    """For loops that wait for something: true until it has taken too long, which fails."""
+    end_s = time.monotonic() + limit_s
+
+    def look() -> bool:
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+        return True
+
+    yield look
