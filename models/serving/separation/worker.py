@@ -47,6 +47,7 @@ class PrefillWorker:
         self._identity = identity_of(scheduler.facts)
         self._bytes_per_token = 0.0
         self._visits: set[asyncio.Task[None]] = set()
+        self._unproven: dict[asyncio.Task[None], None] = {}
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -80,18 +81,30 @@ class PrefillWorker:
 
     def _visited(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._visits) >= MOST_LINKS:
-            writer.transport.abort()
-            return
+            if not self._unproven:
+                writer.transport.abort()
+                return
+            # The oldest of those who have not said who they are goes for one who may.
+            oldest = next(iter(self._unproven))
+            self._ended(oldest)
+            oldest.cancel()
         visit = asyncio.create_task(self._visit(reader, writer))
         self._visits.add(visit)
-        visit.add_done_callback(self._visits.discard)
+        self._unproven[visit] = None
+        visit.add_done_callback(self._ended)
+
+    def _ended(self, visit: asyncio.Task[None]) -> None:
+        self._visits.discard(visit)
+        self._unproven.pop(visit, None)
 
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             channel = await accept(reader, writer, self._secret)
         except KinflowError as error:
-            log.info("a visit ended before it began: %s", error)
+            # Anybody can make these: they are no lines in a log.
+            log.debug("a visit ended before it began: %s", error)
             return
+        self._proven()
         try:
             await channel.send(self._ready())
             await self._talk(channel)
@@ -99,6 +112,11 @@ class PrefillWorker:
             log.info("a visit ended: %s", error)
         finally:
             channel.close()
+
+    def _proven(self) -> None:
+        visit = asyncio.current_task()
+        if visit is not None:
+            self._unproven.pop(visit, None)
 
     async def _talk(self, channel: Channel) -> None:
         """Until they leave, which is PrefillLost (KF527)."""

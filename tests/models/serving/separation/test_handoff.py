@@ -17,12 +17,13 @@ from models.engine.fake import FakeEngine
 from models.engine.llama.engine import LlamaEngine
 from models.engine.port import Engine, Output, Piece, Portion
 from models.engine.sampling import Sampling
-from models.errors import PrefillForeign
-from models.serving.separation.channel import Channel
+from models.errors import PrefillForeign, PrefillLost
+from models.serving.separation.channel import Channel, connect
+from models.serving.separation.identity import identity_of
 from models.serving.separation.scheduler import SeparatedScheduler
-from models.serving.separation.worker import PrefillWorker
+from models.serving.separation.worker import MOST_LINKS, PrefillWorker
 from models.serving.stall_free import StallFreeScheduler
-from protocol.kv_frames import Done, Part, Range, Refusal, Speed
+from protocol.kv_frames import Ask, Done, Frame, Part, Range, Ready, Refusal, Speed, packed
 from tests.models.engine.conftest import Open
 
 SECRET = "s" * 40
@@ -312,14 +313,45 @@ def test_a_door_full_of_strangers_and_noise_serves_those_who_know_the_secret(
 ) -> None:
     async def work() -> None:
         async with working(fast) as port:
-            strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+            strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_LINKS + 10)]
             for number, (_, writer) in enumerate(strangers):
-                writer.write(bytes([number]) * 200 if number % 2 else b"KFKV\0\1" + bytes(number))
+                writer.write(bytes([number]) * 200 if number % 3 else b"KFKV\0\1" + bytes(number % 32))
             async with going_on(SlowEngine, port, secret_file(tmp_path)) as scheduler:
                 assert await said(scheduler) == expected
                 assert scheduler.tally.prefill_fetched == 1
             for _, writer in strangers:
                 writer.close()
+
+    run(work)
+
+
+def test_what_a_worker_is_asked_wrongly_is_refused_and_it_goes_on(tmp_path: Path, expected: list[int]) -> None:
+    own = identity_of(fast().facts)
+    wrong: list[tuple[Frame, str]] = [
+        (Ask(number=1, identity=identity_of(fast(1).facts), tokens=packed(PROMPT)), "KF525"),
+        (Ask(number=2, identity=own, tokens=packed([5] * 1025)), "KF394"),
+        (Ask(number=3, identity=own, tokens=packed([5, 1 << 31, 5])), "KF11"),
+        (Ask(number=4, identity=own, tokens=packed([5, 6, 7]), start=2), "KF11"),
+        (Ask(number=5, identity=own, tokens=b"123"), "KF11"),
+        (Ask(number=6, identity=own, tokens=b""), "KF11"),
+    ]
+
+    async def work() -> None:
+        async with working(fast) as port:
+            channel = await connect("127.0.0.1", port, SECRET.encode())
+            assert isinstance(await channel.receive(5), Ready)
+            for frame, code in wrong:
+                await channel.send(frame)
+                told = await channel.receive(5)
+                assert isinstance(told, Refusal)
+                assert (told.number, told.code) == (frame.number, code)
+            await channel.send(Part(data=b"none of yours"))
+            with pytest.raises(PrefillLost):
+                await channel.receive(5)
+            channel.close()
+            async with going_on(SlowEngine, port, secret_file(tmp_path)) as scheduler:
+                assert await said(scheduler) == expected
+                assert scheduler.tally.prefill_fetched == 1
 
     run(work)
 
