@@ -450,6 +450,7 @@ def peers(  # noqa: PLR0917 (its options)
     asked = tuple(one.strip() for one in servers.split(",") if one.strip()) or bench.SERVERS
     if unknown := [one for one in asked if one not in bench.SERVERS]:
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(bench.SERVERS)}", param_hint="--servers")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are to be ended
     with told():
         setting = bench.Setting(
             case.value, (model or made_model()).resolve(), threads or os.cpu_count() or 1, asked, slots, context_tokens,

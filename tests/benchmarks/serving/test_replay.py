@@ -181,4 +181,4 @@ def test_a_slow_server_is_asked_all_the_same() -> None:
     assert all(one.sent_s >= one.intended_s for one in answers)
     firsts = [one.ttft_s for one in answers]
     # The last one to be asked releases all: the earlier one was wanted, the longer it has waited.
-    assert firsts[0] - firsts[-1] >= 0.2
+    assert firsts[0] - firsts[-1] > 0.1

@@ -87,7 +87,7 @@ def test_nonsense_that_is_taken_is_told() -> None:
 
         async with talking(talk) as server:
             target = Target(server, "completions", "m", Words("ab", 0, 1))
-            setting = soaking.Setting(clients=4, seconds=1.0, patience_s=20)
+            setting = soaking.Setting(clients=10, seconds=1.0, patience_s=20)
             found, _ = await soaking.soak(target, [Row(0, 5, 6)], setting, None, lambda _: None)
             return found
 
