@@ -160,19 +160,17 @@ class _Door:
         return await self._answer(ask, form)
 
     async def count(self) -> Response:
-        async with self._visit() as visit:
+        async with self._visit():
             prepared = await self._service.prepare(read_counted(await body_of(self._request)))
-            visit.prompt(len(prepared.prompt))
             return JSONResponse({"input_tokens": len(prepared.prompt)})
 
     async def embed(self) -> Response:
         async with self._visit() as visit:
             wish = read_embedding(await body_of(self._request))
-            found = await unless_gone(self._request, self._service.embed(wish, self._tenant))
+            found = await unless_gone(self._request, self._service.embed(wish, self._tenant, visit.prompt))
             if found is None:
                 return self._left(visit)
             name, vectors = found
-            visit.said(vectors.tokens)
             return JSONResponse(vectors.told(name, wish))
 
     @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -67,9 +67,11 @@ def read_embedding(body: bytes) -> Embedding:
     return read(body, Embedding)
 
 
-async def embedded(scheduler: Scheduler, wish: Embedding, tenant: str = "") -> Embedded:
-    """scheduler: of an engine with a tap behind its last block. Raises EmbeddingImpossible (KF509), ContextTooLong
-    (KF394), QueueFull (KF502)."""
+async def embedded(
+    scheduler: Scheduler, wish: Embedding, tenant: str = "", charge: Callable[[int], None] = lambda _: None
+) -> Embedded:
+    """scheduler: of an engine with a tap behind its last block. charge: as `Service.embed`. Raises EmbeddingImpossible
+    (KF509), ContextTooLong (KF394), QueueFull (KF502)."""
     facts = scheduler.facts
     if not facts.width or not facts.takes_tokens:
         raise EmbeddingImpossible(detail="it has no hidden states that could be read from a text")
@@ -81,6 +83,7 @@ async def embedded(scheduler: Scheduler, wish: Embedding, tenant: str = "") -> E
         if len(tokens) > scheduler.limit_tokens:
             limit = scheduler.limit_tokens
             raise ContextTooLong(tokens=len(tokens), excess_tokens=len(tokens) - limit, limit_tokens=limit)
+        charge(len(tokens))
         vectors.append(await _vector(scheduler, tokens, tenant))
         total += len(tokens)
     return Embedded(vectors, total)

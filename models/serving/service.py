@@ -76,6 +76,7 @@ class Service:
         self._opening: dict[tuple[asyncio.AbstractEventLoop, Kind], asyncio.Future[Scheduler]] = {}
         self._higher: dict[asyncio.AbstractEventLoop, Elsewhere] = {}
         self.memory = Memory()
+        self._hangs = False
         self.visits = Visits(self.keys)
 
     async def scheduler(self, kind: Kind = "usual") -> Scheduler:
@@ -166,15 +167,18 @@ class Service:
                 asked = prepared.ask.sampling.stop
                 yield End(reason, one.prompt_tokens, one.tokens, one.stop if one.stop in asked else "", one.receipt)
 
-    async def embed(self, wish: Embedding, tenant: str = "") -> tuple[str, Embedded]:
-        """The member's name and what it makes of texts. Raises EmbeddingImpossible (KF509), and as `embedded`."""
+    async def embed(
+        self, wish: Embedding, tenant: str = "", charge: Callable[[int], None] = lambda _: None
+    ) -> tuple[str, Embedded]:
+        """The member's name and what it makes of texts. charge: told of each text's tokens, before it is computed.
+        Raises EmbeddingImpossible (KF509), and as `embedded`."""
         name = await asyncio.to_thread(self.known_as)
         if wish.model not in ("", name):
             raise RequestUnserved(detail=f"model: {wish.model[:80]!r} is not served here, {name!r} is")
         if self.embeddings is None:
             raise EmbeddingImpossible(detail="this server does not show what it computes")
         try:
-            return name, await embedded(await self.scheduler("embeddings"), wish, tenant)
+            return name, await embedded(await self.scheduler("embeddings"), wish, tenant, charge)
         except PrimitiveImpossible as error:
             raise EmbeddingImpossible(detail=error.cause_text.rstrip(".")) from error
 
@@ -257,7 +261,8 @@ class Service:
         for key in [key for key in self._opening if key[0] is loop]:
             with suppress(KinflowError):
                 await self._closed(await self._opening.pop(key))
-        if not self._opening and not self.problems():
+        # Weights that a step still reads are never taken away from under it.
+        if not self._opening and not self._hangs:
             self.after()
 
     async def _closed(self, scheduler: Scheduler) -> None:
@@ -265,6 +270,7 @@ class Service:
         try:
             await asyncio.wait_for(scheduler.close(), CLOSE_S)
         except TimeoutError:
+            self._hangs = True
             log.error("a step of the member did not end within %.0f s; leaving it", CLOSE_S)
 
 

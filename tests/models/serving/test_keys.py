@@ -298,6 +298,10 @@ def test_health_fails_while_a_step_hangs_and_a_stop_does_not_wait_for_it(
                 if answer.status_code == 503:
                     break
         assert "stuck" in answer.json()["problems"][0]
+        closed = server._served.service
+        freed: list[bool] = []
+        closed.after = lambda: freed.append(True)
     assert "did not end within" in caplog.text
+    assert not freed, "what the step reads is left to it"
     engines[0].let_go.set()
     asking.join()
