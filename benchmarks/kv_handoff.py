@@ -24,7 +24,7 @@ from models.engine.port import Engine, Facts
 from models.serving.separation.cost import PIECE_ROWS, Worker, break_even_byte_s, fetch_s, pieces
 from models.serving.separation.fetcher import Fetcher
 
-SEQUENCES, LEAST_EACH = 32, 32
+SEQUENCES, LEAST_EACH = 16, 64
 # Two pieces, and the last token.
 EXACT_PROMPT = 513
 # Of the break-even, where no bandwidths are given.
@@ -191,9 +191,12 @@ async def _at(make: Callable[[], Engine], setting: Setting, way: tuple[int, Path
             facts: Facts = scheduler.facts
             found: dict[bool, list[First]] = {True: [], False: []}
             chosen = []
-            for number, prompt in enumerate(prompts_of(facts.vocabulary, setting.rounds, setting.prompt_tokens)):
+            # No prompt twice: what is known of one would not be asked for again.
+            prompts = iter(prompts_of(facts.vocabulary, 2 * setting.rounds, setting.prompt_tokens))
+            for number in range(setting.rounds):
                 for fetch in (False, True) if number % 2 else (True, False):
                     await connected(scheduler)
+                    prompt = next(prompts)
                     found[fetch].append(await first_token(scheduler, prompt, setting.speakers, fetch=fetch))
                     chosen.append(scheduler.last is not None and scheduler.last.fetch)
             if scheduler.tally.prefill_failed or scheduler.fetcher is None or scheduler.fetcher.worker is None:
