@@ -1,4 +1,4 @@
-"""Errors 105 to 119, 360 to 459 and 475 to 519: models and what they can't do."""
+"""Errors 105 to 119, 330, 360 to 459 and 475 to 519: models and what they can't do."""
 
 from protocol.errors import KinflowError
 
@@ -31,6 +31,12 @@ class CompilerMissing(KinflowError):
     number = 360
     cause = "A training graph is to be made, and the package onnx is not there."
     advice = "Install Kinflow's extra `tuning`, or make the graph on another machine: to run one, onnx isn't needed."
+
+
+class EyesUnfit(KinflowError):
+    number = 330
+    cause = "{path} can't look at a picture here: {detail}."
+    advice = "Use the mmproj file that comes with the model, of one that docs/engine.md names."
 
 
 class ModelNewer(KinflowError):
@@ -246,6 +252,14 @@ class PeerMissing(KinflowError):
     number = 408
     cause = "llama-bench, which the engine is compared with, is missing: {detail}."
     advice = "Install a C++ compiler and cmake, and run it again; our own figures hold without it."
+
+
+class EyesMissing(KinflowError):
+    number = 409
+    cause = "What turns pictures into a model's input is not there: {detail}."
+    advice = (
+        "Build it beside llama.cpp, once: `python -m firmware_configs.bundle.llama eyes` in a clone (docs/engine.md)."
+    )
 
 
 class FamilyDamaged(KinflowError):

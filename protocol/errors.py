@@ -4,8 +4,8 @@ An error is a class: its number is its code (`KF12`), its exit status and the na
 exit status has eight bits, so errors from 300 on share 254, and their code stands in what is printed.
 Numbers: 10-29 protocol and site, 30-54 and 160-199 node, 55-74, 79 and 80 agent, 75-78, 81-94 and 200-229 edge
 server, 95-101 simulation, 102-104 evaluation, 105-119 models, 120-125 cloud, 230-249 firmware, 250-252 releases, 253
-agent, 300-306 and 310-339 edge server, 307-309 and 340-359 simulation, 360-459 models, 460-469 evaluation, 470-474 edge
-server, 475-529 models, 530-534 benchmarks. 126 to 159 mean other things to a shell.
+agent, 300-306 and 310-329 edge server, 330 models, 307-309 and 340-359 simulation, 360-459 models, 460-469
+evaluation, 470-474 edge server, 475-529 models, 530-534 benchmarks. 126 to 159 mean other things to a shell.
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ RANGES = {
     "protocol": [range(10, 30)],
     "node": [range(30, 55), range(160, 200)],
     "agent": [range(55, 75), range(79, 81), range(253, 254)],
-    "edge_server": [range(75, 79), range(81, 95), range(200, 230), range(300, 307), range(310, 340), range(470, 475)],
+    "edge_server": [range(75, 79), range(81, 95), range(200, 230), range(300, 307), range(310, 330), range(470, 475)],
     "sim_devices": [range(95, 102), range(307, 310), range(340, 360)],
     "benchmarks": [range(102, 105), range(460, 470), range(530, 535)],
-    "models": [range(105, 120), range(360, 460), range(475, 530)],
+    "models": [range(105, 120), range(330, 331), range(360, 460), range(475, 530)],
     "cloud": [range(120, 126)],
     "firmware_configs": [range(230, 253)],
 }

@@ -57,6 +57,10 @@ class EdgeFacts:
     def history(self, approach: str, minutes: int) -> Sequence[Point]:
         return history(self._read, approach, minutes, self._clock.wall_ms())
 
+    def look(self, camera: str, question: str) -> None:
+        """Pictures stay on their devices."""
+        del camera, question
+
     def propose(self, device: str, name: str, value: Value) -> Change:
         """Raises RoleTooLow (KF206) or SettingRefused (KF490)."""
         own = device == self._seen.teller

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib.util
 import io
 import os
 import platform
@@ -32,6 +33,8 @@ COMMON = ("-DGGML_NATIVE=OFF", "-DGGML_OPENMP=OFF", "-DLLAVA_BUILD=OFF", "-DLLAM
 GLIBC_MINOR = 34
 SOURCE_SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
 TOOL, SERVER = "llama-bench", "llama-server"
+# What turns pictures into rows for a model: no bundle brings it, since few devices have a model that sees.
+EYES = "libmtmd.so"
 TOOL_FLAGS = (
     "-DLLAMA_BUILD_TOOLS=ON",
     "-DLLAMA_BUILD_TESTS=OFF",
@@ -95,6 +98,49 @@ def tool_of(target: Target, cache: Path, say: Say, tool: str = TOOL) -> Path:
             return folder / tool
         except (ToolFailed, OSError) as error:
             raise _not_built(variant, error) from error
+
+
+def eyes_of(target: Target, cache: Path, say: Say) -> Path:
+    """libmtmd of the same source and flags; from the cache or built, which compiles all of llama.cpp. Where the wheel's
+    libraries are loaded it takes those. Raises LibraryNotBuilt (KF248)."""
+    variant, folder = target.variants[0], _folder(target, cache)
+    if (folder / EYES).is_file():
+        return folder / EYES
+    _require_compiler(target, variant, cross=False)
+    with tempfile.TemporaryDirectory(prefix="kinflow-llama-eyes-") as name:
+        tree, build = _source(Path(name), variant), Path(name) / "build"
+        say(f"building {EYES}; this takes some minutes, once")
+        flags = [*COMMON, *variant.flags, "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON", *TOOL_FLAGS]
+        try:
+            run(["cmake", "-S", str(tree / "vendor" / "llama.cpp"), "-B", str(build), *flags, *SERVER_FLAGS[TOOL]])
+            run(["cmake", "--build", str(build), "--target", "mtmd", "--parallel", str(os.cpu_count() or 1)])
+            folder.mkdir(parents=True, exist_ok=True)
+            _put(build / "bin" / EYES, folder / EYES)
+        except (ToolFailed, OSError) as error:
+            raise _not_built(variant, error) from error
+    return folder / EYES
+
+
+def install_eyes(built: Path) -> Path:
+    """Beside the libraries of the llama-cpp-python that is installed here. Raises LibraryNotBuilt (KF248)."""
+    found = importlib.util.find_spec("llama_cpp")
+    places = list(found.submodule_search_locations or ()) if found is not None else []
+    if not places:
+        remedy = "Install what the family needs first: pip install '.[family]' in the clone."
+        raise LibraryNotBuilt(variant=EYES, detail="llama-cpp-python is not installed", remedy=remedy)
+    place = Path(places[0]) / "lib" / EYES
+    try:
+        _put(built, place)
+    except OSError as error:
+        raise LibraryNotBuilt(variant=EYES, detail=error, remedy="Run it as who installed Kinflow.") from error
+    return place
+
+
+def _put(source: Path, target: Path) -> None:
+    """Whole or not at all."""
+    part = target.with_name(f".{target.name}.part")
+    shutil.copy(source, part)
+    part.replace(target)
 
 
 def example_of(target: Target, cache: Path) -> Path:
@@ -265,13 +311,17 @@ def _require_old_library(name: str, data: bytes, minor: int) -> None:
 
 def main() -> int:
     """Build and keep the wheels of each target named on the command line: what CI does ahead of a release. `here`
-    prints nothing but the folder of the wheel for this machine. Returns the exit status."""
+    prints nothing but the folder of the wheel for this machine; `eyes` builds what reads pictures, and puts it beside
+    the llama.cpp that is installed. Returns the exit status."""
     from firmware_configs.bundle.target import TARGETS, here  # noqa: PLC0415
 
     try:
         if sys.argv[1:] == ["here"]:
             for wheel in wheels_of(here(), cache_folder(), lambda text: print(text, file=sys.stderr)).values():
                 print(wheel.parent)
+            return 0
+        if sys.argv[1:] == ["eyes"]:
+            print(install_eyes(eyes_of(here(), cache_folder(), lambda text: print(text, file=sys.stderr))))
             return 0
         for name in sys.argv[1:] or TARGETS:
             for variant, wheel in wheels_of(TARGETS[name], cache_folder(), print).items():

@@ -167,7 +167,7 @@ class Assistant:
                 return (yield from self._rise(asked, choice, guess, doubt))
             return self._local(guess, f"{doubt}, and no higher tier may be used", choice)
         yield Step(step=choice.tool.value)
-        result = self._skills.do(choice.tool, choice.arguments)
+        result = self._skills.do(choice.tool, choice.arguments, asked.text)
         if result.code == f"KF{FactsMissing.number}" and may_rise:
             return (yield from self._rise(asked, choice, result, "understood, but not known on this machine"))
         return self._local(result, f"understood here ({choice.confidence:.2f})", choice)

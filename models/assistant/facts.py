@@ -21,6 +21,13 @@ class Change(Struct, frozen=True, kw_only=True):
     was: Value | None = None
 
 
+class Seen(Struct, frozen=True, kw_only=True):
+    """What a model says of a picture. name: the model's. text: its words, which may be wrong."""
+
+    name: str
+    text: str
+
+
 class Facts(Protocol):
     """From one thread at a time."""
 
@@ -30,6 +37,11 @@ class Facts(Protocol):
 
     def history(self, approach: str, minutes: int) -> Sequence[Point]:
         """The index of an approach, by its id, oldest first. Raises FactsMissing (KF489)."""
+        ...
+
+    def look(self, camera: str, question: str) -> Seen | None:
+        """What a model of the owner's says of a camera's picture now; None where there is no model or no picture.
+        Raises what opening it does."""
         ...
 
     def propose(self, device: str, name: str, value: Value) -> Change:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from models.assistant.facts import Change
+from models.assistant.facts import Change, Seen
+from models.assistant.looking import Looker
 from models.assistant.tools import Value
 from models.assistant.world import Point, World
 from models.assistant.world_file import WorldAsker
@@ -40,18 +41,27 @@ class OwnSettings:
 
 
 class OwnFacts:
-    """world, history: as the port `Facts` has them. Only the teller's own settings can be changed here."""
+    """world, history: as the port `Facts` has them. Only the teller's own settings can be changed here. looker: None
+    where no model reads pictures."""
 
     def __init__(
-        self, world: Callable[[], World], history: Callable[[str, int], Sequence[Point]], settings: OwnSettings
+        self,
+        world: Callable[[], World],
+        history: Callable[[str, int], Sequence[Point]],
+        settings: OwnSettings,
+        looker: Looker | None = None,
     ) -> None:
-        self._world, self._history, self._settings = world, history, settings
+        self._world, self._history, self._settings, self._looker = world, history, settings, looker
 
     def world(self) -> World:
         return self._world()
 
     def history(self, approach: str, minutes: int) -> Sequence[Point]:
         return self._history(approach, minutes)
+
+    def look(self, camera: str, question: str) -> Seen | None:
+        said = "" if self._looker is None else self._looker.look(camera, question)
+        return Seen(name=self._looker.name, text=said) if said and self._looker is not None else None
 
     def propose(self, device: str, name: str, value: Value) -> Change:
         self._check_own(device, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from models.assistant.facts import Change, Facts
 from models.assistant.naming import called, shown
 from models.assistant.notes import Notes
 from models.assistant.tools import OPTIONAL, REQUIRED, STATUSES, ArgumentKind, Arguments, Tool, Value, plain_text
+from models.assistant.world import Camera, World
 from models.errors import ArgumentsUnfit, FactsMissing, NameUnknown, SkillFailed
 from node.config.settable import SETTABLE, checked, key_of, words_of
 from protocol.errors import KinflowError
@@ -20,6 +22,10 @@ from protocol.errors import KinflowError
 MOST_MINUTES = 31 * 24 * 60
 
 log = logging.getLogger(__name__)
+
+_SEEING = re.compile(
+    r"\b(?:see|sees|seen|saw|look|looks|looking|view|views|watch|watching|picture|scene|visible)\b", re.I
+)
 
 
 class Forgetting(Struct, frozen=True, kw_only=True, tag="forget"):
@@ -71,9 +77,14 @@ class Skills:
             Tool.NONE: self._none,
         }
 
-    def do(self, tool: Tool, arguments: Arguments) -> Result:
-        """Never raises: an error becomes its sentence and its code."""
-        return self._guarded(tool, lambda: self._each[tool](checked_arguments(tool, arguments)))
+    def do(self, tool: Tool, arguments: Arguments, asked: str = "") -> Result:
+        """Never raises: an error becomes its sentence and its code. asked: the question's words, which a model that
+        reads pictures is asked where they are about what is seen."""
+        result = self._guarded(tool, lambda: self._each[tool](checked_arguments(tool, arguments)))
+        if tool is not Tool.GET_CAMERA or result.code or not _SEEING.search(asked):
+            return result
+        seen = self._guarded(tool, lambda: self._seen(arguments, asked))
+        return Result(text=f"{result.text} {seen.text}".strip(), code=seen.code)
 
     def confirm(self, pending: Pending) -> Result:
         """Do what was asked back about. Never raises."""
@@ -133,16 +144,20 @@ class Skills:
         return Result(text=telling.devices(found, None if status is None else str(status)))
 
     def _camera(self, arguments: Arguments) -> Result:
-        """`device` may name a camera as well: people say either."""
         world, name = self._facts.world(), str(arguments["device"])
-        cameras = [one for one in world.cameras if plain_text(one.id) == plain_text(name)]
+        cameras = _cameras(world, name)
         if not cameras:
-            device = called("device", name, world.devices)
-            cameras = [one for one in world.cameras if one.device == device.id]
-            if not cameras:
-                return Result(text=f"{shown(device)} has no camera.")
+            return Result(text=f"{shown(called('device', name, world.devices))} has no camera.")
         approaches = {one.id: one for one in world.approaches}
         return Result(text=" ".join(telling.camera(one, approaches.get(one.approach)) for one in cameras))
+
+    def _seen(self, arguments: Arguments, asked: str) -> Result:
+        told = [
+            f'{seen.name} says of the picture of camera {one.id}, and may be wrong: "{seen.text}"'
+            for one in _cameras(self._facts.world(), str(arguments["device"]))
+            if (seen := self._facts.look(one.id, asked)) is not None
+        ]
+        return Result(text=" ".join(told))
 
     # Settings
 
@@ -201,6 +216,15 @@ class Skills:
             text="I tell about this site's roads, signals, emergency vehicles, devices, cameras and settings, and keep "
             f"notes for you; of anything else I know nothing.{place}"
         )
+
+
+def _cameras(world: World, name: str) -> list[Camera]:
+    """`name` may be a device or a camera: people say either. Raises NameUnknown (KF488)."""
+    cameras = [one for one in world.cameras if plain_text(one.id) == plain_text(name)]
+    if cameras:
+        return cameras
+    device = called("device", name, world.devices)
+    return [one for one in world.cameras if one.device == device.id]
 
 
 def checked_arguments(tool: Tool, arguments: Arguments) -> Arguments:

@@ -96,6 +96,18 @@ class Routing:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A stretch of what a picture became: tokens, or rows (rows x width) in their place."""
+
+    tokens: tuple[int, ...] = ()
+    rows: Floats | None = None
+
+    @property
+    def length(self) -> int:
+        return len(self.tokens) if self.rows is None else len(self.rows)
+
+
+@dataclass(frozen=True)
 class Output:
     """logits: wanted rows x vocabulary. hidden: rows x width behind the tapped block, None without a tap. routing: by
     block, empty unless asked for."""

@@ -148,6 +148,38 @@ def card(path: Annotated[Path, typer.Argument(help="A .gguf, or the folder of a 
 
 
 @app.command()
+def look(
+    picture: Annotated[Path, typer.Argument(help="A JPEG, PNG, BMP, WebP or TIFF.")],
+    question: Annotated[str, typer.Argument(help="What is asked about it.")] = "What can be seen in this picture?",
+    *,
+    model: Annotated[Path, typer.Option(help="A .gguf of a language model that reads pictures.")],
+    projector: Annotated[Path, typer.Option(help="The mmproj .gguf that belongs to it.")],
+    max_tokens: Annotated[int, typer.Option(min=1, max=100_000)] = 128,
+    as_json: AsJson = False,
+) -> None:
+    """What a model of yours says about a picture (MiniCPM-V and others, with their mmproj). It may be wrong."""
+    from models.family.shelf import open_trust  # noqa: PLC0415
+    from models.serving.seeing import Sight  # noqa: PLC0415
+    from models.vision.picture_file import decoded  # noqa: PLC0415
+    from node.printable import printable  # noqa: PLC0415
+
+    try:
+        image = decoded(picture.read_bytes())
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{picture}: {error}", param_hint="PICTURE") from error
+    sight = Sight(model, projector, open_trust())
+    answer = ""
+    try:
+        for text in sight.told(image, question, max_tokens):
+            answer += text
+            if not as_json:
+                typer.echo(printable(text), nl=False)
+    finally:
+        sight.close()
+    typer.echo(json.dumps({"answer": answer, "model": model.name}, ensure_ascii=False) if as_json else "")
+
+
+@app.command()
 def pull(
     source: Annotated[
         str, typer.Argument(help="A name from `models list`, a URL, a .gguf, or a folder that holds some.")

@@ -61,6 +61,12 @@ def tokens_of(engine: Engine, said: Sequence[Said]) -> list[int]:
     return tokens + engine.tokenize(_OPENS[form]["assistant"], control=True)
 
 
+def begin_of_user(engine: Engine) -> list[int]:
+    """What stands before the words of a first message that a user says: a picture goes behind it."""
+    form, begin = form_of(engine), engine.tokenize("", begin=True)
+    return begin if form == "plain" else begin + engine.tokenize(_OPENS[form]["user"], control=True)
+
+
 def stops_of(engine: Engine) -> tuple[str, ...]:
     """Texts that end an answer besides the model's own end."""
     return (PLAIN_STOP,) if form_of(engine) == "plain" else ()

@@ -136,11 +136,14 @@ class Log(Struct, frozen=True, kw_only=True):
 
 class Assistant(Struct, frozen=True, kw_only=True):
     """edge: the edge server that is asked what is not known here, "" for none. token_file: holds a token of it.
-    key_file: holds the passphrase of the notes, in its first line."""
+    key_file: holds the passphrase of the notes, in its first line. eyes_model, eyes_projector: a .gguf and its mmproj,
+    which say on a device's own page what a camera sees; "" for none."""
 
     edge: Annotated[str, Meta(pattern=r"^$|^https?://[A-Za-z0-9._:\[\]-]{1,253}/?$", max_length=300)] = ""
     token_file: Annotated[str, Meta(max_length=500)] = ""
     key_file: Annotated[str, Meta(max_length=500)] = ""
+    eyes_model: Annotated[str, Meta(max_length=500)] = ""
+    eyes_projector: Annotated[str, Meta(max_length=500)] = ""
 
 
 class Serving(Struct, frozen=True, kw_only=True):

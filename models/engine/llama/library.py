@@ -90,6 +90,12 @@ def _bindings() -> Any:
     return importlib.import_module(f"{PACKAGE}.llama_cpp")
 
 
+def log_callback() -> Any:
+    """For a library beside this one. Raises EngineMissing (KF390)."""
+    library()
+    return _kept[0]
+
+
 def last_words(default: str) -> str:
     """What the library complained of last; forgotten once it is asked for."""
     with _lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.assistant.facts import Change
+from models.assistant.facts import Change, Seen
 from models.assistant.tools import Tool, Value
 from models.assistant.understanding.choice import Choice, Entities
 from models.assistant.world import (
@@ -125,6 +125,7 @@ class SmallFacts:
         self.seen, self.points = world or small_world(), points
         self.settings: dict[str, Value] = {"log.level": "info"}
         self.missing = False
+        self.looks: dict[str, Seen] = {}
 
     def world(self) -> World:
         if self.missing:
@@ -133,6 +134,10 @@ class SmallFacts:
 
     def history(self, approach: str, minutes: int) -> Sequence[Point]:
         return [point for point in self.points if point.at_ms > NOW_MS - minutes * 60_000]
+
+    def look(self, camera: str, question: str) -> Seen | None:
+        del question
+        return self.looks.get(camera)
 
     def propose(self, device: str, name: str, value: Value) -> Change:
         if device != self.seen.teller:
