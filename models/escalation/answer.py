@@ -102,7 +102,7 @@ class _Run:
             except TierUnreachable as error:
                 self._code = error.code
                 done = sum(self._tokens.values()) or self._said_above
-                went = "from the begin" if not done else f"after {done} tokens"
+                went = "from the beginning" if not done else f"after {done} tokens"
                 why = f"{why}; {error.cause_text.rstrip('.')}; answered below it {went}"
             finally:
                 above.timeout_s = patience_s

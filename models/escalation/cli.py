@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
+from models.assistant.summary import TooLong
 from models.engine.sampling import Sampling
 from models.errors import NothingServed
 from models.escalation.receipt import Receipt, Terms
@@ -31,6 +32,12 @@ class TierName(StrEnum):
     device = "device"
     edge = "edge"
     cloud = "cloud"
+
+
+class TooLongName(StrEnum):
+    refuse = "refuse"
+    newest = "newest"
+    summarise = "summarise"
 
 
 class WayName(StrEnum):
@@ -88,6 +95,9 @@ def ask(  # noqa: PLR0917 (its options)
     member: MemberName = "",
     above: Annotated[str, typer.Option(help="The server of the tier above; else [serving] above.")] = "",
     token_file: Annotated[str, typer.Option(help="Holds a token of it.")] = "",
+    too_long: Annotated[
+        TooLongName, typer.Option(help="Of a text that does not fit: nothing, its newest part, or a summary.")
+    ] = TooLongName.refuse,
     max_tokens: Annotated[int, typer.Option(min=1, max=100_000)] = 128,
     temperature: Annotated[float, typer.Option(min=0.0, max=100.0)] = 0.0,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
@@ -105,8 +115,9 @@ def ask(  # noqa: PLR0917 (its options)
     from models.escalation.answer import Answering, Bit  # noqa: PLC0415
     from models.escalation.lower import above_of, external_above, lower_of  # noqa: PLC0415
     from models.escalation.port import Question  # noqa: PLC0415
+    from models.serving.fitting import fitting_chat, fitting_text  # noqa: PLC0415
     from models.serving.holding import find_holding  # noqa: PLC0415
-    from models.serving.template import Said, prompt_of, stops_of, tokens_of  # noqa: PLC0415
+    from models.serving.template import Said, stops_of  # noqa: PLC0415
 
     folder = home or find_home()
     settings = _settings(folder, family, member, fast)
@@ -128,7 +139,9 @@ def ask(  # noqa: PLR0917 (its options)
         higher = above_of(folder, settings, "device") or external_above(holding, settings, "device")
     here = lower_of(holding, "device")
     said = [Said("user", given)]
-    tokens = prompt_of(here.engine, given) if raw else tokens_of(here.engine, said)
+    limit = here.engine.facts.context_tokens
+    how: TooLong = too_long.value
+    tokens = fitting_text(here.engine, given, limit, how) if raw else fitting_chat(here.engine, said, limit, how)
     stops = () if raw else stops_of(here.engine)
     sampling = Sampling(temperature=temperature, seed=seed, max_tokens=max_tokens, stop=stops)
     messages: str | list[dict[str, str]] = given if raw else [{"role": "user", "content": given}]

@@ -80,11 +80,11 @@ def _shorter(engine: Engine, text: str, limit: int, too_long: TooLong) -> str:
 
 
 def _count(engine: Engine, text: str) -> int:
-    """Of tokens; of letters where nobody would take the time to find the tokens of so many."""
+    """Of tokens; of bytes, which are no fewer, where the engine does not take the time to find those of so many."""
     try:
         return len(engine.tokenize(text))
-    except ContextTooLong as error:
-        return int(str(error.fields["tokens"]))
+    except ContextTooLong:
+        return len(text.encode("utf-8", "replace"))
 
 
 def _whole(tokens: list[int], limit: int) -> list[int]:

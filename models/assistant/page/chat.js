@@ -95,6 +95,7 @@ export class Chat {
         shown.answer.textContent = said.answer;
         shown.receipt.textContent = turn.receipt;
         if (said.asks) this.#offer(shown);
+        this.log.scrollTop = this.log.scrollHeight;
         return;
       }
     }

@@ -4,6 +4,7 @@ the same ones."""
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from models.assistant.understanding.numbers import ONES, TENS, listed
@@ -53,6 +54,8 @@ GENERIC = frozenset(
     )
 )
 DIRECTIONS = frozenset(listed("north south east west northeast northwest southeast southwest inbound outbound"))
+# Those that Unicode takes apart into no letter and its mark.
+_LETTERS = dict(zip("łŁøØđĐðÐħĦŧŦıĿŀæÆœŒ", "lLoOdDdDhHtTiLlaAoO", strict=True))
 _PHRASES = (
     (("frames", "per", "second"), ("frame", "rate")),
     (("fps",), ("frame", "rate")),
@@ -71,7 +74,13 @@ class Word:
     capital: bool = False
 
 
+def plain_letters(text: str) -> str:
+    """Latin letters without their marks, each still one letter: who has no "Ł" on the keyboard types "Lodz"."""
+    return "".join(_plain_letter(one) for one in text)
+
+
 def words(text: str) -> list[Word]:
+    text = plain_letters(text)
     found: list[Word] = []
     for one in _WORD.finditer(text):
         lowered = one[0].lower()
@@ -86,6 +95,13 @@ def words(text: str) -> list[Word]:
 def spelled(name: str) -> tuple[str, ...]:
     """Its words, without those that say nothing: names that are equal so are spellings of one."""
     return tuple(one.text for one in words(name) if one.text not in FILLERS)
+
+
+def _plain_letter(letter: str) -> str:
+    if letter.isascii():
+        return letter
+    base = unicodedata.normalize("NFKD", letter)[:1]
+    return base if base.isascii() and base.isalpha() else _LETTERS.get(letter, letter)
 
 
 def _common(word: str) -> str:

@@ -124,6 +124,17 @@ def test_two_tiers_that_both_answer_give_one_answer(home: Path) -> None:
     device.close()
 
 
+def test_a_text_that_is_far_too_long_is_shortened_as_wished(home: Path) -> None:
+    asked = ["tiers", "ask", "-", "--family", "tiny", "--max-tokens", "2", "--json"]
+    told = []
+    for how in ("refuse", "newest", "summarise"):
+        command = [*KINFLOW, *asked, "--too-long", how]
+        text = "the road is free today. " * 4000 + "is it?"
+        told.append(subprocess.run(command, check=False, capture_output=True, text=True, env=_env(home), input=text))
+    assert "KF394" in told[0].stderr
+    assert all(one.returncode == 0 and json.loads(one.stdout)["prompt_tokens"] > 10 for one in told[1:])
+
+
 def test_a_local_answer_opens_no_socket(home: Path) -> None:
     code = (
         "import sys\n"

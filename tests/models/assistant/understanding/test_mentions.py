@@ -13,7 +13,7 @@ from models.assistant.understanding.mentions import Finder, clear
 from models.assistant.understanding.spelling import likeness
 
 SITE = Entities(
-    intersections=("Main & Third", "Main & Oak", "Harbour & Quay", "J12", "North Gate Road"),
+    intersections=("Main & Third", "Main & Oak", "Harbour & Quay", "J12", "North Gate Road", "Łódź & Øst"),
     devices=("cam-03", "cam-04", "harbour-cam", "pi_oak_west", "GatewayEast"),
     approaches=("north", "southbound", "leg 2", "from Quay"),
     settings=("night_mode", "frame rate", "SirenThreshold", "volume"),
@@ -41,6 +41,8 @@ def found(question: str) -> dict[str, str]:
         ("harbor camera ok?", "device", "harbour-cam"),
         ("pi oak west", "device", "pi_oak_west"),
         ("check gateway east", "device", "GatewayEast"),
+        ("how is lodz and ost", "intersection", "Łódź & Øst"),
+        ("how is ŁÓDŹ and Øst", "intersection", "Łódź & Øst"),
         ("chek the gatewya east", "device", "GatewayEast"),
         ("northern side of main and oak", "approach", "north"),
         ("leg two at J12", "approach", "leg 2"),
