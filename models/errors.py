@@ -455,6 +455,18 @@ class ServerLeaving(KinflowError):
     advice = "Ask again in {wait_s} seconds, or another server."
 
 
+class PrefixDiskRefuses(KinflowError):
+    number = 520
+    cause = "The prefix cache can't write into {folder}: {detail}."
+    advice = "Make room there or lower serving.prefix_disk_mb; answers go on, and are computed anew where need be."
+
+
+class PrefixFileDamaged(KinflowError):
+    number = 521
+    cause = "{path} is no block of the prefix cache: {detail}."
+    advice = "It was dropped and will be computed anew; if it comes again, check that disk."
+
+
 class PrefillForeign(KinflowError):
     number = 525
     status = 409
