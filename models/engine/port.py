@@ -35,10 +35,11 @@ class Memory(StrEnum):
 @dataclass(frozen=True)
 class Facts:
     """fingerprint: SHA-256 of the weights. width: numbers in a hidden state. context_tokens: room for all sequences
-    together. window_tokens: how far sliding windows look back, 0 without. begin: the token that opens a text, or None.
-    ends: tokens that end an answer. layout: how contexts are kept. engine: name and version of what computes. source:
-    fingerprint of the file that these weights were cut from, their own when they were not; first_block: where in that
-    whole they begin; whole_blocks: how many it has."""
+    together. window_tokens: how far sliding windows look back, 0 without. trained_tokens: the longest text that it was
+    made for, 0 where its file does not tell. begin: the token that opens a text, or None. ends: tokens that end an
+    answer. layout: how contexts are kept. engine: name and version of what computes. source: fingerprint of the file
+    that these weights were cut from, their own when they were not; first_block: where in that whole they begin;
+    whole_blocks: how many it has."""
 
     fingerprint: str
     architecture: str
@@ -49,6 +50,7 @@ class Facts:
     context_tokens: int
     sequences: int
     window_tokens: int = 0
+    trained_tokens: int = 0
     experts: int = 0
     begin: int | None = None
     ends: frozenset[int] = frozenset()

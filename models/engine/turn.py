@@ -40,19 +40,31 @@ class Turn:
         self._masker = None if grammar is None else engine.masker(grammar)
         self._sampler = Sampler(sampling, self._masker)
         self._text = Text(sampling.stop)
-        self._fresh: Sequence[int] = prompt
+        self._tokens = list(prompt)
+        self._next = 0
         self._said = 0
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The prompt and what was said, to the last token that was chosen, whether it went in or not."""
+        return self._tokens
+
+    @property
+    def may_say(self) -> int:
+        """How many tokens it may still add to its sequence."""
+        return max(0, min(self._most - self._said, self._limit - len(self._tokens)))
+
+    def goes_on_from(self, held: int) -> None:
+        """The sequence holds the first `held` tokens: what goes in next stands behind them. At least one is left."""
+        self._next = held
 
     def piece(self, most_rows: int | None = None) -> Piece:
         """What goes in next: at most so many rows of it, so that a long prompt does not keep others waiting."""
-        if most_rows is None or len(self._fresh) <= most_rows:
-            piece, self._fresh = Piece(self._sequence, self._fresh), ()
-        else:
-            piece, self._fresh = (
-                Piece(self._sequence, self._fresh[:most_rows], wanted="none"),
-                self._fresh[most_rows:],
-            )
-        return piece
+        left = len(self._tokens) - self._next
+        rows = left if most_rows is None else min(left, most_rows)
+        fresh = self._tokens[self._next : self._next + rows]
+        self._next += rows
+        return Piece(self._sequence, fresh, wanted="last" if rows == left else "none")
 
     def take(self, logits: Floats) -> Step | None:
         """logits: rows that came of the piece. None while a prompt goes in. Raises SamplingInvalid (KF401)."""
@@ -67,7 +79,7 @@ class Turn:
             return Step(choice, more, "stop", self._text.stopped_by)
         if self._said == self._most or self._engine.length(self._sequence) >= self._limit:
             return Step(choice, more + self._text.end(), "length")
-        self._fresh = (choice.token,)
+        self._tokens.append(choice.token)
         return Step(choice, more)
 
     def close(self) -> None:

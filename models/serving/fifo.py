@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
-from models.engine.port import Engine, Facts
+from models.engine.port import Engine, Facts, Portion
 from models.engine.sampling import Sampling
 from models.engine.thread import EngineThread
 from models.engine.turn import Step, Turn
@@ -26,23 +26,42 @@ MOST_WAITING = 16
 # Of a prompt, in one step: others wait for no more than this.
 PREFILL_ROWS = 256
 WAIT_S = 2
+# Until it is looked again whether somebody may go on.
+NOBODY_S = 0.005
 
 log = logging.getLogger(__name__)
 
 
 class Seat:
-    """An answer under way, and what its reader has not taken yet. prompt_left: tokens of the prompt that are still to
-    be computed; 0 once it speaks. context: tokens that its sequence holds. tenant: for whom it is."""
+    """An answer under way, and what its reader has not taken yet. turn: None until it may begin. prompt_left: tokens of
+    the prompt that are still to be computed; 0 once it speaks. context: tokens that its sequence holds. tenant: for
+    whom it is. here: whether its sequence holds anything; aside: what it held, while it does not."""
 
-    def __init__(self, turn: Turn, sequence: int, prompt_tokens: int, tenant: str = "", context: int = 0) -> None:
-        self.turn = turn
+    def __init__(self, sequence: int, prompt: Sequence[int], tenant: str = "") -> None:
+        self.turn: Turn | None = None
         self.sequence = sequence
-        self.prompt_left = prompt_tokens
+        self.prompt = prompt
+        self.prompt_left = len(prompt)
         self.tenant = tenant
-        self.context = context
+        self.context = 0
+        self.here = True
+        self.aside: Portion | None = None
         self.arrived_s = time.monotonic()
         self.spoke_s: float | None = None
         self.steps: asyncio.Queue[Step | BaseException] = asyncio.Queue()
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """Its prompt and what it has said."""
+        return self.prompt if self.turn is None else self.turn.tokens
+
+    def holds(self, context: int) -> None:
+        """Its sequence holds so many of its tokens now."""
+        self.context = context
+        left = len(self.tokens) - context
+        self.prompt_left = 0 if left == 1 and self.spoke_s is not None else left
+        if self.turn is not None:
+            self.turn.goes_on_from(context)
 
     def went(self, rows: int) -> None:
         self.context += rows
@@ -90,6 +109,10 @@ class FifoScheduler:
         return self._facts.context_tokens // self._facts.sequences
 
     @property
+    def longest_tokens(self) -> int:
+        return self.limit_tokens
+
+    @property
     def load(self) -> Load:
         running = self._facts.sequences - len(self._free)
         return Load(running, len(self._waiting), self._time.step_s, self._time.more_row_s)
@@ -101,42 +124,41 @@ class FifoScheduler:
 
     async def answer(self, prompt: Sequence[int], sampling: Sampling, tenant: str = "") -> AsyncIterator[Step]:
         asked_s = time.monotonic()
-        limit = self.limit_tokens
+        limit = self.longest_tokens
         if len(prompt) > limit:
             raise ContextTooLong(tokens=len(prompt), excess_tokens=len(prompt) - limit, limit_tokens=limit)
-        async with self.hold(tenant) as sequence:
+        seat = Seat(await self._entered(tenant), prompt, tenant)
+        try:
+            await self._admitted(seat)
             self.tally.waited_s.add(time.monotonic() - asked_s)
-            held = await self._filled(sequence, prompt, tenant)
-            turn = await self.call(lambda engine: Turn(engine, sequence, prompt[held:], sampling, limit))
-            seat = Seat(turn, sequence, len(prompt) - held, tenant, held)
-            try:
-                self._seats.append(seat)
-                self._pump()
-                ended = ""
-                first = True
-                while not ended:
-                    step = await seat.steps.get()
-                    if isinstance(step, BaseException):
-                        raise step
-                    if first:
-                        self.tally.first_s.add(time.monotonic() - asked_s)
-                        first = False
-                    ended = step.ended
-                    yield step
-            finally:
-                if seat in self._seats:
-                    self._seats.remove(seat)
-                self._tidy(lambda _: seat.turn.close())
+            held = await self._filled(seat.sequence, prompt, tenant)
+            seat.turn = await self.call(lambda engine: Turn(engine, seat.sequence, prompt, sampling, limit))
+            seat.holds(held)
+            self._seats.append(seat)
+            self._pump()
+            ended = ""
+            first = True
+            while not ended:
+                step = await seat.steps.get()
+                if isinstance(step, BaseException):
+                    raise step
+                if first:
+                    self.tally.first_s.add(time.monotonic() - asked_s)
+                    first = False
+                ended = step.ended
+                yield step
+        finally:
+            self._leave(seat)
+            self._vacate(seat)
 
     @asynccontextmanager
     async def hold(self, tenant: str = "") -> AsyncIterator[int]:
-        if self._closed:
-            raise EngineStopped()
-        sequence = await self._turn(tenant)
+        sequence = await self._entered(tenant)
         try:
+            await self._reserved(sequence)
             yield sequence
         finally:
-            self._tidy(lambda engine: self._emptied(engine, sequence), lambda: self._let_go(sequence))
+            self._tidy([lambda engine: self._emptied(engine, sequence)], lambda: self._let_go(sequence))
 
     async def call(self, work: Callable[[Engine], T], rows: int = 0, context: int = 0) -> T:
         if self._closed:
@@ -161,12 +183,14 @@ class FifoScheduler:
             await asyncio.wait(self._tidying)
         await self._thread.close()
 
-    def _tidy(self, work: Callable[[Engine], object], then: Callable[[], None] = lambda: None) -> None:
-        """Not awaited: somebody who was cancelled may wait for nothing any more, and what is held must not stay so."""
+    def _tidy(self, works: Iterable[Callable[[Engine], object]], then: Callable[[], None]) -> None:
+        """Not awaited: somebody who was cancelled may wait for nothing any more, and what is held must not stay so.
+        works: one after the other; others' steps come in between."""
 
         async def tidy() -> None:
             try:
-                await self._thread.call(work)
+                for work in works:
+                    await self._thread.call(work)
             finally:
                 then()
 
@@ -174,6 +198,27 @@ class FifoScheduler:
             task = asyncio.create_task(tidy())
             self._tidying.add(task)
             task.add_done_callback(self._tidying.discard)
+
+    def _vacate(self, seat: Seat) -> None:
+        """Its answer is over, whichever way."""
+        self._tidy(self._farewell(seat), lambda: self._let_go(seat.sequence))
+
+    def _farewell(self, seat: Seat) -> Iterator[Callable[[Engine], object]]:
+        if seat.turn is not None:
+            turn = seat.turn
+            yield lambda _: turn.close()
+        yield lambda engine: self._emptied(engine, seat.sequence)
+
+    async def _entered(self, tenant: str) -> int:
+        if self._closed:
+            raise EngineStopped()
+        return await self._turn(tenant)
+
+    async def _admitted(self, seat: Seat) -> None:
+        """Until there is room for it: here there always is, since each has its share."""
+
+    async def _reserved(self, sequence: int) -> None:
+        """Until there is room for `limit_tokens` in it, which nobody else takes then."""
 
     async def _turn(self, tenant: str) -> int:
         """A sequence, once it is one's turn. Raises QueueFull (KF502)."""
@@ -234,6 +279,11 @@ class FifoScheduler:
         while self._seats:
             seats = list(self._seats)
             try:
+                await self._arranged()
+                seats = [seat for seat in self._seats if seat.here]
+                if not seats:
+                    await asyncio.sleep(NOBODY_S)
+                    continue
                 chosen = self._chosen(seats)
                 seats = [seat for seat, _ in chosen]
                 results = await self._step(chosen)
@@ -254,6 +304,9 @@ class FifoScheduler:
                 if isinstance(result, BaseException) or (result is not None and result.ended):
                     self._leave(seat)
 
+    async def _arranged(self) -> None:
+        """Between two steps: see to it that all who are here fit."""
+
     def _chosen(self, seats: Sequence[Seat]) -> list[tuple[Seat, int]]:
         """Who is in the next step, and with how many rows at most."""
         return [(seat, PREFILL_ROWS) for seat in seats]
@@ -265,8 +318,8 @@ class FifoScheduler:
         self.tally.rows.add(done.rows)
 
     async def _step(self, chosen: Sequence[tuple[Seat, int]]) -> list[Step | KinflowError | None]:
-        turns = [seat.turn for seat, _ in chosen]
-        pieces = [seat.turn.piece(rows) for seat, rows in chosen]
+        turns = [seat.turn for seat, _ in chosen if seat.turn is not None]
+        pieces = [turn.piece(rows) for turn, (_, rows) in zip(turns, chosen, strict=True)]
 
         def run(engine: Engine) -> tuple[list[Step | KinflowError | None], float]:
             began_s = time.monotonic()

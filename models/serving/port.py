@@ -43,7 +43,12 @@ class Scheduler(Protocol):
 
     @property
     def limit_tokens(self) -> int:
-        """How many tokens one sequence may hold."""
+        """How many tokens a sequence that is held (`hold`) may take."""
+        ...
+
+    @property
+    def longest_tokens(self) -> int:
+        """How many tokens an answer may have together with its prompt."""
         ...
 
     @property

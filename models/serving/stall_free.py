@@ -6,17 +6,26 @@ and how soon a first token should be there from what the prompt would take alone
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
-from models.engine.port import Facts
+from models.engine.port import Engine, Facts, Portion
 from models.engine.thread import EngineThread
-from models.serving.fifo import MOST_WAITING, FifoScheduler, Seat
+from models.errors import EngineFull, StateForeign
+from models.serving.fifo import MOST_WAITING, NOBODY_S, FifoScheduler, Seat
+from models.serving.house import House
 from models.serving.planning.admission import retry_after_s, wait_s
 from models.serving.planning.planner import plan
 from models.serving.planning.request import Request
+from models.serving.planning.room import is_kept
 from models.serving.planning.step_time import NOTHING, StepTime, work
 from models.serving.planning.tenants import arrived, served
+from models.serving.prefix.keys import BLOCK_TOKENS
+from models.serving.prefix.pool import Pool
+from models.serving.prefix.prefixes import Prefixes
 
 # A gap may be as long as so many steps without any prompt: a tenth of the step's work then goes to those who speak, and
 # prompts lose no more than that.
@@ -28,16 +37,41 @@ FIRST_FACTOR, FIRST_S = 5.0, 1.0
 MOST_ROWS = 512
 # An answer says about so much; for what is told to those who are refused.
 USUAL_TOKENS = 128
+# Of a prefix cache that nobody has set.
+PREFIX_BYTES = 128_000_000
+# What moving keys and values may take of the engine's thread at once.
+SLICE_S = 0.02
+
+log = logging.getLogger(__name__)
 
 
 class StallFreeScheduler(FifoScheduler):
     """A FifoScheduler whose steps are planned."""
 
-    def __init__(self, thread: EngineThread, facts: Facts, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(
+        self, thread: EngineThread, facts: Facts, most_waiting: int = MOST_WAITING, pool: Pool | None = None
+    ) -> None:
+        """pool: where beginnings of prompts are kept; used on the engine's thread from now on."""
         super().__init__(thread, facts, most_waiting)
+        self._prefixes = Prefixes(facts, Pool(PREFIX_BYTES) if pool is None else pool)
+        self._house = House(facts.context_tokens)
+        self._aside_token_s = 0.0
         self._given: dict[str, float] = {}
         self._relegated: set[int] = set()
         self._known: set[int] = set()
+
+    @classmethod
+    async def open(
+        cls, make: Callable[[], Engine], most_waiting: int = MOST_WAITING, pool: Pool | None = None
+    ) -> StallFreeScheduler:
+        thread = await EngineThread.open(make)
+        return cls(thread, await thread.call(lambda engine: engine.facts), most_waiting, pool)
+
+    @property
+    def longest_tokens(self) -> int:
+        # Of the whole, as far as the model has learnt to look back.
+        learnt = self._facts.trained_tokens or self._facts.context_tokens
+        return max(self.limit_tokens, min(learnt, self._facts.context_tokens))
 
     @property
     def step_time(self) -> StepTime:
@@ -74,7 +108,13 @@ class StallFreeScheduler(FifoScheduler):
         found = plan(self._requests(seats), self._time, self._given, MOST_ROWS, time.monotonic())
         self._relegated.update(found.relegated)
         self.tally.budget_rows.add(found.budget)
-        return [(by_name[share.name], share.rows) for share in found.shares]
+        return [(by_name[share.name], self._rows(by_name[share.name], share.rows)) for share in found.shares]
+
+    def _rows(self, seat: Seat, rows: int) -> int:
+        """Where a memory is whole or nothing, a step ends where the whole is to be kept."""
+        if self._prefixes.has_ranges:
+            return rows
+        return min(rows, self._prefixes.border(seat.context, len(seat.prompt)) - seat.context)
 
     def _ran(self, steps: Sequence[tuple[Seat, int]], seconds: float) -> None:
         super()._ran(steps, seconds)
@@ -84,7 +124,153 @@ class StallFreeScheduler(FifoScheduler):
     def _next(self, tenants: Sequence[str]) -> int:
         return min(range(len(tenants)), key=lambda place: self._given.get(tenants[place], 0.0))
 
+    # --- room ---------------------------------------------------------------------------------------------------------
+
+    async def _admitted(self, seat: Seat) -> None:
+        coming = self._house.enters(seat)
+        self._house.settle(outs=False)
+        try:
+            await coming
+        except asyncio.CancelledError:
+            self._house.leaves(seat)
+            raise
+
+    async def _reserved(self, sequence: int) -> None:
+        self._house.taken[sequence] = self.limit_tokens
+        while self._house.used > self._house.room:
+            self._pump()
+            await asyncio.sleep(NOBODY_S)
+
+    def _vacate(self, seat: Seat) -> None:
+        self._house.leaves(seat)
+        self._house.taken[seat.sequence] = len(seat.tokens)
+        super()._vacate(seat)
+
+    def _let_go(self, sequence: int) -> None:
+        self._house.taken.pop(sequence, None)
+        super()._let_go(sequence)
+        self._house.settle(outs=False)
+
+    async def _arranged(self) -> None:
+        out, back = self._house.settle(waits_s=self._waits_s())
+        for seat in out:
+            if seat in self._house:
+                await self._put_out(seat)
+        for seat in back:
+            if seat in self._house:
+                await self._bring_back(seat)
+        if not self._prefixes.has_ranges:
+            await self._keep_states()
+
+    def _waits_s(self) -> dict[int, float]:
+        now_s = time.monotonic()
+        told = self._requests([seat for seat in self._seats if seat.here])
+        return {one.name: one.slack_s(now_s) if one.speaks else one.due_s - now_s for one in told}
+
+    async def _put_out(self, seat: Seat) -> None:
+        """Its keys and values go aside, or are computed again later where that is faster than to move them."""
+        keeps = is_kept(seat.context, self._aside_token_s, self._time)
+        keeps &= self._house.aside_bytes < self._prefixes.pool.tree.capacity
+
+        def put(engine: Engine) -> tuple[Portion | None, float]:
+            began_s = time.monotonic()
+            portion = engine.export(seat.sequence) if keeps and engine.length(seat.sequence) else None
+            took_s = time.monotonic() - began_s
+            self._emptied(engine, seat.sequence)
+            return portion, took_s
+
+        seat.aside, took_s = await self.call(put)
+        self.tally.preempted += 1
+        if seat.aside is not None:
+            self._aside_token_s = 2 * took_s / seat.context  # there and back
+        seat.holds(0)
+
+    async def _bring_back(self, seat: Seat) -> None:
+        portion, seat.aside = seat.aside, None
+
+        def bring(engine: Engine) -> int:
+            if portion is not None:
+                with suppress(StateForeign, EngineFull):
+                    engine.adopt(seat.sequence, portion)
+            return engine.length(seat.sequence)
+
+        held = await self.call(bring)
+        seat.holds(held)
+
+    # --- prefixes -----------------------------------------------------------------------------------------------------
+
+    async def _filled(self, sequence: int, prompt: Sequence[int], tenant: str) -> int:
+        self.tally.prefix_tokens += len(prompt)
+        await self._copied(sequence, prompt, tenant)
+        pieces = await self.call(lambda engine: self._prefixes.adopting(engine, sequence, prompt, tenant))
+        while await self.call(lambda _: _some(pieces)):
+            pass
+        held = await self.call(lambda engine: engine.length(sequence))
+        self.tally.prefix_hit_tokens += held
+        return held
+
+    async def _copied(self, sequence: int, prompt: Sequence[int], tenant: str) -> None:
+        """From somebody of the same tenant who has the longest beginning of it here, which costs nearly nothing."""
+        others = [seat for seat in self._seats if seat.here and seat.tenant == tenant]
+        if not self._prefixes.has_ranges or not others:
+            return
+        common, other = max(
+            ((min(common_tokens(prompt, one.tokens), len(prompt) - 1), one) for one in others), key=lambda one: one[0]
+        )
+
+        def copy(engine: Engine) -> None:
+            shared = min(common, engine.length(other.sequence))
+            if other in self._seats and shared > self._prefixes.found(prompt, tenant):
+                engine.copy(other.sequence, sequence)
+                engine.rollback(sequence, shared - shared % BLOCK_TOKENS)
+
+        if common >= BLOCK_TOKENS:
+            await self.call(copy)
+
+    def _farewell(self, seat: Seat) -> Iterator[Callable[[Engine], object]]:
+        if seat.turn is not None and seat.here:
+            pieces: list[Iterator[None]] = []
+            goes_on = [True]
+
+            def begin(engine: Engine) -> None:
+                pieces.append(self._prefixes.keeping(engine, seat.sequence, seat.tokens, seat.tenant))
+
+            def go_on(_: Engine) -> None:
+                goes_on[0] = False
+                try:
+                    goes_on[0] = _some(pieces[0])
+                except Exception:
+                    # Whatever happens, the sequence is let go.
+                    log.exception("a prompt's blocks could not be kept")
+
+            yield begin
+            while goes_on[0] and not self._closed:
+                yield go_on
+        yield from super()._farewell(seat)
+
+    async def _keep_states(self) -> None:
+        for seat in [one for one in self._seats if one.here and one.context]:
+            at = seat.context
+            if at == self._prefixes.border(at - 1, len(seat.prompt)) and seat in self._seats:
+                await self.call(
+                    lambda engine, seat=seat: self._prefixes.keep_state(  # type: ignore[misc]
+                        engine, seat.sequence, seat.tokens, seat.tenant
+                    )
+                )
+
     def _wait_s(self) -> int:
         requests = self._requests(self._seats)
         waiting = [USUAL_TOKENS] * (len(requests) + len(self._waiting))
         return retry_after_s(wait_s(requests, waiting, self._time, self._facts.sequences))
+
+
+def _some(pieces: Iterator[None]) -> bool:
+    """A little of it, so that nobody who speaks waits long; whether there is more."""
+    ends_s = time.monotonic() + SLICE_S
+    return any(time.monotonic() >= ends_s for _ in pieces)
+
+
+def common_tokens(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    most = min(len(one), len(other))
+    return next((place for place in range(most) if one[place] != other[place]), most)

@@ -97,6 +97,7 @@ class LlamaEngine:
             context_tokens=options.context_tokens,
             sequences=options.sequences,
             window_tokens=weights.window_tokens,
+            trained_tokens=weights.header.whole("context_length"),
             experts=experts,
             begin=weights.begin,
             ends=weights.ends,

@@ -29,6 +29,11 @@ class Pool:
         """Bytes in memory."""
         return self.tree.size
 
+    @property
+    def most_bytes(self) -> int:
+        """Of one prompt: more would push its own beginning out."""
+        return max(self.tree.capacity, self._disk.tree.capacity if self._disk is not None else 0)
+
     def longest(self, keys: Sequence[bytes]) -> int:
         """How many blocks of a prompt there are, from its beginning."""
         return max(self.tree.longest(keys), self._disk.tree.longest(keys) if self._disk is not None else 0)

@@ -1,0 +1,72 @@
+"""The laws of room, by simulation: never more than there is, the first is never put out, nobody starves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.serving.planning.room import RESERVE_TOKENS, Place, is_kept, moves
+from models.serving.planning.step_time import StepTime, work
+
+ROOM = 600
+asked = st.lists(
+    st.tuples(st.integers(1, ROOM), st.integers(1, 400), st.floats(0, 9), st.integers(0, 200)), min_size=1, max_size=8
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(asked)
+def test_all_come_to_their_end_within_the_room(drawn):
+    places = {}
+    for name, (prompt, says, waits_s, _) in enumerate(drawn):
+        places[name] = Place(name, name, prompt, min(says, ROOM - prompt + 1), False, waits_s)
+    begins = {name: one[3] for name, one in enumerate(drawn)}
+    for step in range(20_000):
+        if not places:
+            return
+        there = [one for name, one in places.items() if begins[name] <= step]
+        found = moves(there, ROOM)
+        first = min((one.order for one in there if one.here), default=None)
+        assert first not in found.out
+        assert not (found.out and found.come)
+        for name in found.out:
+            places[name] = replace(places[name], here=False)
+        for name in found.come:
+            places[name] = replace(places[name], here=True)
+            assert all(places[one.name].here for one in there if one.order < name), "nobody is overtaken"
+        inside = [one for one in places.values() if one.here]
+        assert sum(one.tokens for one in inside) <= ROOM
+        assert inside or not there, "somebody is always at work"
+        for one in inside:
+            if one.may_say == 1:
+                del places[one.name]
+            else:
+                places[one.name] = replace(one, tokens=one.tokens + 1, may_say=one.may_say - 1)
+    raise AssertionError(f"still waiting: {places}")
+
+
+def test_who_can_wait_most_is_put_out_and_never_the_first():
+    places = [Place(1, 1, 50, 9, True, 9.0), Place(2, 2, 30, 9, True, 0.1), Place(3, 3, 30, 9, True, 5.0)]
+    assert moves(places, 110).out == ()
+    assert moves(places, 100).out == (3,)
+    assert moves(places, 60).out == (3, 2)
+    assert moves(places, 40).out == (3, 2, 1), "unless what is not planned here holds its room"
+
+
+def test_another_comes_in_only_with_a_piece_of_an_answer_for_each():
+    here, comes = Place(1, 1, 100, 900, True), Place(2, 2, 100, 20, False)
+    need = 200 + RESERVE_TOKENS + 20
+    assert moves([here, comes], need).come == (2,)
+    assert moves([here, comes], need - 1).come == ()
+    assert moves([comes], 100).come == (2,), "alone it needs no more than itself"
+
+
+def test_what_is_cheaper_to_compute_again_is_not_kept():
+    time = StepTime()
+    for rows in (1, 10, 100, 40):
+        time = time.learnt(work(rows, 0), 0.001 * rows)
+    assert is_kept(100, 0.0, time)
+    assert is_kept(100, 0.0005, time)
+    assert not is_kept(100, 0.002, time)
