@@ -143,11 +143,11 @@ class Service:
             stops = await scheduler.call(stops_of)
             sampling = replace(sampling, stop=(*sampling.stop, *stops), grammar=grammar)
             prompt = await scheduler.call(
-                lambda engine: fitting_chat(engine, said, scheduler.limit_tokens, ask.too_long)
+                lambda engine: fitting_chat(engine, said, scheduler.longest_tokens, ask.too_long)
             )
             text: str | list[dict[str, str]] = [{"role": one.role, "content": one.text} for one in said]
         else:
-            prompt = await scheduler.call(lambda engine: _prompt(engine, given, scheduler.limit_tokens, ask.too_long))
+            prompt = await scheduler.call(lambda engine: _prompt(engine, given, scheduler.longest_tokens, ask.too_long))
             text = given if isinstance(given, str) else ""
         return Prepared(ask, name, prompt, text, sampling)
 

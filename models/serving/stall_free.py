@@ -67,6 +67,10 @@ class StallFreeScheduler(FifoScheduler):
         thread = await EngineThread.open(make)
         return cls(thread, await thread.call(lambda engine: engine.facts), most_waiting, pool)
 
+    async def close(self) -> None:
+        await super().close()
+        self._prefixes.pool.close()
+
     @property
     def longest_tokens(self) -> int:
         # Of the whole, as far as the model has learnt to look back.

@@ -149,7 +149,9 @@ class Assistant(Struct, frozen=True, kw_only=True):
 class Serving(Struct, frozen=True, kw_only=True):
     """Which language model this machine's servers answer `/v1` with. family: a folder with a family.toml, or its name
     below the state folder's models/; "" is the one that comes with Kinflow. member: of it, "" for that of the
-    server's tier. sequences: answers at once, each with context_tokens. threads: 0 leaves one processor to the rest.
+    server's tier. sequences: answers at once; context_tokens: for each, but one takes more while others need less.
+    prefix_mb: memory for beginnings of prompts, so that they need not be computed again; prefix_disk_mb: disk for those
+    that no longer fit, 0 for none. threads: 0 leaves one processor to the rest.
     fast: keys in F16 and fused attention; off, in F32, where steps of any shape agree to a thousandth. above: the
     server of the next tier ("https://cloud.city.example:8802"), "" for none; above_token_file: holds a token of it;
     above_ca_file: the certificate that it is believed by, "" for those of this machine. prefill: "host:port" of a
@@ -160,6 +162,8 @@ class Serving(Struct, frozen=True, kw_only=True):
     member: SlugOrEmpty = ""
     sequences: Annotated[int, Meta(ge=1, le=64)] = 4
     context_tokens: Annotated[int, Meta(ge=64, le=131_072)] = 2048
+    prefix_mb: Annotated[int, Meta(ge=0, le=1_000_000)] = 128
+    prefix_disk_mb: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
     threads: Annotated[int, Meta(ge=0, le=256)] = 0
     fast: bool = True
     above: Annotated[str, Meta(pattern=r"^$|^https?://[A-Za-z0-9._:\[\]-]{1,253}/?$", max_length=300)] = ""

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -42,10 +43,11 @@ class _Header(msgspec.Struct, frozen=True):
 @dataclass
 class Disk:
     """folder: of this cache alone; made, readable by its owner only. tree: what is in it; its capacity is the quota in
-    bytes. Used on one thread."""
+    bytes. lock: what keeps others away, let go by `close`. Used on one thread."""
 
     folder: Path
     tree: Tree
+    lock: IO[str] | None = None
 
     def __post_init__(self) -> None:
         self._told = False
@@ -100,6 +102,10 @@ class Disk:
 
     def forget(self, key: bytes) -> None:
         self._forget(self.tree.drop(key))
+
+    def close(self) -> None:
+        if self.lock is not None:
+            self.lock.close()
 
     def _tell(self, error: OSError) -> None:
         if not self._told:

@@ -71,6 +71,11 @@ class Pool:
         if self._disk is not None:
             self._disk.forget(key)
 
+    def close(self) -> None:
+        """What is in memory alone is gone."""
+        if self._disk is not None:
+            self._disk.close()
+
     def _leave(self, gone: dict[bytes, bytes | None]) -> None:
         leaving = {key: self._portions.pop(key) for key in gone}
         if self._disk is None:

@@ -26,7 +26,7 @@ class Prefixes:
         self.pool = pool
         # A window that was cut short holds no ranges behind it.
         self.has_ranges = facts.memory.has_ranges and "windows" not in facts.layout
-        self._identity = Identity(facts.fingerprint, facts.layout, str(getattr(facts, "engine", "")))
+        self._identity = Identity(facts.fingerprint, facts.layout, facts.engine)
 
     def keys(self, tokens: Sequence[int], tenant: str) -> list[bytes]:
         return keys_of(replace(self._identity, salt=tenant), tokens)

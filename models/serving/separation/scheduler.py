@@ -14,6 +14,7 @@ from models.engine.port import Engine, Facts
 from models.engine.thread import EngineThread
 from models.serving.fifo import MOST_WAITING, Seat
 from models.serving.planning.budget import prompt_rows, speaking_work
+from models.serving.prefix.pool import Pool
 from models.serving.separation.cost import Choice, Corrected, choose, compute_s
 from models.serving.separation.fetcher import Fetcher
 from models.serving.stall_free import MOST_ROWS, StallFreeScheduler
@@ -39,17 +40,21 @@ class SeparatedScheduler(StallFreeScheduler):
     fetcher: Fetcher | None = None
     patience_s = PATIENCE_S
 
-    def __init__(self, thread: EngineThread, facts: Facts, most_waiting: int = MOST_WAITING) -> None:
-        super().__init__(thread, facts, most_waiting)
+    def __init__(
+        self, thread: EngineThread, facts: Facts, most_waiting: int = MOST_WAITING, pool: Pool | None = None
+    ) -> None:
+        super().__init__(thread, facts, most_waiting, pool)
         self._here, self._there = Corrected(), Corrected()
         self._begun: dict[int, _Begun] = {}
 
     @classmethod
-    async def open_with(cls, make: Callable[[], Engine], where: str, secret_file: Path) -> SeparatedScheduler:
+    async def open_with(
+        cls, make: Callable[[], Engine], where: str, secret_file: Path, pool: Pool | None = None
+    ) -> SeparatedScheduler:
         """make: as `open` has it. where: host:port."""
         thread = await EngineThread.open(make)
         facts: Facts = await thread.call(lambda engine: engine.facts)
-        scheduler = cls(thread, facts, MOST_WAITING)
+        scheduler = cls(thread, facts, MOST_WAITING, pool)
         scheduler.fetcher = Fetcher(where, secret_file, facts)
         scheduler.fetcher.start()
         return scheduler

@@ -220,7 +220,7 @@ def test_noise_in_place_of_a_request_is_refused() -> None:
 
 def test_a_long_conversation_keeps_its_newest_part_where_that_was_wished() -> None:
     async def work() -> None:
-        async with House(context_tokens=400, sequences=2) as house:
+        async with House(context_tokens=400 if House.kind is FifoScheduler else 200, sequences=2) as house:
             said = [{"role": "system", "content": "be short"}]
             for place in range(9):
                 said.append({"role": "user" if place % 2 == 0 else "assistant", "content": f"{place} " + "y" * 30})

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from models.engine.port import Portion
 from models.serving.prefix.disk import Disk
+from models.serving.prefix.opened import pool_of
 from models.serving.prefix.pool import Pool
 from models.serving.prefix.tree import Tree
+from node.config.schema import Serving
 
 SIZE = 100
 
@@ -161,3 +163,18 @@ for number in range(10_000):
     assert not list(tmp_path.glob("*.half"))
     for one in list(found.tree):
         assert found.read(one) is not None
+
+
+def test_two_caches_of_one_state_folder_do_not_share_a_folder(tmp_path):
+    settings = Serving(prefix_mb=0, prefix_disk_mb=1)
+    one, other = pool_of(tmp_path, settings), pool_of(tmp_path, settings)
+    fill(one, "ab")
+    assert other.longest(keys("ab")) == 0
+    one.close()
+    again = pool_of(tmp_path, settings)
+    assert again.longest(keys("ab")) == 2
+    again.close()
+    other.close()
+    assert pool_of(tmp_path, Serving()).longest(keys("ab")) == 0
+    (tmp_path / "file").touch()
+    assert pool_of(tmp_path / "file", settings).longest(keys("ab")) == 0
