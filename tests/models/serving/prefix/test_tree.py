@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.kv_loads import agents, documents
 from models.serving.prefix.replay import Requests, least_recent_hits, optimal_hits, replayed_hits
 from models.serving.prefix.tree import Tree
-from tests.models.serving.prefix.made import agents, documents
 
 # Paths in a small tree: a prompt is its turns.
 turns = st.lists(st.integers(0, 2), min_size=1, max_size=6)

@@ -1,4 +1,4 @@
-"""Loads of requests, made here: blocks as keys."""
+"""Loads of requests with beginnings in common, made here: each a list of its blocks' keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _Names:
 
 def agents(seed: int, count: int) -> list[list[bytes]]:
     """Agents: a few long prompts that many share, and sessions of a few turns behind each."""
-    dice, names = random.Random(seed), _Names()
+    dice, names = random.Random(seed), _Names()  # noqa: S311 (a load)
     prompts = [names.fresh(dice.randint(4, 14)) for _ in range(300)]
     weights = [1 / (place + 1) ** 0.9 for place in range(len(prompts))]
     sessions: list[list[bytes]] = []
@@ -37,7 +37,7 @@ def agents(seed: int, count: int) -> list[list[bytes]]:
 
 def documents(seed: int, count: int) -> list[list[bytes]]:
     """Half of them ask about one of some documents, the others about what nobody asks again."""
-    dice, names = random.Random(seed), _Names()
+    dice, names = random.Random(seed), _Names()  # noqa: S311 (a load)
     kept = [names.fresh(dice.randint(10, 60)) for _ in range(400)]
     return [
         dice.choice(kept) + names.fresh(dice.randint(1, 3)) if dice.random() < 0.5 else names.fresh(dice.randint(5, 40))
