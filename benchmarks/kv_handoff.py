@@ -21,6 +21,7 @@ from benchmarks.kv_exact import Compared, compare, prompts_of
 from benchmarks.kv_first_token import First, Told, connected, first_token
 from benchmarks.kv_worker import Place, placed, slowed, worker
 from models.engine.port import Engine, Facts
+from models.serving.prefix.pool import Pool
 from models.serving.separation.cost import PIECE_ROWS, Worker, break_even_byte_s, fetch_s, pieces
 from models.serving.separation.fetcher import Fetcher
 
@@ -184,7 +185,7 @@ class _Found:
 async def _at(make: Callable[[], Engine], setting: Setting, way: tuple[int, Path], mbit: float) -> _Found:
     port, secret = way
     with slowed(port, mbit, setting.rtt_ms) as slow:
-        scheduler = await Told.open_with(make, f"127.0.0.1:{slow}", secret)
+        scheduler = await Told.open_with(make, f"127.0.0.1:{slow}", secret, Pool(0))  # nothing known before
         assert isinstance(scheduler, Told)
         try:
             await connected(scheduler)

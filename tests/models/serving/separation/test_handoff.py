@@ -18,6 +18,7 @@ from models.engine.llama.engine import LlamaEngine
 from models.engine.port import Engine, Output, Piece, Portion
 from models.engine.sampling import Sampling
 from models.errors import PrefillForeign, PrefillLost
+from models.serving.prefix.pool import Pool
 from models.serving.separation.channel import Channel, connect
 from models.serving.separation.identity import identity_of
 from models.serving.separation.scheduler import SeparatedScheduler
@@ -86,7 +87,7 @@ async def working(make: Make, kind: type[PrefillWorker] = PrefillWorker, secret:
 
 @asynccontextmanager
 async def going_on(make: Make, port: int, secret: Path, *, wait: bool = True):
-    scheduler = await SeparatedScheduler.open_with(make, f"127.0.0.1:{port}", secret)
+    scheduler = await SeparatedScheduler.open_with(make, f"127.0.0.1:{port}", secret, Pool(0))
     assert scheduler.fetcher is not None
     try:
         while wait and scheduler.fetcher.worker is None:

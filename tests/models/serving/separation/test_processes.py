@@ -20,6 +20,7 @@ from models.engine.llama.weights import Loaded, load
 from models.engine.port import Output, Piece, Portion
 from models.engine.sampling import Sampling
 from models.engine.trust import Trust, fingerprint
+from models.serving.prefix.pool import Pool
 from models.serving.separation.opening import opener_of
 from models.serving.separation.scheduler import SeparatedScheduler
 from models.serving.stall_free import StallFreeScheduler
@@ -102,7 +103,7 @@ def test_a_worker_that_is_killed_in_the_middle_costs_no_token(
     engine = opened(weights)
 
     async def work() -> None:
-        scheduler = await SeparatedScheduler.open_with(lambda: engine, where, secret_file)
+        scheduler = await SeparatedScheduler.open_with(lambda: engine, where, secret_file, Pool(0))
         assert scheduler.fetcher is not None
         while scheduler.fetcher.worker is None:
             await asyncio.sleep(0.01)
