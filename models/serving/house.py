@@ -45,6 +45,13 @@ class House:
         if seat in self._seats:
             self._seats.remove(seat)
 
+    def close(self, error: BaseException) -> None:
+        """For those who wait for room."""
+        for coming in self._coming.values():
+            if not coming.done():
+                coming.set_exception(error)
+        self._coming.clear()
+
     def settle(self, waits_s: Mapping[int, float] | None = None, *, outs: bool = True) -> tuple[list[Seat], list[Seat]]:
         """Who is put out, and who comes back: for the caller to do, between two steps. Those who wait for their first
         room are told. outs: no moves of those who have begun, since a step may be under way."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from models.engine.port import Engine, Facts, Portion
 from models.engine.thread import EngineThread
-from models.errors import EngineFull, StateForeign
+from models.errors import EngineFull, EngineStopped, StateForeign
 from models.serving.fifo import MOST_WAITING, NOBODY_S, FifoScheduler, Seat
 from models.serving.house import House
 from models.serving.planning.admission import retry_after_s, wait_s
@@ -68,6 +68,8 @@ class StallFreeScheduler(FifoScheduler):
         return cls(thread, await thread.call(lambda engine: engine.facts), most_waiting, pool)
 
     async def close(self) -> None:
+        self._closed = True
+        self._house.close(EngineStopped())
         await super().close()
         self._prefixes.pool.close()
 
@@ -131,17 +133,17 @@ class StallFreeScheduler(FifoScheduler):
     # --- room ---------------------------------------------------------------------------------------------------------
 
     async def _admitted(self, seat: Seat) -> None:
+        if self._closed:
+            raise EngineStopped()
         coming = self._house.enters(seat)
         self._house.settle(outs=False)
-        try:
-            await coming
-        except asyncio.CancelledError:
-            self._house.leaves(seat)
-            raise
+        await coming
 
     async def _reserved(self, sequence: int) -> None:
         self._house.taken[sequence] = self.limit_tokens
         while self._house.used > self._house.room:
+            if self._closed:
+                raise EngineStopped()
             self._pump()
             await asyncio.sleep(NOBODY_S)
 

@@ -14,6 +14,7 @@ from models.engine.fake import FakeEngine
 from models.engine.generate import generate
 from models.engine.port import Engine, Output, Piece
 from models.engine.sampling import Sampling
+from models.errors import EngineStopped
 from models.serving.prefix.disk import Disk
 from models.serving.prefix.keys import BLOCK_TOKENS
 from models.serving.prefix.pool import Pool
@@ -230,5 +231,22 @@ def test_who_leaves_while_it_is_out_or_waits_for_room_leaves_no_trace():
         assert scheduler.tally.held_tokens == 0
         await said(scheduler, prompt_of(250))
         await scheduler.close()
+
+    asyncio.run(work())
+
+
+def test_who_waits_for_room_is_told_when_the_scheduler_closes():
+    async def work() -> None:
+        scheduler = await StallFreeScheduler.open(lambda: FakeEngine(sequences=2, context_tokens=256))
+        first = asyncio.create_task(said(scheduler, prompt_of(200), 50))
+        await asyncio.sleep(0.01)
+        second = asyncio.create_task(said(scheduler, prompt_of(150, 1), 50))
+        held = asyncio.create_task(scheduler.hold().__aenter__())
+        await asyncio.sleep(0)
+        await scheduler.close()
+        async with asyncio.timeout(5):
+            found = await asyncio.gather(first, second, held, return_exceptions=True)
+        assert isinstance(found[1], EngineStopped)
+        assert isinstance(found[2], EngineStopped)
 
     asyncio.run(work())
