@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from protocol.errors import MessageMalformed, MessageTooLarge, MessageVersionUnknown
 
-VERSION = 1
+VERSION = 2
 # What fits through every door on the way; longer contexts go in several rounds.
 LIMIT_BYTES = 60 * 1024
 MOST_DRAFTED = 32

@@ -239,6 +239,9 @@ def family(
         Path | None, typer.Option(help="A nested family; default: the one that comes with Kinflow.")
     ] = None,
     text: Annotated[Path | None, typer.Option(help="What it is judged on; default: the held-back questions.")] = None,
+    answers: Annotated[
+        int, typer.Option(min=0, help="Judge the hand-over on own answers to so many held-back questions, too.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Loss of each member of a nested family, and what handing hidden states over changes. About a minute."""
@@ -248,10 +251,12 @@ def family(
     from models.family.shipped import facts, trust_in, unfold  # noqa: PLC0415
     from node.home import find_home  # noqa: PLC0415
 
-    said = text.read_text("utf-8") if text else "\n".join(one.question for one in read_questions(HELD_BACK))
-    if folder is not None:
-        figures = measure(folder, open_trust(), said, {})
-    else:
+    questions = [one.question for one in read_questions(HELD_BACK)]
+    said = text.read_text("utf-8") if text else "\n".join(questions)
+    named = text.name if text else "the held-back questions, line by line"
+    home, told = find_home(), {}
+    if folder is None:
         told = {name: (one.loss, one.independent_loss) for name, one in facts().members.items()}
-        figures = measure(unfold(find_home()), trust_in(find_home()), said, told)
+    trust = open_trust() if folder is not None else trust_in(home)
+    figures = measure(folder or unfold(home), trust, said, told, named=named, questions=questions[:answers])
     _show(figures, as_json)

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from benchmarks.errors import TextTooShort
+from models.engine.generate import generate
 from models.engine.llama.engine import LlamaEngine, Options
 from models.engine.llama.weights import load
 from models.engine.port import Floats, Piece
+from models.engine.sampling import Sampling
 from models.engine.trust import Trust
-from models.family.handover import pack, unpack
+from models.family.handover import pack, read, row_bytes, unpack
 from models.family.manifest import Continuation, Manifest, Member, read_manifest
+from models.serving.template import Said, stops_of, tokens_of
 
 STRETCH_TOKENS = 256
 MOST_TOKENS = 10_240
+ANSWER_TOKENS = 32
+OWN = "each member's own greedy answers to held-back questions"
 
 
 class MemberFigures(Struct, frozen=True, kw_only=True):
@@ -33,17 +40,34 @@ class MemberFigures(Struct, frozen=True, kw_only=True):
 
 class HandoverFigures(Struct, frozen=True, kw_only=True):
     """From the first member to each of the others, all that the first's trunk computed left to it. max_logit_diff: in
-    fp32, against the whole member. argmax_agreement_int8: share of tokens whose likeliest next stays the same."""
+    fp32, against the whole member. argmax_agreement_int8: share of tokens whose likeliest next stays the same, with the
+    code that goes over the wire; argmax_agreement_byte: when its last bit were left out. bytes_per_token: of that code,
+    its frame left out. tokens: compared, over all the others; judged_on: which."""
 
     max_logit_diff: float
     argmax_agreement_int8: float
+    argmax_agreement_byte: float
+    bytes_per_token: int
     tokens: int
+    judged_on: str
 
 
 class Figures(Struct, frozen=True, kw_only=True):
+    """text: that losses are of. answers: the hand-over on the members' own answers, where that was asked for."""
+
     members: dict[str, MemberFigures]
     handover: HandoverFigures
     tokens: int
+    text: str
+    answers: HandoverFigures | None = None
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Tokens in one context, of which rows from `first` on are judged."""
+
+    tokens: list[int]
+    first: int = 0
 
 
 def measure(
@@ -53,9 +77,12 @@ def measure(
     told: dict[str, tuple[float | None, float | None]],
     *,
     most_tokens: int = MOST_TOKENS,
+    named: str = "a text",
+    questions: Sequence[str] = (),
 ) -> Figures:
-    """folder: of a nested family. text: what it is judged on. told: by member, the card's loss and independent loss.
-    Raises TextTooShort (KF461), ManifestWrong (KF403), and as `load`."""
+    """folder: of a nested family. text: what it is judged on, and how that is called. told: by member, the card's loss
+    and independent loss. questions: of which each member's own greedy answers are judged, too. Raises TextTooShort
+    (KF461), ManifestWrong (KF403), and as `load`."""
     manifest = read_manifest(folder)
     tokens = _tokens(folder, manifest, trust, text)[:most_tokens]
     if len(tokens) < 2:
@@ -78,7 +105,29 @@ def measure(
         for one in manifest.continuations
         if first.exit is not None and one.of == member.name and one.after == first.exit - 1
     ]
-    return Figures(members=members, handover=_handover(folder, first, onward, trust, stretches), tokens=len(tokens))
+    of_text = {member.name: [Stretch(one) for one in stretches] for member, _ in onward}
+    of_answers = {member.name: _answers(folder, member, trust, questions) for member, _ in onward if questions}
+    return Figures(
+        members=members,
+        handover=_handover(folder, first, onward, trust, of_text, named),
+        tokens=len(tokens),
+        text=named,
+        answers=_handover(folder, first, onward, trust, of_answers, OWN) if of_answers else None,
+    )
+
+
+def _answers(folder: Path, member: Member, trust: Trust, questions: Sequence[str]) -> list[Stretch]:
+    """Rows that choose a token of an answer."""
+    engine = _opened(folder, member.file, trust, None)
+    found = []
+    for question in questions:
+        prompt = tokens_of(engine, [Said("user", question)])
+        sampling = Sampling(max_tokens=ANSWER_TOKENS, stop=stops_of(engine))
+        engine.rollback(0, 0)
+        said = [step.choice.token for step in generate(engine, 0, prompt, sampling)]
+        found.append(Stretch([*prompt, *said[:-1]], len(prompt) - 1))
+    engine.close()
+    return found
 
 
 def _tokens(folder: Path, manifest: Manifest, trust: Trust, text: str) -> list[int]:
@@ -119,37 +168,47 @@ def _all_logits(engine: LlamaEngine, stretches: Sequence[Sequence[int]]) -> Iter
         yield output.logits
 
 
-def _handover(
+def _handover(  # noqa: PLR0917 (what it compares)
     folder: Path,
     first: Member,
     onward: Sequence[tuple[Member, Continuation]],
     trust: Trust,
-    stretches: Sequence[Sequence[int]],
+    stretches: Mapping[str, Sequence[Stretch]],
+    named: str,
 ) -> HandoverFigures:
-    if not onward:
-        return HandoverFigures(max_logit_diff=0.0, argmax_agreement_int8=1.0, tokens=0)
-    device = _opened(folder, first.file, trust, onward[0][1].after)
-    others = [
-        (_opened(folder, member.file, trust, None), _opened(folder, one.file, trust, None)) for member, one in onward
-    ]
-    worst, same, count = 0.0, 0, 0
-    for tokens in stretches:
-        device.rollback(0, 0)
-        [seen] = device.decode([Piece(0, list(tokens), wanted="none")])
-        assert seen.hidden is not None
-        for whole, rest in others:
+    """stretches: by the member that goes on."""
+    worst, same, same_byte, count, size = 0.0, 0, 0, 0, 0
+    for member, one in onward:
+        device = _opened(folder, first.file, trust, one.after)
+        whole, rest = _opened(folder, member.file, trust, None), _opened(folder, one.file, trust, None)
+        facts = rest.facts
+        size = row_bytes("int8", facts.width)
+        for stretch in stretches[member.name]:
+            device.rollback(0, 0)
+            [seen] = device.decode([Piece(0, stretch.tokens, wanted="none")])
+            assert seen.hidden is not None
             whole.rollback(0, 0)
-            [wanted] = whole.decode([Piece(0, list(tokens), wanted="all")])
-            exact = _continued(rest, seen.hidden)
-            facts = rest.facts
+            wanted = whole.decode([Piece(0, stretch.tokens, wanted="all")])[0].logits[stretch.first :]
+            exact = _continued(rest, seen.hidden)[stretch.first :]
+            worst = max(worst, float(np.abs(exact - wanted).max()))
             packed = pack(seen.hidden, source=facts.source, block=facts.first_block, start=0)
-            rounded = _continued(rest, unpack(packed, facts, 0))
-            worst = max(worst, float(np.abs(exact - wanted.logits).max()))
-            same += int((rounded.argmax(1) == wanted.logits.argmax(1)).sum())
-            count += len(tokens)
-    for engine in (device, *(one for pair in others for one in pair)):
-        engine.close()
-    return HandoverFigures(max_logit_diff=worst, argmax_agreement_int8=round(same / count, 5), tokens=count)
+            sent, best = read(packed), wanted.argmax(1)
+            byte = msgspec.msgpack.encode(structs.replace(sent, last_bits=bytes(len(sent.last_bits))))
+            handed, coarse = (
+                _continued(rest, unpack(frame, facts, 0))[stretch.first :].argmax(1) for frame in (packed, byte)
+            )
+            same, same_byte = same + int((handed == best).sum()), same_byte + int((coarse == best).sum())
+            count += len(best)
+        for engine in (device, whole, rest):
+            engine.close()
+    return HandoverFigures(
+        max_logit_diff=worst,
+        argmax_agreement_int8=round(same / count, 5) if count else 1.0,
+        argmax_agreement_byte=round(same_byte / count, 5) if count else 1.0,
+        bytes_per_token=size,
+        tokens=count,
+        judged_on=named,
+    )
 
 
 def _continued(rest: LlamaEngine, hidden: Floats) -> Floats:

@@ -15,6 +15,7 @@ from models.escalation.measured import Measured
 from models.escalation.port import Above
 from models.escalation.receipt import Kind
 from models.family.handover import pack
+from models.family.handover import row_bytes as packed_bytes
 from protocol.tiers import LIMIT_BYTES, Opened, Opening, Round, Spread, Verdict, Way
 
 # A frame's own fields, and headers of its request.
@@ -179,7 +180,7 @@ class Relay:
 def row_bytes(way: Way, width: int, kind: Kind) -> float:
     if way == "draft":
         return _TOKEN_BYTES
-    return width * 4 if kind == "fp32" else width + 4 + _TOKEN_BYTES
+    return packed_bytes(kind, width) + _TOKEN_BYTES
 
 
 def rounds_of(measured: Measured, way: Way, size: float, sampling: Sampling) -> Rounds:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from models.engine.trust import Trust, fingerprint
 from models.errors import SplitImpossible
 from models.family.manifest import Continuation, Manifest, Member, Tier, write_manifest
 from models.family.split import EXITS, Part, parts_of, write_parts
+from models.family.widen import widened
 from models.gguf.header import read_header
 from models.gguf.segment import tokenizer_of
 
 TIERS: tuple[Tier, ...] = ("device", "edge", "cloud")
 
 
-def split(source: Path, into: Path, trust: Trust, cuts: Sequence[int] = ()) -> Manifest:
-    """Only known weights are split; what comes of them is known as well. Raises SplitImpossible (KF404),
-    WeightsQuarantined (KF392), WeightsUnreadable (KF391)."""
+def split(source: Path, into: Path, trust: Trust, cuts: Sequence[int] = (), *, widen: bool = False) -> Manifest:
+    """Only known weights are split; what comes of them is known as well. widen: matrices of Q8_0 become F16 (widen.py);
+    all are in memory at once. Raises SplitImpossible (KF404), WeightsQuarantined (KF392), WeightsUnreadable (KF391)."""
     sha256 = trust.check(source)
     header = read_header(source)
     parts = parts_of(header, sha256, cuts)
     try:
+        if widen:
+            parts = [replace(part, tensors=tuple(map(widened, part.tensors))) for part in parts]
         paths = write_parts(parts, into, source.stem)
     except OSError as error:
         raise SplitImpossible(path=source, detail=error.strerror or error) from error

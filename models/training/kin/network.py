@@ -4,10 +4,14 @@ arXiv 2506.12479). Shapes and names follow llama.cpp's `llama` architecture, so 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from models.family.handover import LARGEST, turned
 
 EPSILON = 1e-5
 
@@ -91,10 +95,17 @@ def _turned(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def rounded(x: Tensor) -> Tensor:
-    """As a hand-over rounds hidden states (models/family/handover.py): int8, one scale a token. The gradient passes."""
+    """As a hand-over rounds hidden states (models/family/handover.py). The gradient passes."""
     wide = x.detach().float()
-    scale = wide.abs().amax(-1, keepdim=True).clamp_min(1e-6) / 127
-    return x + (torch.round(wide / scale) * scale - wide).to(x.dtype)
+    turn = _turn(x.shape[-1])
+    rows = wide @ turn
+    scale = rows.abs().amax(-1, keepdim=True).clamp_min(1e-6) / LARGEST
+    return x + ((torch.round(rows / scale) * scale) @ turn.T - wide).to(x.dtype)
+
+
+@lru_cache(maxsize=2)
+def _turn(width: int) -> Tensor:
+    return torch.from_numpy(turned(np.eye(width, dtype=np.float32)))
 
 
 class Exit(nn.Module):

@@ -20,7 +20,7 @@ from models.escalation.desk import Identity, SessionDesk, sampling_of, wish_of
 from models.escalation.spread import rounded, table
 from models.serving.fifo import FifoScheduler
 from protocol.errors import KinflowError, MessageMalformed, MessageTooLarge, MessageVersionUnknown
-from protocol.tiers import LIMIT_BYTES, Opening, Round, Wish, decode, encode
+from protocol.tiers import LIMIT_BYTES, VERSION, Opening, Round, Wish, decode, encode
 
 HASH = "a" * 64
 IDENTITY = Identity("fake", "1", HASH, "", "large")
@@ -200,7 +200,7 @@ def test_a_wish_says_all_of_a_sampling_that_chooses_tokens() -> None:
 
 def test_frames_of_another_version_and_size_are_told_apart() -> None:
     with pytest.raises(MessageVersionUnknown):
-        decode(Opening, msgspec.msgpack.encode({"v": 2, "new": 1}))
+        decode(Opening, msgspec.msgpack.encode({"v": VERSION + 1, "new": 1}))
     with pytest.raises(MessageTooLarge):
         decode(Round, bytes(LIMIT_BYTES + 1))
 

@@ -12,12 +12,13 @@ torch = pytest.importorskip("torch")
 from models.assistant.understanding.heads import Heads as Read  # noqa: E402
 from models.engine.llama.engine import LlamaEngine, Options  # noqa: E402
 from models.engine.llama.weights import load  # noqa: E402
-from models.engine.port import Piece  # noqa: E402
+from models.engine.port import Facts, Memory, Piece  # noqa: E402
 from models.engine.trust import Trust, fingerprint  # noqa: E402
+from models.family.handover import pack, unpack  # noqa: E402
 from models.family.splitting import split  # noqa: E402
 from models.training.kin.export import write_family, write_heads  # noqa: E402
 from models.training.kin.heads import Heads  # noqa: E402
-from models.training.kin.network import Family, Shape  # noqa: E402
+from models.training.kin.network import Family, Shape, rounded  # noqa: E402
 from models.training.kin.tokenizer import learn  # noqa: E402
 
 
@@ -56,3 +57,21 @@ def test_numpy_reads_what_the_heads_learnt(tmp_path: Path) -> None:
     for wanted, got in ((tool, read.tools), (status, read.statuses), (switch, read.switch)):
         assert np.allclose(wanted.softmax(1)[0].detach().numpy(), got, atol=2e-3)
     assert np.allclose(span.log_softmax(2)[0, 0].detach().numpy(), read.begins, atol=1e-2)
+
+
+def test_training_rounds_as_a_hand_over_does() -> None:
+    torch.manual_seed(5)
+    rows = torch.randn(6, 192) * torch.linspace(0.1, 30, 192)
+    facts = Facts("b" * 64, "llama", Memory.FULL, 300, 192, 2, 64, 1, source="a" * 64, first_block=2, whole_blocks=4)
+    handed = unpack(pack(rows.numpy(), source="a" * 64, block=2, start=0), facts, 0)
+    told = rounded(rows).numpy()
+    assert np.abs(told - rows.numpy()).max() > 0.01
+    # A number that lies between two steps may fall on either side.
+    assert (np.abs(told - handed) < 1e-3).mean() > 0.95
+    assert np.abs(told - handed).max() < 0.3
+
+
+def test_a_gradient_passes_the_rounding() -> None:
+    rows = torch.randn(2, 64, requires_grad=True)
+    rounded(rows).sum().backward()
+    assert torch.equal(rows.grad, torch.ones(2, 64))
