@@ -262,6 +262,13 @@ class EyesMissing(KinflowError):
     )
 
 
+class MiddleMute(KinflowError):
+    number = 410
+    status = 503
+    cause = "The answer can't go on at a middle segment: {detail}; a segment has no exit, and chooses no words itself."
+    advice = "Bring the tier above back. Members of a nested family (docs/engine.md) go on at each tier."
+
+
 class FamilyDamaged(KinflowError):
     number = 480
     cause = "The family of weights that comes with Kinflow can't be used: {path}: {detail}."

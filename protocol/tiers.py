@@ -1,7 +1,8 @@
 """What two tiers say to each other while they make one answer together: MessagePack over HTTP, small and strict.
 
 Opening -> Opened, then Round -> Verdict until the answer ends. The lower tier drafts (draft), or has computed the first
-blocks of each token (hidden), or both; the upper one checks, chooses, and keeps what stands.
+blocks of each token (hidden), or both; the upper one checks, chooses, and keeps what stands. Of three tiers the middle
+one says the same upwards: it computes its blocks, hands their hidden states on, and passes the verdict down.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ LIMIT_BYTES = 60 * 1024
 MOST_DRAFTED = 32
 
 Way = Literal["hidden", "draft"]
+TierName = Literal["device", "edge", "cloud"]
 Count = Annotated[int, Meta(ge=0, le=1 << 31)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Short = Annotated[str, Meta(max_length=80)]
+Words = Annotated[str, Meta(max_length=500)]
 F = TypeVar("F", bound=Struct)
 
 
@@ -40,7 +43,8 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Opening(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who begins. tokenizer, source: hashes, of the tokenizer and of the family file that the weights were cut from
-    (empty: from none). after: the last block of the whole that the lower tier computes; -1 for the way draft."""
+    (empty: from none). after: the last block of the whole that the lower tier computes; -1 for the way draft. max_tier:
+    the highest that may take part; hidden states are handed on to it where they can be."""
 
     v: int = VERSION
     family: Short
@@ -49,20 +53,25 @@ class Opening(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     source: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
     way: Way
     after: Annotated[int, Meta(ge=-1, le=10_000)] = -1
+    max_tier: TierName = "edge"
     wish: Wish = Wish()
 
 
 class Opened(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """blocks: how many the upper tier computes for each row. limit_tokens: the longest context. step_s, row_s: what a
-    step takes, and each row more in it, as measured lately; 0 where nothing was. seconds: that opening took."""
+    """tier: that chooses. blocks: how many are computed above for each row, by all tiers together; shares: by tier.
+    limit_tokens: the longest context. step_s, row_s: what a step takes, and each row more in it, as measured lately; 0
+    where nothing was. seconds: that opening took. why: what keeps a tier out that was allowed, "" for nothing."""
 
     session: Short
     member: Short
     blocks: Count
     limit_tokens: Count
+    tier: TierName | Literal[""] = ""
+    shares: dict[TierName, Count] = {}
     step_s: float = 0.0
     row_s: float = 0.0
     seconds: float = 0.0
+    why: Words = ""
 
 
 class Spread(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, array_like=True):
@@ -97,13 +106,16 @@ class Chosen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, arra
 
 class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, array_like=True):
     """accepted: how many of the draft stand. chosen: those, and one more; the upper tier holds all but that last one.
-    seconds: of computing and of waiting for its turn."""
+    seconds: of computing and of waiting for its turn. tier: that has chosen. why: what keeps the tier above out since,
+    "" for nothing."""
 
     number: Count
     accepted: Count
     chosen: tuple[Chosen, ...]
     held: Count
     seconds: float
+    tier: TierName | Literal[""] = ""
+    why: Words = ""
 
 
 class Closing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as with_fields
 
-from models.assistant.reply import Tier
+from models.assistant.reply import TIERS, Tier
 from models.engine.port import Engine, Masker, Piece
 from models.engine.sampling import Choice, Sampler, Sampling
 from models.engine.schema import grammar_of
@@ -87,6 +87,9 @@ class _Run:
         self._code = ""
         self._tally = Tally()
         self._prompt_above = 0
+        # Of an answer that a middle tier hands on: who chose last, and why it was not a higher one.
+        self._chose: Tier | None = None
+        self._kept_out = ""
 
     def run(self) -> Iterator[Bit | Receipt]:
         way, why = self._way()
@@ -98,12 +101,16 @@ class _Run:
             patience_s = above.timeout_s
             try:
                 yield from self._from_above(way, above)
-                answered = above.tier
+                answered = self._chose or above.tier
+                if self._kept_out:
+                    self._code, why = f"KF{TierUnreachable.number}", f"{why}; {self._kept_out}"
             except TierUnreachable as error:
                 self._code = error.code
                 done = sum(self._tokens.values()) or self._said_above
                 went = "from the beginning" if not done else f"after {done} tokens"
                 why = f"{why}; {error.cause_text.rstrip('.')}; answered below it {went}"
+                if not self._drafter.speaks:
+                    why += ", where a segment without an exit says no more"
             finally:
                 above.timeout_s = patience_s
         if not self._ended:
@@ -187,17 +194,29 @@ class _Run:
             return
         own = replace(self._asked.here.own, kind=self._asked.terms.kind)
         kind: Way = "hidden" if way == "hidden" else "draft"
-        relay = Relay(own, kind, self._drafter, above, measured=self._asked.measured, window=self._asked.window)
+        asked, terms = self._asked, self._asked.terms
+        # Unasked, a third tier takes part only where the second has no words of its own.
+        further = terms.way == "hidden" or not self._drafter.speaks
+        relay = Relay(
+            own,
+            kind,
+            self._drafter,
+            above,
+            measured=asked.measured,
+            window=asked.window,
+            max_tier=terms.max_tier if further else above.tier,
+        )
         try:
             for choices in relay.rounds(self._sampling):
                 for choice in choices:
-                    yield from self._said(choice, above.tier)
+                    yield from self._said(choice, relay.tier)
                     if self._ended:
                         return
                 self._require_terms(above, sent)
             self._ended = "length"
-            yield from self._rest(above.tier)
+            yield from self._rest(relay.tier)
         finally:
+            self._chose, self._kept_out = relay.tier, relay.why
             self._asked.measured, self._tally = relay.measured, relay.tally
             self._prompt_above = len(self._question.tokens)
 
@@ -296,6 +315,7 @@ class _Run:
             prompt_tokens=self._prompt_above or len(self._question.tokens),
             said_tokens=said,
             code=self._code,
+            tiers=self._took_part(way),
         )
         if not tally.rounds:
             return receipt
@@ -308,6 +328,15 @@ class _Run:
             upper_blocks=tally.upper_blocks,
             rtt_ms=round(link.rtt_s * 1000, 2),
         )
+
+    def _took_part(self, way: WayAsked) -> tuple[Tier, ...]:
+        here, above = self._asked.here.tier, self._asked.above
+        found = {*self._tokens, *self._tally.shares}
+        if above is not None and (self._tally.rounds or self._said_above):
+            found.add(above.tier)
+        if way != "question" or not found:
+            found.add(here)
+        return tuple(one for one in TIERS if one in found)
 
 
 def _masker(engine: Engine, sampling: Sampling, said: Sequence[int]) -> Masker | None:

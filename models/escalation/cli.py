@@ -62,6 +62,8 @@ def serve(  # noqa: PLR0917 (its options)
     family: Family = "",
     member: MemberName = "",
     port: Annotated[int, typer.Option(min=0, max=65535, help="On this machine's loopback; 0 takes a free one.")] = 8803,
+    above: Annotated[str, typer.Option(help="The server of the tier above; else [serving] above.")] = "",
+    token_file: Annotated[str, typer.Option(help="Holds a token of it.")] = "",
     fast: Fast = None,
     home: Home = None,
 ) -> None:
@@ -71,7 +73,11 @@ def serve(  # noqa: PLR0917 (its options)
     from node.token_file import load_or_make_token  # noqa: PLC0415
 
     folder = home or find_home()
-    served = served_of(folder, _settings(folder, family, member, fast), tier.value)
+    settings = _settings(folder, family, member, fast)
+    settings = replace(
+        settings, above=above or settings.above, above_token_file=token_file or settings.above_token_file
+    )
+    served = served_of(folder, settings, tier.value)
     if served is None:
         raise NothingServed(detail="no family is set, and this version brings none")
     stopping = threading.Event()

@@ -33,7 +33,7 @@ STAYS = Terms()
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """tier: that answered, the lower one where both did. tokens: by tier. why: of tier and way, in words. ended: as in
+    """tier: that answered, the lower one where several did. tiers: that computed for it, from below. tokens: by tier. why: of tier and way, in words. ended: as in
     OpenAI's protocol. code: of what went wrong on the way, "" for nothing. prompt_tokens, said_tokens: counted where
     the answer was made. rounds, drafted, accepted: of answers by two tiers. upper_rows: rows that the tier above
     computed, each through upper_blocks blocks. rtt_ms: as measured with this answer."""
@@ -56,6 +56,7 @@ class Receipt(Struct, frozen=True, kw_only=True):
     upper_blocks: int = 0
     rtt_ms: float | None = None
     code: str = ""
+    tiers: tuple[Tier, ...] = ()
 
     def told(self) -> dict[str, object]:
         found: dict[str, object] = msgspec.to_builtins(self)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from models.assistant.reply import Tier
 from models.engine.port import Floats
 from models.engine.sampling import Choice, Sampling
 from models.escalation.cost import MOST_WINDOW, Rounds
@@ -45,17 +46,28 @@ class Tally:
     accepted: int = 0
     upper_rows: int = 0
     upper_blocks: int = 0
+    shares: dict[Tier, int] = field(default_factory=dict)
 
 
 class Relay:
     """`rounds` yields what the upper tier chooses; when it raises, the drafter knows exactly what was yielded, and can
-    go on by itself. window: None adapts it to what is measured; else it is kept."""
+    go on by itself. window: None adapts it to what is measured; else it is kept. max_tier: the highest that may take
+    part. Afterwards `tier` tells which has chosen last, and `why` what kept a higher one out."""
 
     def __init__(
-        self, own: Own, way: Way, drafter: Drafter, above: Above, *, measured: Measured, window: int | None = None
+        self,
+        own: Own,
+        way: Way,
+        drafter: Drafter,
+        above: Above,
+        *,
+        measured: Measured,
+        window: int | None = None,
+        max_tier: Tier | None = None,
     ) -> None:
         self._own, self._way, self._drafter, self._above = own, way, drafter, above
-        self._window = window
+        self._window, self._max_tier = window, max_tier or above.tier
+        self.tier, self.why = above.tier, ""
         self.measured = measured
         self.tally = Tally()
         self._number = 0
@@ -87,10 +99,12 @@ class Relay:
                 source=own.source,
                 way=self._way,
                 after=own.after if self._way == "hidden" else -1,
+                max_tier=self._max_tier,
                 wish=wish_of(sampling),
             )
         )
-        self.tally.upper_blocks = opened.blocks
+        self.tally.upper_blocks, self.tally.shares = opened.blocks, dict(opened.shares)
+        self.tier, self.why = opened.tier or self._above.tier, opened.why
         seconds, sent = time.monotonic() - began_s, self._above.bytes_sent - before
         if not self.measured.wire.weight:
             # A connection is made with it, too: only a link that was never seen is judged by this.
@@ -108,6 +122,7 @@ class Relay:
         last = self._feed(opened, rows, drafted)
         verdict = self._send(opened, rows[last:], drafted.tokens, drafted.spreads, _rows(drafted.hidden, last), True)
         chosen = verdict.chosen
+        self.tier, self.why = verdict.tier or self._above.tier, verdict.why or self.why
         # Behind an end nothing was said, whatever was drafted there.
         ends = self._drafter.engine.facts.ends
         cut = next((place for place, one in enumerate(chosen, 1) if one.token in ends), len(chosen))

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
 
+from models.assistant.reply import TIERS
 from models.engine.port import Engine
-from models.errors import WayImpossible
+from models.errors import MiddleMute, TierUnreachable, WayImpossible
 from models.escalation.api import tiers_api
 from models.escalation.desk import Identity, SessionDesk
 from models.escalation.elsewhere import Elsewhere
 from models.escalation.lower import above_of, external_above, identity_of, lower_of
+from models.escalation.onward import Onward, Place, open_above, place_of
 from models.escalation.port import Above
 from models.family.manifest import Tier
 from models.serving.api import serving_api
@@ -27,14 +30,26 @@ from models.serving.separation.opening import Opener, opener_of
 from models.serving.service import Service
 from models.serving.stall_free import StallFreeScheduler
 from node.config.schema import Serving
+from protocol.tiers import Opening
+
+
+@dataclass(frozen=True)
+class Middle:
+    """The way up from a tier that takes hidden states. place: as `place_of`. above: the tier above, None for none;
+    raises TierUnreachable (KF493). engine: on this tier's own part. The three block."""
+
+    tier: Tier
+    place: Callable[[int], Place | None]
+    above: Callable[[], Above | None]
+    engine: Callable[[Place], Engine]
 
 # A stop that takes longer is noticed; what is still being said then ends in the middle.
 DRAIN_S = 5.0
 
 
 class Served:
-    """go_on: opens a scheduler that goes on behind a block of the whole; raises WayImpossible (KF505). Each event loop
-    that asks has a desk and schedulers of its own."""
+    """go_on: opens a scheduler that goes on behind a block of the whole; raises WayImpossible (KF505). middle: where
+    hidden states may be handed on. Each event loop that asks has a desk and schedulers of its own."""
 
     def __init__(
         self,
@@ -42,10 +57,12 @@ class Served:
         identity: Callable[[], Identity],
         go_on: Callable[[int], Coroutine[Any, Any, Scheduler]],
         desk: Callable[..., SessionDesk] = SessionDesk,
+        middle: Middle | None = None,
     ) -> None:
         self.service, self._identity, self._go_on, self._desk = service, identity, go_on, desk
+        self._middle = middle
         self._desks: dict[asyncio.AbstractEventLoop, SessionDesk] = {}
-        self._behind: dict[tuple[asyncio.AbstractEventLoop, int], asyncio.Future[Scheduler]] = {}
+        self._behind: dict[tuple[asyncio.AbstractEventLoop, int, bool], asyncio.Future[Scheduler]] = {}
 
     def routers(self) -> tuple[APIRouter, APIRouter]:
         return serving_api(self.service), tiers_api(self.desk)
@@ -57,7 +74,8 @@ class Served:
     def desk(self) -> SessionDesk:
         loop = asyncio.get_running_loop()
         if loop not in self._desks:
-            self._desks[loop] = self._desk(self._identity, self._open_way)
+            tier = "" if self._middle is None else self._middle.tier
+            self._desks[loop] = self._desk(self._identity, self._open_way, tier=tier, pass_on=self._pass_on)
         return self._desks[loop]
 
     async def close(self) -> None:
@@ -76,10 +94,43 @@ class Served:
             if not scheduler.facts.takes_tokens:
                 raise WayImpossible(way=way, detail="the member here begins behind the first block of its whole")
             return scheduler
-        key = asyncio.get_running_loop(), after
+        return await self._kept(after, False, lambda: self._go_on(after))
+
+    async def _pass_on(self, asked: Opening) -> tuple[Onward | None, str]:
+        """A session above for one here, or what keeps it from being. Raises MiddleMute (KF410) where this tier can't do
+        without, and what opening weights does."""
+        middle = self._middle
+        place = None if middle is None or asked.way != "hidden" else await asyncio.to_thread(middle.place, asked.after)
+        if middle is None or place is None:
+            return None, ""
+        why = ""
+        if TIERS.index(asked.max_tier) > TIERS.index(middle.tier):
+            try:
+                if (above := await asyncio.to_thread(middle.above)) is not None and above.same_family:
+                    return await self._onward(middle, place, above, asked), ""
+            except TierUnreachable as error:
+                why = error.cause_text.rstrip(".")
+        if place.file is None:
+            raise MiddleMute(detail=why or "no tier above it is set and allowed")
+        return None, why
+
+    async def _onward(self, middle: Middle, place: Place, above: Above, asked: Opening) -> Onward:
+        async def make() -> Scheduler:
+            return await StallFreeScheduler.open(lambda: middle.engine(place))
+
+        try:
+            scheduler = await self._kept(asked.after, True, make)
+            opened = await asyncio.to_thread(open_above, above, asked, place.after)
+        except BaseException:
+            above.close()
+            raise
+        return Onward(above, scheduler, asked.source, place.after, opened)
+
+    async def _kept(self, after: int, hands_on: bool, make: Callable[[], Coroutine[Any, Any, Scheduler]]) -> Scheduler:
+        key = asyncio.get_running_loop(), after, hands_on
         found = self._behind.get(key)
         if found is None:
-            found = self._behind[key] = asyncio.ensure_future(self._go_on(after))
+            found = self._behind[key] = asyncio.ensure_future(make())
         try:
             return await asyncio.shield(found)
         except Exception:
@@ -161,7 +212,13 @@ def served(
         embeddings=embeddings,
         keys=keys,
     )
-    return Served(service, lambda: identity_of(finder.holding()), go_on)
+    middle = Middle(
+        tier,
+        lambda after: place_of(finder.holding(), after),
+        lambda: above(finder.holding()),
+        lambda place: finder.holding().engine(place.file, tap=place.tap),
+    )
+    return Served(service, lambda: identity_of(finder.holding()), go_on, middle=middle)
 
 
 def _tapped(holding: Holding) -> Engine:

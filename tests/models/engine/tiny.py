@@ -243,25 +243,26 @@ KINDS: dict[str, Callable[[Path], Path]] = {
 
 
 EXITS = (2, 4)
+NAMES = ("small", "large")
 
 
-def nested(path: Path, *, seed: int = 6) -> Path:
-    """A family file: a trunk of four blocks, and two members that leave it behind two and behind four."""
+def nested(path: Path, *, seed: int = 6, exits: tuple[int, ...] = EXITS, names: tuple[str, ...] = NAMES) -> Path:
+    """A family file: a trunk of four blocks, and two members that leave it behind two and behind four; or others."""
     weights = begun(seed, "unused", tied=True)
     weights.tensors = [one for one in weights.tensors if one.name != "unused"]
-    for block in range(max(EXITS)):
+    for block in range(max(exits)):
         dense_block(weights, f"blk.{block}")
-    for number in range(len(EXITS)):
+    for number in range(len(exits)):
         dense_block(weights, f"exit.{number}.blk")
         weights.ones(f"exit.{number}.output_norm.weight", WIDTH)
         # The first shares the table of words, the second has a head of its own.
         if number:
             weights.matrix(f"exit.{number}.output.weight", WIDTH, vocabulary()[1])
     fields = {
-        "kinflow.family.exits": array(FieldType.UINT32, EXITS),
-        "kinflow.family.members": array(FieldType.STRING, ("small", "large")),
+        "kinflow.family.exits": array(FieldType.UINT32, exits),
+        "kinflow.family.members": array(FieldType.STRING, names),
     }
-    return saved(path, common("llama", max(EXITS)) | fields, weights)
+    return saved(path, common("llama", max(exits)) | fields, weights)
 
 
 def dense_block(weights: Weights, block: str) -> None:
