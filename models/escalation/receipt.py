@@ -33,10 +33,11 @@ STAYS = Terms()
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """tier: that answered, the lower one where several did. tiers: that computed for it, from below. tokens: by tier. why: of tier and way, in words. ended: as in
-    OpenAI's protocol. code: of what went wrong on the way, "" for nothing. prompt_tokens, said_tokens: counted where
-    the answer was made. rounds, drafted, accepted: of answers by two tiers. upper_rows: rows that the tier above
-    computed, each through upper_blocks blocks. rtt_ms: as measured with this answer."""
+    """tier: that answered, the lower one where several did. tiers: that computed for it, from below. tokens: by tier
+    that chose them. why: of tier and way, in words. ended: as in OpenAI's protocol. code: of what went wrong on the
+    way, "" for nothing. prompt_tokens, said_tokens: counted where the answer was made. rounds, drafted, accepted: of
+    answers by several tiers. upper_rows: rows that the tiers above computed, each through upper_blocks blocks. rtt_ms:
+    as measured with this answer."""
 
     tier: Tier
     way: WayAsked

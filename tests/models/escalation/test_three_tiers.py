@@ -65,7 +65,7 @@ def above(family: Tiny, *, with_cloud: bool = True) -> Iterator[HttpAbove]:
         yield edge
 
 
-def said(
+def said(  # noqa: PLR0917
     here: Here,
     edge: HttpAbove,
     terms: Terms,
