@@ -103,8 +103,8 @@ def test_a_thousand_answers_are_the_edges_own_in_half_of_its_steps(edge: Holding
         above.close()
     print(
         f"\n{ANSWERS} answers, {said} tokens in {rounds} steps of the edge ({rounds / said:.3f}); {accepted} of "
-        f"{drafted} drafted tokens accepted; against all rows in one step: {ties_batch} near ties, {other_batch} other; against "
-        f"single steps: {ties_single} near ties, {other_single} other"
+        f"{drafted} drafted tokens accepted; against all rows at once: {ties_batch} near ties, {other_batch} other; "
+        f"against single steps: {ties_single} near ties, {other_single} other"
     )
     assert other_batch == 0
     assert other_single == 0
