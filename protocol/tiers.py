@@ -58,16 +58,17 @@ class Opening(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Opened(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """tier: that chooses. blocks: how many are computed above for each row, by all tiers together; shares: by tier.
-    limit_tokens: the longest context. step_s, row_s: what a step takes, and each row more in it, as measured lately; 0
-    where nothing was. seconds: that opening took. why: what keeps a tier out that was allowed, "" for nothing."""
+    """tier: that chooses, "" for the one that was asked. blocks: how many are computed above for each row, by all tiers
+    together; further: of these, by tiers above the one that was asked. limit_tokens: the longest context. step_s,
+    row_s: what a step takes, and each row more in it, as measured lately; 0 where nothing was. seconds: that opening
+    took. why: what keeps a tier out that was allowed, "" for nothing."""
 
     session: Short
     member: Short
     blocks: Count
     limit_tokens: Count
     tier: TierName | Literal[""] = ""
-    shares: dict[TierName, Count] = {}
+    further: dict[TierName, Count] = {}
     step_s: float = 0.0
     row_s: float = 0.0
     seconds: float = 0.0
@@ -106,8 +107,8 @@ class Chosen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, arra
 
 class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, array_like=True):
     """accepted: how many of the draft stand. chosen: those, and one more; the upper tier holds all but that last one.
-    seconds: of computing and of waiting for its turn. tier: that has chosen. why: what keeps the tier above out since,
-    "" for nothing."""
+    seconds: of computing and of waiting for its turn. tier: that has chosen, "" for the one that was asked. why: what
+    keeps the tier above out since, "" for nothing."""
 
     number: Count
     accepted: Count

@@ -331,7 +331,7 @@ class _Run:
 
     def _took_part(self, way: WayAsked) -> tuple[Tier, ...]:
         here, above = self._asked.here.tier, self._asked.above
-        found = {*self._tokens, *self._tally.shares}
+        found = {*self._tokens, *self._tally.further}
         if above is not None and (self._tally.rounds or self._said_above):
             found.add(above.tier)
         if way != "question" or not found:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -32,7 +32,7 @@ from models.family.handover import unpack
 from models.serving.fifo import WAIT_S
 from models.serving.port import Scheduler
 from protocol.errors import KinflowError
-from protocol.tiers import Chosen, Opened, Opening, Round, TierName, Verdict, Way, Wish
+from protocol.tiers import Chosen, Opened, Opening, Round, Verdict, Way, Wish
 
 IDLE_S = 30.0
 
@@ -96,11 +96,10 @@ class SessionDesk:
         idle_s: float = IDLE_S,
         most: int | None = None,
         *,
-        tier: TierName | Literal[""] = "",
         pass_on: Callable[[Opening], Coroutine[Any, Any, tuple[Onward | None, str]]] = never_onward,
     ) -> None:
         self._identity, self._open_way, self._idle_s, self._most = identity, open_way, idle_s, most
-        self._tier, self._pass_on = tier, pass_on
+        self._pass_on = pass_on
         self._sessions: dict[str, _Session] = {}
         self._tidying: set[asyncio.Task[None]] = set()
 
@@ -136,8 +135,6 @@ class SessionDesk:
             member=identity.member,
             blocks=facts.blocks,
             limit_tokens=scheduler.limit_tokens,
-            tier=self._tier,
-            shares={self._tier: facts.blocks} if self._tier else {},
             step_s=load.step_s,
             row_s=load.row_s,
             seconds=time.monotonic() - began_s,
@@ -185,7 +182,6 @@ class SessionDesk:
             chosen=tuple(Chosen(token=one.token, logprob=one.logprob, top=one.top) for one in verified.choices),
             held=held,
             seconds=time.monotonic() - began_s,
-            tier=self._tier,
             why=session.why[:500],
         )
 
@@ -263,7 +259,7 @@ def _joined(opened: Opened, onward: Onward) -> Opened:
         blocks=opened.blocks + further.blocks,
         limit_tokens=min(opened.limit_tokens, further.limit_tokens),
         tier=onward.tier,
-        shares={**opened.shares, **(further.shares or {onward.tier: further.blocks})},
+        further={onward.above.tier: further.blocks - sum(further.further.values()), **further.further},
         step_s=opened.step_s + further.step_s,
         row_s=opened.row_s + further.row_s,
         why=further.why,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from models.assistant.reply import Tier
 from models.engine.port import Floats
@@ -46,7 +46,7 @@ class Tally:
     accepted: int = 0
     upper_rows: int = 0
     upper_blocks: int = 0
-    shares: dict[Tier, int] = field(default_factory=dict)
+    further: tuple[Tier, ...] = ()
 
 
 class Relay:
@@ -103,7 +103,7 @@ class Relay:
                 wish=wish_of(sampling),
             )
         )
-        self.tally.upper_blocks, self.tally.shares = opened.blocks, dict(opened.shares)
+        self.tally.upper_blocks, self.tally.further = opened.blocks, tuple(opened.further)
         self.tier, self.why = opened.tier or self._above.tier, opened.why
         seconds, sent = time.monotonic() - began_s, self._above.bytes_sent - before
         if not self.measured.wire.weight:

@@ -74,8 +74,7 @@ class Served:
     def desk(self) -> SessionDesk:
         loop = asyncio.get_running_loop()
         if loop not in self._desks:
-            tier = "" if self._middle is None else self._middle.tier
-            self._desks[loop] = self._desk(self._identity, self._open_way, tier=tier, pass_on=self._pass_on)
+            self._desks[loop] = self._desk(self._identity, self._open_way, pass_on=self._pass_on)
         return self._desks[loop]
 
     async def close(self) -> None:
