@@ -32,6 +32,9 @@ from models.serving.stall_free import StallFreeScheduler
 from node.config.schema import Serving
 from protocol.tiers import Opening
 
+# A stop that takes longer is noticed; what is still being said then ends in the middle.
+DRAIN_S = 5.0
+
 
 @dataclass(frozen=True)
 class Middle:
@@ -42,9 +45,6 @@ class Middle:
     place: Callable[[int], Place | None]
     above: Callable[[], Above | None]
     engine: Callable[[Place], Engine]
-
-# A stop that takes longer is noticed; what is still being said then ends in the middle.
-DRAIN_S = 5.0
 
 
 class Served:
