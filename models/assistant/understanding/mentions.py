@@ -24,6 +24,7 @@ CLEAR_SETTING = 0.78
 HALF_NAMED = 0.6
 LITTLE_TELLING = 0.75
 ELSE_CALLED = -0.3
+_TIMES = frozenset(listed("second minute min hour hr h day week month percent"))
 _CUES: dict[Kind, frozenset[str]] = {
     "intersection": frozenset(listed("intersection junction crossroads crossing corner roundabout interchange node")),
     "device": frozenset(listed("device camera unit node box sensor controller gateway agent pi machine host")),
@@ -129,6 +130,8 @@ class Finder:
             return None
         if all(name.words[part].text.isdecimal() for part, _ in order) and not self._numbered(name, said, first):
             return None
+        if name.kind in ("intersection", "device") and self._other_number(name, said, order, first, last):
+            return None
         extra = sum(0.02 if said[one].text in FILLERS else 0.05 if said[one].text in GENERIC else 0.16 for one in free)
         turned = 0.03 if [place for _, place in sorted(order)] != sorted(place for _, place in order) else 0.0
         strong = any(name.weights[part] >= STRONG for part, _ in order)
@@ -149,6 +152,21 @@ class Finder:
         if all(one.text.isdecimal() for one in name.words):
             return said[first].exact.isdecimal() or before in _CUES[name.kind]
         return before in _CUES[name.kind] - {"from"} or before == "number"
+
+    @staticmethod
+    def _other_number(  # noqa: PLR0917 (one stretch of one name)
+        name: _Name, said: Sequence[Word], order: Sequence[tuple[int, int]], first: int, last: int
+    ) -> bool:
+        """Whether a number stands there in place of the name's own: "Mill Street 7" is not Mill Street 3."""
+        found = {part for part, _ in order}
+        if not any(one.text.isdecimal() for part, one in enumerate(name.words) if part not in found):
+            return False
+        taken = {place for _, place in order}
+        beside = [one for one in range(first - 1, last + 2) if 0 <= one < len(said) and one not in taken]
+        # "At Mill Street 10 minutes ago" tells a length of time.
+        return any(
+            said[one].text.isdecimal() and not (one + 1 < len(said) and said[one + 1].text in _TIMES) for one in beside
+        )
 
     def _telling(self, name: _Name, said: Sequence[Word], order: Sequence[tuple[int, int]]) -> bool:
         """Whether a word of the name stands there that means nothing else."""

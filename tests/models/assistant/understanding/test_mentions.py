@@ -93,3 +93,20 @@ def test_likeness_is_mutual(one: str, other: str) -> None:
     assert likeness(one, other) == likeness(other, one)
     assert 0 <= likeness(one, other) <= 1
     assert likeness(one, one) == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "meant"),
+    [
+        ("is mill street 7 jammed", None),
+        ("how busy is 7th mill street", None),
+        ("mill street 3 please", "Mill Street 3"),
+        ("is mill street jammed", "Mill Street 3"),
+        ("was mill street 20 minutes ago as bad", "Mill Street 3"),
+        ("harbour 2 or harbour 9?", "Harbour 2"),
+    ],
+)
+def test_a_place_of_another_number_is_another_place(question: str, meant: str | None) -> None:
+    site = Entities(intersections=("Mill Street 3", "Harbour 2", "Harbour 4"))
+    names = {one.name for one in Finder(site, COMMON.__contains__).find(question) if one.is_clear}
+    assert names == ({meant} if meant else set())
