@@ -17,7 +17,7 @@ from models.training.kin.network import Family, Shape
 from models.training.kin.reading import learn_vocabulary, read
 from models.training.kin.shipping import ship as ship_all
 from models.training.kin.tokenizer import Tokenizer
-from models.training.kin.train import Plan, State, load, train
+from models.training.kin.train import Plan, State, load, save, train
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 TABLES = ("words.npz", "spans.npz")
@@ -68,7 +68,12 @@ def run(  # noqa: PLR0917 (its options)
     state = load(path) if path.exists() else State(Family(shape), Heads(shape.width))
     members = tuple(range(len(shape.exits))) if member is None else (member,)
     plan = Plan(minutes, decay, rate, rows=rows, questions=questions, members=members, tokens=tokens, seed=seed)
-    train(plan, state, sources, lambda chance: drawing.lesson(tokenizer, chance), tokenizer.control("pad"), path)
+    try:
+        train(plan, state, sources, lambda chance: drawing.lesson(tokenizer, chance), tokenizer.control("pad"), path)
+    except KeyboardInterrupt:
+        # A run is useful whenever it ends.
+        save(state, path)
+        raise
 
 
 @app.command()

@@ -21,7 +21,7 @@ SHARES = {
     Tool.GET_CONGESTION: 18, Tool.GET_SIGNAL: 9, Tool.LIST_EMERGENCY: 7, Tool.GET_DEVICE: 10, Tool.LIST_DEVICES: 10,
     Tool.GET_CAMERA: 9, Tool.SET_SETTING: 11, Tool.REMEMBER: 7, Tool.RECALL: 7, Tool.FORGET: 7, Tool.NONE: 12,
 }  # fmt: skip
-BY_HAND = 0.5
+BY_HAND = 0.65
 # A sentence before the question that says why it is asked.
 WITH_REASON = 0.05
 # A mention that was not found stays as it is spelled; one of two alike is taken for the wrong one.
