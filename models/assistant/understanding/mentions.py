@@ -154,7 +154,7 @@ class Finder:
         return before in _CUES[name.kind] - {"from"} or before == "number"
 
     @staticmethod
-    def _other_number(  # noqa: PLR0917 (one stretch of one name)
+    def _other_number(
         name: _Name, said: Sequence[Word], order: Sequence[tuple[int, int]], first: int, last: int
     ) -> bool:
         """Whether a number stands there in place of the name's own: "Mill Street 7" is not Mill Street 3."""

@@ -48,6 +48,9 @@ def run(  # noqa: PLR0917 (its options)
     name: str = "kin",
     preset: str = "cpu",
     member: Annotated[int | None, typer.Option(help="Train this member alone, as an independent model.")] = None,
+    finish: Annotated[
+        bool, typer.Option(help="With --member: only what no smaller member goes through learns; no other one changes.")
+    ] = False,
     tokens: Annotated[int, typer.Option(help="End after so many tokens.")] = 0,
     threads: int = 1,
     seed: int = 1,
@@ -67,7 +70,9 @@ def run(  # noqa: PLR0917 (its options)
     path = out / f"{name}.pt"
     state = load(path) if path.exists() else State(Family(shape), Heads(shape.width))
     members = tuple(range(len(shape.exits))) if member is None else (member,)
-    plan = Plan(minutes, decay, rate, rows=rows, questions=questions, members=members, tokens=tokens, seed=seed)
+    plan = Plan(
+        minutes, decay, rate, rows=rows, questions=questions, members=members, finish=finish, tokens=tokens, seed=seed
+    )
     try:
         train(plan, state, sources, lambda chance: drawing.lesson(tokenizer, chance), tokenizer.control("pad"), path)
     except KeyboardInterrupt:

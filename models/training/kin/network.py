@@ -141,6 +141,11 @@ class Family(nn.Module):
         if isinstance(one, nn.Linear | nn.Embedding):
             nn.init.normal_(one.weight, 0, 0.02)
 
+    def own(self, member: int) -> list[nn.Module]:
+        """What no smaller member goes through: the blocks between the exit below and its own, and its exit."""
+        below = self.shape.exits[member - 1] if member else 0
+        return [*self.blk[below : self.shape.exits[member]], self.exit[member]]
+
     def residuals(self, tokens: Tensor, members: tuple[int, ...]) -> list[Tensor]:
         """The residual behind each member's own block, batch x tokens x width; no deeper than the deepest asked for."""
         turn = (self.cosine, self.sine)

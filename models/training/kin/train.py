@@ -31,9 +31,9 @@ SAVE_S = 240.0
 @dataclass(frozen=True)
 class Plan:
     """minutes: of this run, its end included. decay: share of them in which the rate falls. members: which exits learn;
-    one alone makes an independent model. questions: share of the batches that are questions; calls: of these, the share
-    whose call a larger exit learns to say as well. tokens: end sooner, after so many, the rate then following them
-    instead of the clock."""
+    one alone makes an independent model. finish: only what is the last member's own learns, so that no other
+    changes. questions: share of the batches that are questions; calls: of these, the share whose call a larger exit
+    learns to say as well. tokens: end sooner, after so many, the rate then following them instead of the clock."""
 
     minutes: float
     decay: float = 0.3
@@ -44,6 +44,7 @@ class Plan:
     questions: float = 0.5
     calls: float = 0.3
     members: tuple[int, ...] = (0, 1, 2)
+    finish: bool = False
     tokens: int = 0
     seed: int = 1
 
@@ -58,8 +59,13 @@ class State:
 
 
 def optimizers_of(state: State, plan: Plan) -> list[torch.optim.Optimizer]:
-    inner = [one for name, one in state.family.named_parameters() if one.ndim == 2 and "embd" not in name]
-    rest = [one for name, one in state.family.named_parameters() if one.ndim != 2 or "embd" in name]
+    if plan.finish:
+        state.family.requires_grad_(False)
+        for one in state.family.own(plan.members[-1]):
+            one.requires_grad_(True)
+    learning = [(name, one) for name, one in state.family.named_parameters() if one.requires_grad]
+    inner = [one for name, one in learning if one.ndim == 2 and "embd" not in name]
+    rest = [one for name, one in learning if one.ndim != 2 or "embd" in name]
     return [
         torch.optim.Muon(inner, lr=plan.rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW([*rest, *state.heads.parameters()], lr=plan.rate, betas=(0.9, 0.97), weight_decay=0.01),
