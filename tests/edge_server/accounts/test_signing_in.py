@@ -83,7 +83,9 @@ def test_each_role_reaches_what_it_may_and_nothing_else(house: House) -> None:
                 with client.stream(line.method, path) as answer:
                     refused = answer.status_code == 403
                 assert answer.status_code != 401, line
-                assert refused == (ROLES.index(role) < ROLES.index(line.needs)), (role, line, answer.status_code)
+                # Who may look may ask the model, too; programs' keys are tested at the serving door.
+                least = "viewer" if line.needs == "model" else line.needs
+                assert refused == (ROLES.index(role) < ROLES.index(least)), (role, line, answer.status_code)
             client.close()
 
 
