@@ -179,16 +179,7 @@ class Bench:
     def _answer(self, prompt: list[int], way: WayAsked, window: int | None = None, kind: Kind = "int8") -> One:
         terms = Terms(max_tier="edge", way=way, kind=kind)
         asked = Answering(self._here, self._above, terms, self.measured, window)
-        text, receipt, began_s = "", None, time.monotonic()
-        for one in asked.answer(Question(prompt, ""), self._sampling):
-            if isinstance(one, Bit):
-                text += one.text
-            else:
-                receipt = one
-        seconds = time.monotonic() - began_s
-        assert isinstance(receipt, Receipt)
-        if receipt.code:
-            raise RuntimeError(f"the edge gave no answer: {receipt.why}")
+        text, receipt, seconds = self._heard(asked, prompt)
         self.measured = asked.measured
         above = receipt.tier != self._here.tier
         blocks, steps = receipt.upper_rows * receipt.upper_blocks, receipt.rounds
@@ -213,6 +204,11 @@ class Bench:
     def _at_cloud(self, prompt: list[int], cloud: HttpAbove) -> One:
         """No edge takes part; what was measured stays that of the edge."""
         asked = Answering(self._here, cloud, Terms(max_tier="cloud", way="question"))
+        text, receipt, seconds = self._heard(asked, prompt)
+        size, first_ms = receipt.bytes_sent + receipt.bytes_received, receipt.first_ms or seconds * 1000
+        return One(text, receipt.said_tokens, receipt.prompt_tokens, seconds, first_ms, size, 0, 0, True)
+
+    def _heard(self, asked: Answering, prompt: list[int]) -> tuple[str, Receipt, float]:
         text, receipt, began_s = "", None, time.monotonic()
         for one in asked.answer(Question(prompt, ""), self._sampling):
             if isinstance(one, Bit):
@@ -222,9 +218,8 @@ class Bench:
         seconds = time.monotonic() - began_s
         assert isinstance(receipt, Receipt)
         if receipt.code:
-            raise RuntimeError(f"the cloud gave no answer: {receipt.why}")
-        size, first_ms = receipt.bytes_sent + receipt.bytes_received, receipt.first_ms or seconds * 1000
-        return One(text, receipt.said_tokens, receipt.prompt_tokens, seconds, first_ms, size, 0, 0, True)
+            raise RuntimeError(f"the tier above gave no answer: {receipt.why}")
+        return text, receipt, seconds
 
     def _sure(self, prompt: list[int]) -> float:
         return Drafter(self._here.engine, prompt, self._sampling).confidence(SURE_TOKENS, self._here.temperature)

@@ -3,7 +3,8 @@
 A few numbers of a row are much larger than the rest, and one scale for all would leave the rest coarse. So a row is
 turned first, by fixed signs and a Hadamard transform, after which its numbers are about equally large (as QuaRot does
 with what a model computes, Ashkboos et al., arXiv 2404.00456). Then x ~ turned back (scale * q), q in -255..255,
-symmetric: eight bits of q in one plane, its last one in another. docs/tiers.md has what that costs and why.
+symmetric: eight bits of q in one plane, its last one in another. Why:
+docs/decisions/0018-hidden-states-in-nine-bits.md.
 
 Hidden states are the question in another form: whatever keeps the question private has to keep them so.
 """

@@ -2,7 +2,8 @@
 
 llama.cpp multiplies a matrix of Q8_0 with numbers that it has rounded to a byte each, by groups of 32. However small a
 difference in what comes in, some of them then fall on the other side, and with them now and then the likeliest token
-(docs/tiers.md has figures). With F16 numbers keep 11 bits on the way. The weights stay what they were to those 11 bits.
+(figures: docs/decisions/0018-hidden-states-in-nine-bits.md). With F16 numbers keep 11 bits on the way. The weights stay
+what they were to those 11 bits.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ CLEAR_SETTING = 0.78
 HALF_NAMED = 0.6
 LITTLE_TELLING = 0.75
 ELSE_CALLED = -0.3
-_TIMES = frozenset(listed("second minute min hour hr h day week month percent"))
+_UNITS = frozenset(listed("second minute min hour hr h day week month percent"))
 _CUES: dict[Kind, frozenset[str]] = {
     "intersection": frozenset(listed("intersection junction crossroads crossing corner roundabout interchange node")),
     "device": frozenset(listed("device camera unit node box sensor controller gateway agent pi machine host")),
@@ -165,7 +165,7 @@ class Finder:
         beside = [one for one in range(first - 1, last + 2) if 0 <= one < len(said) and one not in taken]
         # "At Mill Street 10 minutes ago" tells a length of time.
         return any(
-            said[one].text.isdecimal() and not (one + 1 < len(said) and said[one + 1].text in _TIMES) for one in beside
+            said[one].text.isdecimal() and not (one + 1 < len(said) and said[one + 1].text in _UNITS) for one in beside
         )
 
     def _telling(self, name: _Name, said: Sequence[Word], order: Sequence[tuple[int, int]]) -> bool:

@@ -36,7 +36,7 @@ class Library:
         self.llama = llama
         self.ggml = ggml
         void = ctypes.c_void_p
-        # Its address as a number: the bindings' pointer objects take longer to make than a small model's step to end.
+        # The address as a number: a step is short, and the bindings would make a pointer object of each row.
         own = ctypes.CDLL(llama.__dict__["_lib"]._name)
         self.logits_at = _function(own, "llama_get_logits_ith", [void, ctypes.c_int32], void)
         self.tensor_name = _function(ggml, "ggml_get_name", [void], ctypes.c_char_p)

@@ -56,6 +56,8 @@ def run(  # noqa: PLR0917 (its options)
     seed: int = 1,
 ) -> None:
     """Learn the vocabulary, read the data, train."""
+    if finish and member is None:
+        raise typer.BadParameter("needs --member: the one that is finished", param_hint="--finish")
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
@@ -93,7 +95,7 @@ def ship(
     tokenizer = Tokenizer.load(out / "tokenizer.json")
     state = load(out / "kin.pt")
     alone = {place: out / f"alone-{name}.pt" for place, name in enumerate(state.family.shape.names)}
-    told = ship_all(
+    told, by_source = ship_all(
         state,
         tokenizer,
         read(data, tokenizer, out),
@@ -103,7 +105,7 @@ def ship(
         [out / one for one in TABLES],
     )
     for name, facts in told["members"].items():
-        typer.echo(f"{name}: {facts}")
+        typer.echo(f"{name}: {facts}; " + ", ".join(f"{source} {loss:.2f}" for source, loss in by_source[name].items()))
     typer.echo(f"{state.seen} tokens in {state.steps} steps; parameters {parameters(state.family)}")
 
 

@@ -36,20 +36,27 @@ MEASURED_TOKENS = 16 * 1024
 
 
 @torch.no_grad()
-def losses(family: Family, sources: dict[str, tuple[Tokens, Tokens]], members: tuple[int, ...]) -> dict[int, float]:
-    """By member, the mean over the sources, weighed as they are read."""
+def losses(
+    family: Family, sources: dict[str, tuple[Tokens, Tokens]], members: tuple[int, ...]
+) -> dict[int, dict[str, float]]:
+    """By member and source."""
     family.eval()
-    found = dict.fromkeys(members, 0.0)
+    found: dict[int, dict[str, float]] = {one: {} for one in members}
     length = family.shape.context_tokens
-    for source, share in SHARES.items():
+    for source in SHARES:
         held = torch.from_numpy(sources[source][1][:MEASURED_TOKENS].astype("int64"))
         rows = held[: (len(held) - 1) // length * length].view(-1, length)
         after = held[1 : rows.numel() + 1].view(-1, length)[:, -1:]
         whole = torch.cat((rows, after), 1)
         for member in members:
             parts = [float(text_loss(family, part, (member,))) * len(part) for part in whole.split(8)]
-            found[member] += share * sum(parts) / len(whole)
+            found[member][source] = sum(parts) / len(whole)
     return found
+
+
+def weighed(by_source: dict[str, float]) -> float:
+    """The mean over the sources, weighed as they are read."""
+    return sum(share * by_source[source] for source, share in SHARES.items())
 
 
 def ship(  # noqa: PLR0917 (what it brings together)
@@ -60,14 +67,15 @@ def ship(  # noqa: PLR0917 (what it brings together)
     into: Path,
     version: str,
     tables: Sequence[Path],
-) -> dict[str, Any]:
-    """alone: checkpoints of independent models, by the member that they are as large as."""
+) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
+    """alone: checkpoints of independent models, by the member that they are as large as. Gives the facts that are
+    shipped, and each member's losses by source."""
     into.mkdir(parents=True, exist_ok=True)
     write_family(into / WEIGHTS, state.family, tokenizer, version)
     write_heads(into / HEADS, state.heads, tables)
     names = state.family.shape.names
     nested = losses(state.family, sources, tuple(range(len(names))))
-    independent = {place: losses(load(path).family, sources, (place,))[place] for place, path in alone.items()}
+    independent = {place: weighed(losses(load(path).family, sources, (place,))[place]) for place, path in alone.items()}
     facts: dict[str, Any] = {
         "version": version,
         "sha256": fingerprint(into / WEIGHTS),
@@ -75,10 +83,10 @@ def ship(  # noqa: PLR0917 (what it brings together)
         "credits": CREDITS,
         "limits": LIMITS,
         "members": {
-            name: {"loss": round(nested[place], 4)}
+            name: {"loss": round(weighed(nested[place]), 4)}
             | ({"independent_loss": round(independent[place], 4)} if place in independent else {})
             for place, name in enumerate(names)
         },
     }
     (into / FACTS).write_bytes(encode_toml(facts))
-    return facts
+    return facts, {name: nested[place] for place, name in enumerate(names)}
