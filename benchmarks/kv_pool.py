@@ -154,8 +154,9 @@ class TokenEngine(FakeEngine):
     def export(self, sequence: int, start: int = 0, end: int | None = None) -> Portion:
         return pack(self.facts, start, end or 0, array("q", self._held[sequence][start:end]).tobytes(), whole=False)
 
-    def adopt(self, sequence: int, portion: Portion) -> None:
-        self._held[sequence] += array("q", unpack(portion, self.facts, self.length(sequence)))
+    def adopt(self, sequence: int, *portions: Portion) -> None:
+        for portion in portions:
+            self._held[sequence] += array("q", unpack(portion, self.facts, self.length(sequence)))
 
 
 def _hits(prompts: Prompts, blocks: int) -> int:

@@ -4,7 +4,7 @@ and not its words; it holds to the same contract as llama.cpp for sequences, bat
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -96,15 +96,21 @@ class FakeEngine:
         data = msgspec.json.encode(self._held[sequence][start:end])
         return pack(self._facts, start, end, data, whole=(start, end) == (0, held))
 
-    def adopt(self, sequence: int, portion: Portion) -> None:
-        data = unpack(portion, self._facts, self.length(sequence))
-        try:
-            tokens = msgspec.json.decode(data, type=list[int])
-        except msgspec.DecodeError as error:
-            raise StateForeign(detail="it is none of a fake engine") from error
-        if len(tokens) != portion.end - portion.start:
-            raise StateForeign(detail=f"{len(tokens)} tokens where {portion.end - portion.start} were to be")
-        self._held[sequence] += tokens
+    def exports(self, sequence: int, start: int, size: int) -> Iterator[Portion]:
+        return (self.export(sequence, one, one + size) for one in range(start, self.length(sequence) - size + 1, size))
+
+    def adopt(self, sequence: int, *portions: Portion) -> None:
+        held, found = self.length(sequence), list[int]()
+        for portion in portions:
+            data = unpack(portion, self._facts, held + len(found))
+            try:
+                tokens = msgspec.json.decode(data, type=list[int])
+            except msgspec.DecodeError as error:
+                raise StateForeign(detail="it is none of a fake engine") from error
+            if len(tokens) != portion.end - portion.start:
+                raise StateForeign(detail=f"{len(tokens)} tokens where {portion.end - portion.start} were to be")
+            found += tokens
+        self._held[sequence] += found
 
     def steer(self, directions: Mapping[int, NDArray[Any]]) -> None:
         if directions:

@@ -5,7 +5,7 @@ An engine belongs to one thread. Only `stop` may be called from another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -35,11 +35,11 @@ class Memory(StrEnum):
 @dataclass(frozen=True)
 class Facts:
     """fingerprint: SHA-256 of the weights. width: numbers in a hidden state. context_tokens: room for all sequences
-    together. window_tokens: how far sliding windows look back, 0 without. trained_tokens: the longest text that it was
-    made for, 0 where its file does not tell. begin: the token that opens a text, or None. ends: tokens that end an
-    answer. layout: how contexts are kept. engine: name and version of what computes. source: fingerprint of the file
-    that these weights were cut from, their own when they were not; first_block: where in that whole they begin;
-    whole_blocks: how many it has."""
+    together. sequence_tokens: room for each, where they don't share it; else 0. window_tokens: how far sliding windows
+    look back, 0 without. trained_tokens: the longest text that it was made for, 0 where its file does not tell. begin:
+    the token that opens a text, or None. ends: tokens that end an answer. layout: how contexts are kept. engine: name
+    and version of what computes. source: fingerprint of the file that these weights were cut from, their own when they
+    were not; first_block: where in that whole they begin; whole_blocks: how many it has."""
 
     fingerprint: str
     architecture: str
@@ -49,6 +49,7 @@ class Facts:
     blocks: int
     context_tokens: int
     sequences: int
+    sequence_tokens: int = 0
     window_tokens: int = 0
     trained_tokens: int = 0
     experts: int = 0
@@ -59,6 +60,11 @@ class Facts:
     source: str = ""
     first_block: int = 0
     whole_blocks: int = 0
+
+    @property
+    def longest_tokens(self) -> int:
+        """The most that one sequence can hold."""
+        return self.sequence_tokens or self.context_tokens
 
     @property
     def takes_tokens(self) -> bool:
@@ -154,15 +160,20 @@ class Engine(Protocol):
         ...
 
     def copy(self, source: int, target: int) -> None:
-        """Let `target`, which is empty, hold what `source` holds; attention memory is shared, not doubled."""
+        """Let `target`, which is empty, hold what `source` holds; in a room that all share, it takes no more of it."""
         ...
 
     def export(self, sequence: int, start: int = 0, end: int | None = None) -> Portion:
         """Raises PrimitiveImpossible (KF395) for a range where there are none."""
         ...
 
-    def adopt(self, sequence: int, portion: Portion) -> None:
-        """Put a portion behind what the sequence holds. Raises StateForeign (KF396), the sequence as it was."""
+    def exports(self, sequence: int, start: int, size: int) -> Iterator[Portion]:
+        """All whole portions of `size` tokens from `start` on, each as it is asked for. Raises as `export`."""
+        ...
+
+    def adopt(self, sequence: int, *portions: Portion) -> None:
+        """Put portions behind what the sequence holds, one after the other, all or none. Raises StateForeign (KF396),
+        EngineFull (KF398), the sequence as it was."""
         ...
 
     def steer(self, directions: Mapping[int, NDArray[Any]]) -> None:

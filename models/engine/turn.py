@@ -17,12 +17,14 @@ Ended = Literal["", "stop", "length"]
 @dataclass(frozen=True)
 class Step:
     """text: what is certain to be said more. ended: "stop" for the model's own end or a stop text, "length" for
-    max_tokens or a full context; empty while it goes on. stop: the stop text, where it was one."""
+    max_tokens or a full context; empty while it goes on. stop: the stop text, where it was one. known: tokens of the
+    prompt whose keys and values were there before."""
 
     choice: Choice
     text: str
     ended: Ended = ""
     stop: str = ""
+    known: int = 0
 
 
 class Turn:
@@ -33,7 +35,7 @@ class Turn:
     ) -> None:
         """Raises SchemaRefused (KF397)."""
         self._engine, self._sequence, self._most = engine, sequence, sampling.max_tokens
-        self._limit = engine.facts.context_tokens if limit_tokens is None else limit_tokens
+        self._limit = engine.facts.longest_tokens if limit_tokens is None else limit_tokens
         grammar = sampling.grammar
         if grammar is None and sampling.schema is not None:
             grammar = grammar_of(sampling.schema)
@@ -41,13 +43,18 @@ class Turn:
         self._sampler = Sampler(sampling, self._masker)
         self._text = Text(sampling.stop)
         self._tokens = list(prompt)
-        self._next = 0
+        self._next = self._known = 0
         self._said = 0
 
     @property
     def tokens(self) -> Sequence[int]:
         """The prompt and what was said, to the last token that was chosen, whether it went in or not."""
         return self._tokens
+
+    @property
+    def said(self) -> int:
+        """How many tokens it has chosen."""
+        return self._said
 
     @property
     def may_say(self) -> int:
@@ -57,6 +64,12 @@ class Turn:
     def goes_on_from(self, held: int) -> None:
         """The sequence holds the first `held` tokens: what goes in next stands behind them. At least one is left."""
         self._next = held
+        if not self._said:
+            self._known = held
+
+    def moves_to(self, sequence: int) -> None:
+        """What its sequence held is in another one."""
+        self._sequence = sequence
 
     def piece(self, most_rows: int | None = None) -> Piece:
         """What goes in next: at most so many rows of it, so that a long prompt does not keep others waiting."""
@@ -73,14 +86,17 @@ class Turn:
         choice = self._sampler.choose(logits[-1])
         self._said += 1
         if choice.token in self._engine.facts.ends:
-            return Step(choice, self._text.end(), "stop")
+            return self._step(choice, self._text.end(), "stop")
         more = self._text.add(self._engine.piece(choice.token))
         if self._text.stopped:
-            return Step(choice, more, "stop", self._text.stopped_by)
+            return self._step(choice, more, "stop", self._text.stopped_by)
         if self._said == self._most or self._engine.length(self._sequence) >= self._limit:
-            return Step(choice, more + self._text.end(), "length")
+            return self._step(choice, more + self._text.end(), "length")
         self._tokens.append(choice.token)
-        return Step(choice, more)
+        return self._step(choice, more)
+
+    def _step(self, choice: Choice, text: str, ended: Ended = "", stop: str = "") -> Step:
+        return Step(choice, text, ended, stop, self._known)
 
     def close(self) -> None:
         if self._masker is not None:

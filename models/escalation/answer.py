@@ -72,7 +72,7 @@ class _Run:
     """The state of one answer."""
 
     def __init__(self, asked: Answering, question: Question, sampling: Sampling) -> None:
-        limit = asked.here.engine.facts.context_tokens
+        limit = asked.here.engine.facts.longest_tokens
         if len(question.tokens) >= limit:
             excess = len(question.tokens) + 1 - limit
             raise ContextTooLong(tokens=len(question.tokens), excess_tokens=excess, limit_tokens=limit - 1)
@@ -260,7 +260,7 @@ class _Run:
         masker = _masker(here.engine, sampling, said)
         try:
             sampler = Sampler(sampling, masker)
-            limit = here.engine.facts.context_tokens
+            limit = here.engine.facts.longest_tokens
             while left > 0 and len(drafter.known) < limit:
                 fresh = drafter.known[here.engine.length(drafter.sequence) :]
                 output = here.engine.decode([Piece(drafter.sequence, fresh)])[0]

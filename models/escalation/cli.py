@@ -145,7 +145,7 @@ def ask(  # noqa: PLR0917 (its options)
         higher = above_of(folder, settings, "device") or external_above(holding, settings, "device")
     here = lower_of(holding, "device")
     said = [Said("user", given)]
-    limit = here.engine.facts.context_tokens
+    limit = here.engine.facts.longest_tokens
     how: TooLong = too_long.value
     tokens = fitting_text(here.engine, given, limit, how) if raw else fitting_chat(here.engine, said, limit, how)
     stops = () if raw else stops_of(here.engine)

@@ -77,7 +77,7 @@ class Relay:
         """Up to a token that ends the answer, max_tokens, or where no token more fits into a context. Raises
         TierUnreachable (KF493), or what the lower tier's engine does."""
         opened = self._open(sampling)
-        limit = min(opened.limit_tokens, self._drafter.engine.facts.context_tokens)
+        limit = min(opened.limit_tokens, self._drafter.engine.facts.longest_tokens)
         left = sampling.max_tokens
         try:
             while left > 0 and len(self._drafter.known) < limit:

@@ -74,9 +74,11 @@ def told_to(path: str, error: KinflowError, status: int | None = None) -> dict[s
     return error_object(error, status) if path.startswith("/v1/") else None
 
 
-def usage(prompt: int, said: int, receipt: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """receipt: which tier answered and what it took (models/escalation); ours, not OpenAI's."""
-    counted = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
+def usage(prompt: int, said: int, known: int, receipt: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """known: tokens of the prompt that had not to be computed. receipt: which tier answered and what it took
+    (models/escalation); ours, not OpenAI's."""
+    counted: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
+    counted["prompt_tokens_details"] = {"cached_tokens": known}
     return counted if receipt is None else {**counted, "kinflow": dict(receipt)}
 
 

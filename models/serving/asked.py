@@ -60,13 +60,15 @@ class Bit:
 
 @dataclass(frozen=True)
 class End:
-    """reason: "stop", "length", or "calls". stop: the stop text that ended it, "" for none. receipt: what it took."""
+    """reason: "stop", "length", or "calls". stop: the stop text that ended it, "" for none. receipt: what it took.
+    known: tokens of the prompt whose keys and values were there before."""
 
     reason: str
     prompt_tokens: int
     tokens: int
     stop: str = ""
     receipt: Receipt | None = None
+    known: int = 0
 
     @property
     def told(self) -> Mapping[str, Any] | None:

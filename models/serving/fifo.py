@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
 from models.engine.port import Engine, Facts, Portion
@@ -26,6 +26,8 @@ MOST_WAITING = 16
 # Of a prompt, in one step: others wait for no more than this.
 PREFILL_ROWS = 256
 WAIT_S = 2
+# How long a step waits for small things, and how many turns of the loop it takes from the end of one to the next.
+SMALL_S, LOOP_TURNS = 0.05, 6
 # Until it is looked again whether somebody may go on.
 NOBODY_S = 0.005
 
@@ -47,6 +49,7 @@ class Seat:
         self.here = True
         self.aside: Portion | None = None
         self.arrived_s = time.monotonic()
+        self.first_s: float | None = None
         self.spoke_s: float | None = None
         self.steps: asyncio.Queue[Step | BaseException] = asyncio.Queue()
 
@@ -63,19 +66,29 @@ class Seat:
         if self.turn is not None:
             self.turn.goes_on_from(context)
 
+    def moves_to(self, sequence: int) -> None:
+        """What it holds is there now. On the engine's thread."""
+        self.sequence = sequence
+        if self.turn is not None:
+            self.turn.moves_to(sequence)
+
     def went(self, rows: int) -> None:
         self.context += rows
         self.prompt_left = max(0, self.prompt_left - rows)
         if not self.prompt_left:
             self.spoke_s = time.monotonic()
+            self.first_s = self.spoke_s if self.first_s is None else self.first_s
 
 
 @dataclass
-class _Waiting:
-    """Somebody without a sequence. turn: the sequence that becomes theirs."""
+class Waiting:
+    """Somebody without a sequence. prompt_tokens: 0 for who brings no prompt. turn: the sequence that becomes
+    theirs."""
 
     tenant: str
+    prompt_tokens: int
     turn: asyncio.Future[int]
+    arrived_s: float = field(default_factory=time.monotonic)
 
 
 class FifoScheduler:
@@ -84,12 +97,13 @@ class FifoScheduler:
     def __init__(self, thread: EngineThread, facts: Facts, most_waiting: int = MOST_WAITING) -> None:
         self._thread, self._facts, self._most = thread, facts, most_waiting
         self._free = list(range(facts.sequences))
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[Waiting] = []
         self._seats: list[Seat] = []
         self._pumping: asyncio.Task[None] | None = None
         self._moved_s = 0.0
         self._time = StepTime()
         self.tally = Tally(room_tokens=facts.context_tokens)
+        self._smalls, self._was_small, self._no_smalls = 0, False, asyncio.Event()
         self._tidying: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -106,7 +120,7 @@ class FifoScheduler:
     @property
     def limit_tokens(self) -> int:
         # Equal shares: no answer can then be stopped by another one's length.
-        return self._facts.context_tokens // self._facts.sequences
+        return self._facts.sequence_tokens or self._facts.context_tokens // self._facts.sequences
 
     @property
     def longest_tokens(self) -> int:
@@ -127,7 +141,7 @@ class FifoScheduler:
         limit = self.longest_tokens
         if len(prompt) > limit:
             raise ContextTooLong(tokens=len(prompt), excess_tokens=len(prompt) - limit, limit_tokens=limit)
-        seat = Seat(await self._entered(tenant), prompt, tenant)
+        seat = Seat(await self._entered(tenant, len(prompt)), prompt, tenant)
         try:
             await self._admitted(seat)
             self.tally.waited_s.add(time.monotonic() - asked_s)
@@ -164,11 +178,38 @@ class FifoScheduler:
         if self._closed:
             raise EngineStopped()
         if not rows:
-            return await self._thread.call(work)
+            return await self._small(work)
         began_s = time.monotonic()
         result = await self._thread.call(work)
         self._time = self._time.learnt(work_of(rows, context), time.monotonic() - began_s)
         return result
+
+    async def _small(self, work: Callable[[Engine], T]) -> T:
+        """Work that computes nothing: steps wait for it (_settled)."""
+        self._smalls += 1
+        self._no_smalls.clear()
+        try:
+            return await self._thread.call(work)
+        finally:
+            self._smalls, self._was_small = self._smalls - 1, True
+            if not self._smalls:
+                self._no_smalls.set()
+
+    async def _settled(self) -> None:
+        """Whoever comes has small things to do on the engine's thread, one after the other: all of them are done
+        before the next step, in place of a step between each."""
+        if not self._smalls and not self._was_small:
+            return  # nobody is in the middle of anything, and a turn of the loop takes as long as a small model's step
+        until_s = time.monotonic() + SMALL_S
+        turns = 0
+        while turns < LOOP_TURNS and (left_s := until_s - time.monotonic()) > 0:
+            if self._smalls:
+                turns = 0
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._no_smalls.wait(), left_s)
+            turns += 1
+            await asyncio.sleep(0)
+        self._was_small = False
 
     async def close(self) -> None:
         self._closed = True
@@ -209,10 +250,10 @@ class FifoScheduler:
             yield lambda _: turn.close()
         yield lambda engine: self._emptied(engine, seat.sequence)
 
-    async def _entered(self, tenant: str) -> int:
+    async def _entered(self, tenant: str, prompt_tokens: int = 0) -> int:
         if self._closed:
             raise EngineStopped()
-        return await self._turn(tenant)
+        return await self._turn(tenant, prompt_tokens)
 
     async def _admitted(self, seat: Seat) -> None:
         """Until there is room for it: here there always is, since each has its share."""
@@ -220,13 +261,14 @@ class FifoScheduler:
     async def _reserved(self, sequence: int) -> None:
         """Until there is room for `limit_tokens` in it, which nobody else takes then."""
 
-    async def _turn(self, tenant: str) -> int:
+    async def _turn(self, tenant: str, prompt_tokens: int) -> int:
         """A sequence, once it is one's turn. Raises QueueFull (KF502)."""
         if self._free:
-            return self._free.pop()
+            # The lowest: those that run should stand side by side (_closed_up).
+            return self._free.pop(self._free.index(min(self._free)))
         if len(self._waiting) >= self._most:
             raise QueueFull(waiting=len(self._waiting), wait_s=self._wait_s())
-        waiting = _Waiting(tenant, asyncio.get_running_loop().create_future())
+        waiting = Waiting(tenant, prompt_tokens, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         try:
             return await waiting.turn
@@ -244,13 +286,13 @@ class FifoScheduler:
         if not waiting:
             self._free.append(sequence)
             return
-        chosen = waiting[self._next([one.tenant for one in waiting])]
+        chosen = waiting[self._next(waiting)]
         self._waiting.remove(chosen)
         chosen.turn.set_result(sequence)
 
-    def _next(self, tenants: Sequence[str]) -> int:
+    def _next(self, waiting: Sequence[Waiting]) -> int:
         """Which of those who wait, in the order of their asking, gets the sequence that is free."""
-        del tenants  # whoever came first
+        del waiting  # whoever came first
         return 0
 
     async def _filled(self, sequence: int, prompt: Sequence[int], tenant: str) -> int:
@@ -279,6 +321,7 @@ class FifoScheduler:
         while self._seats:
             seats = list(self._seats)
             try:
+                await self._settled()
                 await self._arranged()
                 seats = [seat for seat in self._seats if seat.here]
                 if not seats:
@@ -306,6 +349,31 @@ class FifoScheduler:
 
     async def _arranged(self) -> None:
         """Between two steps: see to it that all who are here fit."""
+        await self._closed_up()
+
+    async def _closed_up(self) -> None:
+        """Where sequences have room of their own, those that stand side by side are computed together, and each gap
+        between them costs a reading of all weights: whoever speaks from the highest one moves into the lowest gap."""
+        speaking = [seat for seat in self._seats if seat.here and not seat.prompt_left]
+        if not self._facts.sequence_tokens or not self._free or len(speaking) < 2:
+            return
+        last, free = max(speaking, key=lambda seat: seat.sequence), min(self._free)
+        now = {seat.sequence for seat in speaking}
+        if _runs((now - {last.sequence}) | {free}) >= _runs(now):
+            return
+        self._free.remove(free)
+        left = last.sequence
+
+        def move(engine: Engine) -> None:
+            if engine.length(left):  # whoever it was may have gone
+                engine.copy(left, free)
+                engine.rollback(left, 0)
+                last.moves_to(free)
+
+        try:
+            await self.call(move)
+        finally:
+            self._let_go(left if last.sequence == free else free)
 
     def _chosen(self, seats: Sequence[Seat]) -> list[tuple[Seat, int]]:
         """Who is in the next step, and with how many rows at most."""
@@ -315,7 +383,7 @@ class FifoScheduler:
         """A step of these rows took so long."""
         done = sum((work_of(rows, seat.context) for seat, rows in steps), start=NOTHING)
         self._time = self._time.learnt(done, seconds)
-        self.tally.rows.add(done.rows)
+        self.tally.rows.add(done.all_rows)
 
     async def _step(self, chosen: Sequence[tuple[Seat, int]]) -> list[Step | KinflowError | None]:
         turns = [seat.turn for seat, _ in chosen if seat.turn is not None]
@@ -345,6 +413,11 @@ class FifoScheduler:
     def _leave(self, seat: Seat) -> None:
         if seat in self._seats:
             self._seats.remove(seat)
+
+
+def _runs(sequences: set[int]) -> int:
+    """How many stretches of neighbours they are."""
+    return sum(one - 1 not in sequences for one in sequences)
 
 
 def _taken(turn: Turn, logits: object) -> Step | KinflowError | None:

@@ -67,7 +67,7 @@ class CompletionForm:
     def end(self, end: End) -> list[Event]:
         events = [self._piece(self._bit(Bit()) or self._nothing(), end.reason, None)]
         if self._with_usage:
-            used = usage(end.prompt_tokens, end.tokens, end.told)
+            used = _used(end)
             events.append({**self._head, "object": self.piece_object, "choices": [], "usage": used})
         return events
 
@@ -81,7 +81,7 @@ class CompletionForm:
             **self._head,
             "object": self.whole_object,
             "choices": [{**choice, "logprobs": self._logprobs(answer.logprobs)}],
-            "usage": usage(answer.end.prompt_tokens, answer.end.tokens, answer.end.told),
+            "usage": _used(answer.end),
         }
 
     def framed(self, event: Event) -> bytes:
@@ -112,6 +112,10 @@ class CompletionForm:
             "token_logprobs": [one["logprob"] for one in logprobs],
             "top_logprobs": [{two["token"]: two["logprob"] for two in one["top_logprobs"]} for one in logprobs],
         }
+
+
+def _used(end: End) -> Event:
+    return usage(end.prompt_tokens, end.tokens, end.known, end.told)
 
 
 class ChatForm(CompletionForm):

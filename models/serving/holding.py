@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from models.engine.port import Engine
 
 BATCH_ROWS = 512
+# A room that all share is worth it while it is small: each row looks past what all others hold. With 4,250 tokens
+# held, a step of 16 rows of a 0.5 B model takes a quarter longer, one of 4 rows a sixth (docs/decisions/0019).
+SHARED_TOKENS = 8_192
 SHIPPED = "kin"
 TIERS: tuple[Tier, ...] = ("device", "edge", "cloud")
 
@@ -54,6 +57,7 @@ class Holding:
             batch_tokens=min(BATCH_ROWS, given.context_tokens * count),
             threads=given.threads or max(1, (os.cpu_count() or 2) - 1),
             tap=tap,
+            shared=given.context_tokens * count <= SHARED_TOKENS,
             kv="f16" if given.fast else "f32",
             flash=given.fast,
         )

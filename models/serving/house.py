@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from models.serving.fifo import Seat
 from models.serving.planning.room import Place, moves
@@ -52,9 +52,15 @@ class House:
                 coming.set_exception(error)
         self._coming.clear()
 
-    def settle(self, waits_s: Mapping[int, float] | None = None, *, outs: bool = True) -> tuple[list[Seat], list[Seat]]:
+    def settle(
+        self, waits_s: Callable[[], Mapping[int, float]] = dict, *, outs: bool = True
+    ) -> tuple[list[Seat], list[Seat]]:
         """Who is put out, and who comes back: for the caller to do, between two steps. Those who wait for their first
-        room are told. outs: no moves of those who have begun, since a step may be under way."""
+        room are told. waits_s: by name, how long each one's next token may take. outs: no moves of those who have
+        begun, since a step may be under way."""
+        if not self._coming and all(seat.here for seat in self._seats) and self.used <= self.room:
+            return [], []
+        waits = waits_s()
         by_name = {id(seat): seat for seat in self._seats}
         places = [
             Place(
@@ -63,7 +69,7 @@ class House:
                 len(seat.tokens),
                 seat.turn.may_say if seat.turn is not None else len(seat.tokens),
                 seat.here,
-                (waits_s or {}).get(name, 0.0),
+                waits.get(name, 0.0),
                 seat.turn is not None,
             )
             for order, (name, seat) in enumerate(by_name.items())

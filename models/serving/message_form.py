@@ -70,7 +70,7 @@ class MessageForm:
         return named_event(event)
 
     def _used(self, end: End) -> Event:
-        used = _usage(end.prompt_tokens, end.tokens)
+        used = _usage(end.prompt_tokens, end.tokens, end.known)
         return used if end.told is None else {**used, "kinflow": end.told}
 
     def _use(self, place: int, call: Call) -> Event:
@@ -96,6 +96,7 @@ def _reason(end: End) -> str | None:
     return "stop_sequence" if end.stop else _REASONS.get(end.reason)
 
 
-def _usage(prompt_tokens: int, tokens: int) -> Event:
-    cached = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
-    return {"input_tokens": prompt_tokens, **cached, "output_tokens": tokens}
+def _usage(prompt_tokens: int, tokens: int, known: int = 0) -> Event:
+    """What was known counts by itself, and not as input."""
+    cached = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": known}
+    return {"input_tokens": prompt_tokens - known, **cached, "output_tokens": tokens}

@@ -81,7 +81,7 @@ class ResponseForm:
         state = self._state("incomplete" if cut else "completed", self._items(answer))
         used: Event = {
             "input_tokens": answer.end.prompt_tokens,
-            "input_tokens_details": {"cached_tokens": 0},
+            "input_tokens_details": {"cached_tokens": answer.end.known},
             "output_tokens": answer.end.tokens,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": answer.end.prompt_tokens + answer.end.tokens,

@@ -39,7 +39,7 @@ def see(engine: Engine, eyes: Sees, picture: NDArray[np.uint8], question: str, s
     before = begin_of_user(engine)
     assert tokens[: len(before)] == before
     seen = eyes.look(picture)
-    total, limit = len(tokens) + 1 + sum(one.length for one in seen), engine.facts.context_tokens
+    total, limit = len(tokens) + 1 + sum(one.length for one in seen), engine.facts.longest_tokens
     if total > limit:
         raise ContextTooLong(tokens=total - 1, excess_tokens=total - limit, limit_tokens=limit - 1)
     engine.rollback(0, 0)

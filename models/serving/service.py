@@ -140,11 +140,10 @@ class Service:
                 if sampling.schema is not None:
                     raise RequestUnserved(detail="a schema for the answer and tools that may be called: one of both")
                 said = [*ask.tools.told(), *said]
-            stops = await scheduler.call(stops_of)
-            sampling = replace(sampling, stop=(*sampling.stop, *stops), grammar=grammar)
-            prompt = await scheduler.call(
-                lambda engine: fitting_chat(engine, said, scheduler.longest_tokens, ask.too_long)
+            stops, prompt = await scheduler.call(
+                lambda engine: (stops_of(engine), fitting_chat(engine, said, scheduler.longest_tokens, ask.too_long))
             )
+            sampling = replace(sampling, stop=(*sampling.stop, *stops), grammar=grammar)
             text: str | list[dict[str, str]] = [{"role": one.role, "content": one.text} for one in said]
         else:
             prompt = await scheduler.call(lambda engine: _prompt(engine, given, scheduler.longest_tokens, ask.too_long))
@@ -165,7 +164,7 @@ class Service:
                     yield Bit(rest, calls)
                 reason = "calls" if called and one.reason == "stop" else one.reason
                 asked = prepared.ask.sampling.stop
-                yield End(reason, one.prompt_tokens, one.tokens, one.stop if one.stop in asked else "", one.receipt)
+                yield replace(one, reason=reason, stop=one.stop if one.stop in asked else "")
 
     async def embed(
         self, wish: Embedding, tenant: str = "", charge: Callable[[int], None] = lambda _: None
@@ -192,18 +191,18 @@ class Service:
                 yield one
             return
         scheduler = await self.scheduler("alone" if ask.deterministic else "usual")
-        began_s, first_s, tokens, ended, stop = time.monotonic(), None, 0, "", ""
+        began_s, first_s, tokens, ended, stop, known = time.monotonic(), None, 0, "", "", 0
         async with aclosing(scheduler.answer(prepared.prompt, sampling, ask.tenant)) as steps:  # type: ignore[type-var]
             async for step in steps:
                 told = None
                 if sampling.logprobs is not None:
                     told = [await scheduler.call(lambda engine, step=step: _told(engine, step))]  # type: ignore[misc]
-                tokens, ended, stop = tokens + 1, step.ended, step.stop
+                tokens, ended, stop, known = tokens + 1, step.ended, step.stop, step.known
                 if step.text and first_s is None:
                     first_s = time.monotonic() - began_s
                 yield Bit(step.text, (), 1, told)
         receipt = self._own_receipt(prepared, tokens, ended, began_s, first_s)
-        yield End(ended, len(prepared.prompt), tokens, stop, receipt)
+        yield End(ended, len(prepared.prompt), tokens, stop, receipt, known)
 
     async def _with_help(self, higher: Elsewhere, prepared: Prepared) -> AsyncIterator[Bit | End]:
         scheduler = await self.scheduler()

@@ -131,7 +131,8 @@ def run(  # noqa: PLR0917 (its options)
     if there is None or not (out / jobs.PROGRAM).is_dir():
         jobs.save(out, job)
         try:
-            run_worker("prepare", out, screen.hear)
+            if not run_worker("prepare", out, screen.hear):
+                raise KeyboardInterrupt
         except BaseException:
             (out / jobs.JOB).unlink(missing_ok=True)
             raise
@@ -140,7 +141,7 @@ def run(  # noqa: PLR0917 (its options)
         jobs.require_same(out, there, job)
         jobs.save(out, job)
     whole = run_worker("train", out, screen.hear, [str(threads)])
-    run_worker("finish", out, screen.hear)
+    whole &= run_worker("finish", out, screen.hear)
     screen.close(whole)
     if not whole:
         raise KeyboardInterrupt

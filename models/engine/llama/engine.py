@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from models.engine.llama.batch import Batch
 from models.engine.llama.grammar import LlamaMasker
 from models.engine.llama.kv_data import Shape, check, shape_of
+from models.engine.llama.kv_parts import Parts, joined
 from models.engine.llama.library import forget_words, last_words, library
 from models.engine.llama.stopper import Stopper
 from models.engine.llama.tap import Tap
@@ -34,6 +36,8 @@ from models.gguf.kinds import Kind
 from models.gguf.segment import segment_of
 
 NO_SLOT, STOPPED = 1, 2
+# References to an array that is held by an attribute alone, while it is counted.
+ONLY_OURS = 2
 KV_KINDS = {"f32": Kind.F32, "f16": Kind.F16, "q8_0": Kind.Q8_0}
 
 
@@ -42,8 +46,10 @@ class Options:
     """context_tokens: room for all sequences together. batch_tokens: most rows computed at once. threads: 0 for one a
     processor. tap: the block behind which residuals are read. ends_at_tap: compute nothing above it, so that there are
     no logits. routing: read the routers of a mixture of experts. keep_windows: hold a sliding window's tokens only,
-    which saves memory and gives up ranges behind it. kv: how keys and values are kept. flash: fused attention,
-    where there is some: faster, and on a CPU it sums in F16, whatever kv is."""
+    which saves memory and gives up ranges behind it. shared: all
+    sequences share one room, so that one may hold as many tokens as all of it; else each has its own part, and a step
+    looks at no others' (with full attention and without a tap; they share it otherwise). kv: how keys and values are
+    kept. flash: fused attention, where there is some: faster, and on a CPU it sums in F16, whatever kv is."""
 
     context_tokens: int = 2048
     sequences: int = 1
@@ -53,6 +59,7 @@ class Options:
     ends_at_tap: bool = False
     routing: bool = False
     keep_windows: bool = False
+    shared: bool = True
     kv: Literal["f32", "f16", "q8_0"] = "f16"
     flash: bool = True
 
@@ -75,16 +82,21 @@ class LlamaEngine:
             if options.tap is not None or options.routing
             else None
         )
+        # What a tap shows is told apart by its order, which parts of their own don't keep.
+        self._shared = options.shared or self._tap is not None or weights.memory is not Memory.FULL
+        self._streams = 1 if self._shared else options.sequences
         self._context = self._opened()
         weights.users.add(id(self))
         self._memory = lib.llama.llama_get_memory(self._context)
         self._stopper = Stopper(lib, self._context)
         self._batch = Batch(lib, options.batch_tokens)
-        self._words = Words(lib, weights.vocabulary, weights.tokens, options.context_tokens)
+        limit = options.context_tokens // self._streams
+        self._words = Words(lib, weights.vocabulary, weights.tokens, limit)
         self._lengths = [0] * options.sequences
         self._rows: dict[int, Floats] = {}
+        self._given: Floats = np.empty((0, 0), np.float32)
         self._shape: Shape | None = None
-        # Ranges of a context are cut out by way of a sequence that nobody else uses.
+        # Where the room is shared, ranges are cut out by way of a sequence that nobody else uses.
         self._spare = options.sequences
         segment = segment_of(weights.header)
         self._facts = Facts(
@@ -96,6 +108,7 @@ class LlamaEngine:
             blocks=weights.blocks,
             context_tokens=options.context_tokens,
             sequences=options.sequences,
+            sequence_tokens=0 if self._shared else options.context_tokens // options.sequences,
             window_tokens=weights.window_tokens,
             trained_tokens=weights.header.whole("context_length"),
             experts=experts,
@@ -113,10 +126,9 @@ class LlamaEngine:
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = options.context_tokens
         parameters.n_batch = parameters.n_ubatch = options.batch_tokens
-        parameters.n_seq_max = options.sequences + 1
+        parameters.n_seq_max = options.sequences + self._shared
         parameters.n_threads = parameters.n_threads_batch = options.threads or os.cpu_count() or 1
-        # One pool for all sequences: only so can a range be copied from one to another.
-        parameters.kv_unified = True
+        parameters.kv_unified = self._shared
         parameters.swa_full = not options.keep_windows
         parameters.type_k = parameters.type_v = KV_KINDS[options.kv]
         auto, off = llama.LLAMA_FLASH_ATTN_TYPE_AUTO, llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -173,8 +185,8 @@ class LlamaEngine:
             if piece.hidden is None and not all(0 <= token < self._facts.vocabulary for token in piece.tokens):
                 raise ValueError(f"a token outside of 0 to {self._facts.vocabulary - 1}")
             total = self.length(piece.sequence) + piece.rows
-            if total > self._facts.context_tokens:
-                limit = self._facts.context_tokens
+            limit = self._facts.longest_tokens
+            if total > limit:
                 raise ContextTooLong(tokens=total, excess_tokens=total - limit, limit_tokens=limit)
 
     def _groups(self, pieces: Sequence[Piece]) -> list[list[int]]:
@@ -182,10 +194,18 @@ class LlamaEngine:
         apart by order, which not every memory keeps."""
         if self._tap is not None and self._facts.memory is not Memory.FULL:
             return [[index] for index in range(len(pieces))]
-        by_input = [
-            [index for index, one in enumerate(pieces) if (one.hidden is None) is told] for told in (True, False)
-        ]
-        return [group for group in by_input if group]
+        if self._shared:
+            by_input = [
+                [index for index, one in enumerate(pieces) if (one.hidden is None) is told] for told in (True, False)
+            ]
+            return [group for group in by_input if group]
+        # Sequences with parts of their own are computed together as far as their pieces are of one length and stand
+        # side by side (llama-batch.cpp, split_equal); cut by ourselves, a long piece stays whole.
+        order = sorted(range(len(pieces)), key=lambda index: pieces[index].sequence)
+        groups: dict[tuple[bool, int], list[int]] = {}
+        for index in order:
+            groups.setdefault((pieces[index].hidden is None, pieces[index].rows), []).append(index)
+        return list(groups.values())
 
     def _run(self, pieces: Sequence[Piece]) -> list[Output]:
         """All rows of all pieces, in as many calls as the batch's size asks for."""
@@ -237,7 +257,13 @@ class LlamaEngine:
             return np.empty((0, self._facts.vocabulary), np.float32)
         found = [self._row(self._lib.logits_at(self._context, row)) for row in rows]
         # Most steps want one row, and a vocabulary's logits are large.
-        return found[0].copy()[None] if len(found) == 1 else np.stack(found)
+        return found[0].copy()[None] if len(found) == 1 else np.stack(found, out=self._room_for(len(found)))
+
+    def _room_for(self, rows: int) -> Floats:
+        """What the last step's logits lay in, once nobody holds any of them: memory that was never used is slow."""
+        if len(self._given) < rows or sys.getrefcount(self._given) > ONLY_OURS:
+            self._given = np.empty((rows, self._facts.vocabulary), np.float32)
+        return self._given[:rows]
 
     def _row(self, address: int) -> Floats:
         """The library's own memory, which the next step writes over. It hands out the same places again and again."""
@@ -299,72 +325,132 @@ class LlamaEngine:
         if self.length(target):
             raise ValueError(f"sequence {target} is not empty")
         held = self.length(source)
-        self._lib.llama.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        if held:
+            self._lib.llama.llama_memory_seq_cp(self._memory, source, target, -1, -1)
         self._lengths[target] = held
 
     def export(self, sequence: int, start: int = 0, end: int | None = None) -> Portion:
-        held = self.length(sequence)
-        end = held if end is None else end
-        if not 0 <= start < end <= held:
-            raise ValueError(f"the sequence holds {held} tokens, not {start} to {end}")
-        if (start, end) == (0, held):
-            return self._read(sequence, start, end, whole=True)
-        self._require_ranges("a part of a context as data", "the whole does")
-        self._require_window(sequence, start)
+        end = self.length(sequence) if end is None else end
+        whole = self._require_held(sequence, start, end)
+        if not self._shared:
+            return pack(self._facts, start, end, self._parts(sequence).cut(start, end).data(), whole=whole)
+        if whole:
+            return pack(self._facts, start, end, bytes(self._raw(sequence)), whole=True)
         self._lib.llama.llama_memory_seq_cp(self._memory, sequence, self._spare, start, end)
         try:
-            return self._read(self._spare, start, end, whole=False)
+            return pack(self._facts, start, end, bytes(self._raw(self._spare)), whole=False)
         finally:
             self._remove(self._spare, 0)
 
-    def adopt(self, sequence: int, portion: Portion) -> None:
-        held = self.length(sequence)
-        data = unpack(portion, self._facts, held)
-        total = portion.end
-        if total > self._facts.context_tokens:
-            limit = self._facts.context_tokens
-            raise ContextTooLong(tokens=total, excess_tokens=total - limit, limit_tokens=limit)
-        if self._facts.memory.has_ranges:
-            check(data, self._own_shape(), portion.start, total)
-        # A whole goes into an empty sequence; a part goes by way of the spare one, since what is read in replaces.
-        place = sequence if not held else self._spare
-        buffer = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
-        forget_words()
-        read = self._lib.llama.llama_state_seq_set_data(self._context, buffer, len(data), place)
-        if not read:
-            self._remove(place, 0)
-            raise EngineFull(detail=last_words("a saved part of a context found no room"))
-        if place != sequence:
-            self._lib.llama.llama_memory_seq_cp(self._memory, place, sequence, portion.start, portion.end)
-            self._remove(place, 0)
+    def exports(self, sequence: int, start: int, size: int) -> Iterator[Portion]:
+        ranges = [(one, one + size) for one in range(start, self.length(sequence) - size + 1, size)]
+        # Taken apart once: what the library gives is always the whole.
+        parts = None if self._shared or not ranges else self._parts(sequence)
+        for begin, end in ranges:
+            if parts is None:
+                yield self.export(sequence, begin, end)
+            else:
+                whole = (begin, end) == (0, self.length(sequence))
+                yield pack(self._facts, begin, end, parts.cut(begin, end).data(), whole=whole)
+
+    def adopt(self, sequence: int, *portions: Portion) -> None:
+        begin = total = self.length(sequence)
+        found = []
+        for portion in portions:
+            data = unpack(portion, self._facts, total)
+            if portion.end > self._facts.longest_tokens:
+                limit = self._facts.longest_tokens
+                excess = portion.end - limit
+                raise ContextTooLong(tokens=portion.end, excess_tokens=excess, limit_tokens=limit)
+            if self._facts.memory.has_ranges:
+                check(data, self._own_shape(sequence), portion.start, portion.end)
+            found.append(data)
+            total = portion.end
+        if not found:
+            return
+        if not self._shared:
+            self._adopt_own(sequence, found)
+        elif not begin:
+            self._put(sequence, self._one(found))
+        else:
+            # What is read in replaces; a part goes by way of the spare sequence.
+            self._put(self._spare, self._one(found))
+            self._lib.llama.llama_memory_seq_cp(self._memory, self._spare, sequence, begin, total)
+            self._remove(self._spare, 0)
         self._lengths[sequence] = total
 
-    def _own_shape(self) -> Shape:
-        """How keys and values look here: learnt from one row, computed once for it."""
+    def _one(self, found: Sequence[bytes]) -> bytes:
+        if len(found) == 1:
+            return found[0]
+        shape = self._own_shape(0)
+        return joined([Parts.read(one, shape) for one in found]).data()
+
+    def _adopt_own(self, sequence: int, found: Sequence[bytes]) -> None:
+        """What is read in replaces what is held: that is put together with what comes."""
+        held = bytes(self._raw(sequence)) if self.length(sequence) else b""
+        shape = self._own_shape(sequence)
+        parts = [Parts.read(one, shape) for one in ([held] if held else []) + list(found)]
+        try:
+            self._put(sequence, joined(parts).data(self._streams))
+        except EngineFull:
+            if held:
+                self._put(sequence, held)
+            raise
+
+    def _put(self, place: int, data: bytes) -> None:
+        """Into an empty sequence, or in place of what it holds."""
+        self._remove(place, 0)
+        buffer = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
+        forget_words()
+        if not self._lib.llama.llama_state_seq_set_data(self._context, buffer, len(data), place):
+            self._remove(place, 0)
+            raise EngineFull(detail=last_words("a saved part of a context found no room"))
+
+    def _require_held(self, sequence: int, start: int, end: int) -> bool:
+        """Whether it is all that the sequence holds."""
+        held = self.length(sequence)
+        if not 0 <= start < end <= held:
+            raise ValueError(f"the sequence holds {held} tokens, not {start} to {end}")
+        if (start, end) == (0, held):
+            return True
+        self._require_ranges("a part of a context as data", "the whole does")
+        self._require_window(sequence, start)
+        return False
+
+    def _parts(self, sequence: int) -> Parts:
+        return Parts.read(self._raw(sequence), self._own_shape(sequence))
+
+    def _own_shape(self, sequence: int) -> Shape:
+        """How keys and values look here: learnt from what the sequence holds where that is by itself, else from one
+        row, computed once for it."""
         if self._shape is None:
-            if self._tap is not None:
-                self._tap.clear()
-            self._stopper.begin()
-            where = ([0], [self._spare], [0])
-            takes_tokens, nothing = self._facts.takes_tokens, np.zeros((1, self._facts.width), np.float32)
-            self._compute(self._batch.tokens([0], *where) if takes_tokens else self._batch.hidden(nothing, *where))
-            try:
-                self._shape = shape_of(self._raw(self._spare))
-            finally:
-                self._remove(self._spare, 0)
+            held = 0 if self._shared else self._lengths[sequence]
+            if held:
+                self._shape = shape_of(self._raw(sequence), self._streams, held)
+            else:
+                self._shape = self._shape_of_one(self._spare if self._shared else sequence)
         return self._shape
 
-    def _read(self, sequence: int, start: int, end: int, *, whole: bool) -> Portion:
-        return pack(self._facts, start, end, self._raw(sequence), whole=whole)
+    def _shape_of_one(self, place: int) -> Shape:
+        if self._tap is not None:
+            self._tap.clear()
+        self._stopper.begin()
+        where = ([0], [place], [0])
+        takes_tokens, nothing = self._facts.takes_tokens, np.zeros((1, self._facts.width), np.float32)
+        self._compute(self._batch.tokens([0], *where) if takes_tokens else self._batch.hidden(nothing, *where))
+        try:
+            return shape_of(self._raw(place), self._streams)
+        finally:
+            self._remove(place, 0)
 
-    def _raw(self, sequence: int) -> bytes:
+    def _raw(self, sequence: int) -> memoryview:
         llama = self._lib.llama
         size = int(llama.llama_state_seq_get_size(self._context, sequence))
         buffer = (ctypes.c_uint8 * size)()
         written = int(llama.llama_state_seq_get_data(self._context, buffer, size, sequence))
         if not written:
             raise EngineFailed(detail=last_words("a context could not be saved"))
-        return bytes(memoryview(buffer)[:written])
+        return memoryview(buffer).cast("B")[:written]
 
     def _remove(self, sequence: int, begin: int) -> bool:
         return bool(self._lib.llama.llama_memory_seq_rm(self._memory, sequence, begin if begin else -1, -1))

@@ -5,7 +5,7 @@ must not reach it. How that looks is learnt from one token (`shape_of`).
 
     magic, sequence                                                        i32 each
     for each cache (a sliding window has two: all blocks that see everything, all that don't)
-        streams (1), cells                                                 u32 each
+        streams (1 in portions), cells of each; what follows, of the one that holds some     u32 each
         of each cell: position, sequences (1), sequence                    i32 each
         transposed, blocks                                                 u32 each
         of each block: type i32, bytes of a row u64, then a row a cell     (keys)
@@ -26,16 +26,22 @@ from models.errors import StateForeign
 F32, F16, Q8_0 = 0, 1, 8
 # Of a block of Q8_0: a scale in F16, and 32 numbers.
 Q8_0_BYTES = 34
-_CELL = np.dtype([("position", "<i4"), ("sequences", "<u4"), ("sequence", "<i4")])
+CELL = np.dtype([("position", "<i4"), ("sequences", "<u4"), ("sequence", "<i4")])
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Keys or values of one block. head: what stands before them. type: ggml's. cell_bytes: of one token."""
+    """Keys or values of one block. head: what stands before them. type: ggml's. cell_bytes: of one token.
+    number_bytes: of one number of it, where they are transposed; else 0."""
 
     head: bytes
     type: int
     cell_bytes: int
+    number_bytes: int = 0
+
+    @property
+    def transposed(self) -> bool:
+        return self.number_bytes > 0
 
 
 @dataclass(frozen=True)
@@ -56,30 +62,37 @@ class Shape:
 
     @property
     def token_bytes(self) -> int:
-        return sum(_CELL.itemsize + sum(one.cell_bytes for one in cache.rows) for cache in self.caches)
+        return sum(CELL.itemsize + sum(one.cell_bytes for one in cache.rows) for cache in self.caches)
 
 
-def shape_of(data: bytes) -> Shape:
-    """data: one token of a context of our own. Raises StateForeign (KF396) for a memory of another form."""
-    reader = _Reader(data)
+def shape_of(data: bytes | memoryview, streams: int = 1, tokens: int = 1) -> Shape:
+    """data: some tokens of a context of our own, of which no window has forgotten any. streams: that its memory has;
+    one of them holds the tokens. Raises StateForeign (KF396) for a memory of another form."""
+    reader = Reader(data)
     magic = bytes(reader.take(4))
     reader.take(4)
     caches = []
     while reader.left:
-        if reader.whole("II") != (1, 1):
+        if reader.whole("I") != (streams,):
             raise StateForeign(detail="this memory's form is not known here")
-        reader.take(_CELL.itemsize)
+        others = next((number for number in range(streams) if reader.whole("I") == (tokens,)), None)
+        if others is None:
+            raise StateForeign(detail="this memory's form is not known here")
+        behind = 4 * (streams - others - 1)
+        reader.take(tokens * CELL.itemsize)
         transposed, blocks = reader.whole("II")
-        keys = tuple(_learnt(reader, transposed=False) for _ in range(blocks))
+        keys = tuple(_learnt(reader, tokens, transposed=False) for _ in range(blocks))
         # Where keys and values are one (latent attention), no values follow.
-        values = () if not reader.left else tuple(_learnt(reader, transposed=bool(transposed)) for _ in range(blocks))
+        only_keys = reader.left <= behind
+        values = () if only_keys else tuple(_learnt(reader, tokens, transposed=bool(transposed)) for _ in range(blocks))
+        reader.take(behind)
         caches.append(Cache(transposed, blocks, keys + values))
     return Shape(magic, tuple(caches))
 
 
 def check(data: bytes, shape: Shape, start: int, end: int) -> None:
     """Whether these are keys and values of the tokens start..end, and nothing beside: raises StateForeign (KF396)."""
-    reader = _Reader(data)
+    reader = Reader(data)
     if reader.take(4) != shape.magic:
         raise StateForeign(detail="it does not begin as keys and values do")
     reader.take(4)
@@ -89,12 +102,12 @@ def check(data: bytes, shape: Shape, start: int, end: int) -> None:
         raise StateForeign(detail=f"{reader.left} bytes too many")
 
 
-def _check_cache(reader: _Reader, cache: Cache, start: int, end: int, *, windowed: bool) -> None:
+def _check_cache(reader: Reader, cache: Cache, start: int, end: int, *, windowed: bool) -> None:
     streams, count = reader.whole("II")
     # A window's cache may have forgotten the oldest; the other one holds every token.
     if streams != 1 or not (1 <= count <= end - start) or not (windowed or count == end - start):
         raise StateForeign(detail=f"{count} tokens where {end - start} were to be")
-    cells = np.frombuffer(reader.take(count * _CELL.itemsize), _CELL)
+    cells = np.frombuffer(reader.take(count * CELL.itemsize), CELL)
     if not np.array_equal(np.sort(cells["position"]), np.arange(end - count, end)) or (cells["sequences"] != 1).any():
         raise StateForeign(detail=f"its positions are not {end - count} to {end}")
     if reader.whole("II") != (cache.transposed, cache.blocks):
@@ -121,21 +134,21 @@ def _finite_halves(bits: NDArray[np.uint16]) -> bool:
     return not bool(((bits & 0x7C00) == 0x7C00).any())
 
 
-def _learnt(reader: _Reader, *, transposed: bool) -> Rows:
+def _learnt(reader: Reader, tokens: int, *, transposed: bool) -> Rows:
     if transposed:
         head = bytes(reader.take(12))
         kind, element, width = struct.unpack("<iII", head)
-        rows = Rows(head, kind, element * width)
+        rows = Rows(head, kind, element * width, element)
     else:
         head = bytes(reader.take(12))
         kind, size = struct.unpack("<iQ", head)
         rows = Rows(head, kind, size)
-    reader.take(rows.cell_bytes)
+    reader.take(tokens * rows.cell_bytes)
     return rows
 
 
-class _Reader:
-    def __init__(self, data: bytes) -> None:
+class Reader:
+    def __init__(self, data: bytes | memoryview) -> None:
         self._data, self._at = memoryview(data), 0
 
     @property

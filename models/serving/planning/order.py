@@ -21,11 +21,16 @@ def ordered(waiting: Sequence[Request], given: Mapping[str, float], row_s: float
     that a row of a prompt takes."""
 
     def key(one: Request) -> tuple[bool, float, float, int]:
-        behind = one.relegated and now_s - one.arrived_s < PATIENCE * (one.due_s - one.arrived_s)
+        behind = one.relegated and not is_patient(one, now_s)
         deadline = one.arrived_s if one.relegated else one.due_s + row_s * one.prompt_left
         return behind, given.get(one.tenant, 0.0), deadline, one.name
 
     return tuple(sorted(waiting, key=key))
+
+
+def is_patient(one: Request, now_s: float) -> bool:
+    """Whether it has waited so long that it goes on beside everybody who speaks."""
+    return now_s - one.arrived_s >= PATIENCE * (one.due_s - one.arrived_s)
 
 
 def is_late(one: Request, row_s: float, now_s: float) -> bool:

@@ -8,6 +8,7 @@ and somebody waits, work is done; no prompt waits for ever.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from models.serving.planning.budget import prompt_rows, speaking_work
 from models.serving.planning.order import is_late, ordered
@@ -38,6 +39,4 @@ def plan(requests: Sequence[Request], time: StepTime, given: Mapping[str, float]
 
 
 def _relegated(one: Request) -> Request:
-    return Request(
-        one.name, one.tenant, one.arrived_s, one.prompt_left, one.context, one.due_s, one.gap_s, one.spoke_s, True
-    )
+    return replace(one, relegated=True)

@@ -1,66 +1,111 @@
-"""How long a step takes, fitted while it is used: seconds = a + b rows + c rows x context.
+"""How long a step takes, fitted while it is used.
 
-The last term is attention, which reads what a sequence holds for each row that is added. Least squares over the last
-steps, older ones weighing less (recursive least squares with forgetting; Haykin, Adaptive Filter Theory, chapter 10),
-by its sums: three unknowns, so a 3 x 3 system a step.
+Two lines, each through the steps that tell it: what those who speak take, a + b answers + c answers x context; and
+what prompts take beside them, a' + b' rows + c' rows x context. Together they could not be told apart while as many
+speak in every step. The last term is attention, which reads what a sequence holds for each row that is added; fused
+attention does so for 64 rows at a time, and for fewer of one piece row by row. Least squares over the last steps, older
+ones weighing less (recursive least squares with forgetting; Haykin, Adaptive Filter Theory, chapter 10), by its sums.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import statistics
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 KEPT = 0.98
-# Rows and contexts are scaled so that the three sums are of one size.
-_ROWS, _PAIRS = 64.0, 64.0 * 1024.0
+KEPT_ALONE = 9
+# Rows, answers and contexts are scaled so that the sums are of one size.
+_ROWS, _SPEAKING, _CONTEXT = 64.0, 8.0, 1024.0
 _RIDGE = 1e-3
-_USUAL_ROWS = 64
 UNKNOWNS = 3
+# llama.cpp's fused attention on a CPU: rows that it takes together, and how many times longer a row takes alone
+# (measured: 1.9 to 2.4 times, a 0.5 B model behind 2,000 to 7,500 tokens).
+TILE_ROWS, ALONE = 64, 2.0
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a step holds. pairs: of each piece rows x (context + rows / 2), summed."""
+    """What a step holds. rows: of prompts. pairs: of each piece of them rows x (context + rows / 2), summed, in whole
+    lots of TILE_ROWS, and ALONE times as many for one of fewer rows. speaking: rows of those who speak; read: what they
+    hold, summed."""
 
-    rows: int
-    pairs: float
+    rows: int = 0
+    pairs: float = 0.0
+    speaking: int = 0
+    read: float = 0.0
 
     def __add__(self, other: Work) -> Work:
-        return Work(self.rows + other.rows, self.pairs + other.pairs)
+        return Work(
+            self.rows + other.rows,
+            self.pairs + other.pairs,
+            self.speaking + other.speaking,
+            self.read + other.read,
+        )
+
+    @property
+    def all_rows(self) -> int:
+        return self.rows + self.speaking
 
 
 def work(rows: int, context: int) -> Work:
-    """context: tokens that the sequence holds before."""
-    return Work(rows, rows * (context + rows / 2))
+    """Of one piece; one of one row is somebody's who speaks. context: tokens that the sequence holds before."""
+    if rows == 1:
+        return Work(speaking=1, read=context)
+    attended = math.ceil(rows / TILE_ROWS) * TILE_ROWS if rows >= TILE_ROWS else ALONE * rows
+    return Work(rows, attended * (context + rows / 2))
 
 
-NOTHING = Work(0, 0.0)
+NOTHING = Work()
 
 
 @dataclass(frozen=True)
-class StepTime:
-    """Before anything ran nothing is known: `expected_s` is 0, and `knows` False."""
+class Line:
+    """seconds = weights of (1, amount, amount x context)."""
 
     moments: NDArray[np.float64] | None = None
     sums: NDArray[np.float64] | None = None
     weights: NDArray[np.float64] | None = None
-    seen: int = 0
+
+    def at(self, x: NDArray[np.float64]) -> float:
+        return 0.0 if self.weights is None else max(0.0, float(self.weights @ x))
+
+    def learnt(self, x: NDArray[np.float64], seconds: float) -> Line:
+        """With one step more."""
+        moments = KEPT * (np.zeros((UNKNOWNS, UNKNOWNS)) if self.moments is None else self.moments) + np.outer(x, x)
+        sums = KEPT * (np.zeros(UNKNOWNS) if self.sums is None else self.sums) + x * seconds
+        return Line(moments, sums, _solved(moments, sums))
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Before anything ran nothing is known: `expected_s` is 0, and `knows` False. alone: what the last steps of a
+    single row took."""
+
+    speaking: Line = Line()
+    prompts: Line = Line()
+    alone: tuple[float, ...] = ()
 
     @property
     def knows(self) -> bool:
-        return self.seen > 0
+        return self.speaking.weights is not None or self.prompts.weights is not None
 
     def expected_s(self, done: Work) -> float:
-        if self.weights is None:
-            return 0.0
-        return max(0.0, float(self.weights @ _features(done)))
+        speaking_s = self.speaking.at(_of_speaking(done)) if done.speaking else 0.0
+        return speaking_s + (self.prompts.at(_of_prompts(done)) if done.rows else 0.0)
+
+    @property
+    def alone_s(self) -> float | None:
+        """Of a token while nobody else is there; None before that was seen."""
+        return statistics.median(self.alone) if self.alone else None
 
     @property
     def row_s(self) -> float:
         """Of a row of a prompt, in a step of a usual size."""
-        return self.expected_s(work(_USUAL_ROWS, 0)) / _USUAL_ROWS
+        return self.expected_s(work(TILE_ROWS, 0)) / TILE_ROWS
 
     @property
     def step_s(self) -> float:
@@ -70,18 +115,31 @@ class StepTime:
     @property
     def more_row_s(self) -> float:
         """Of each row beyond the first, in a step of a usual size."""
-        return (self.expected_s(work(_USUAL_ROWS, 0)) - self.step_s) / (_USUAL_ROWS - 1)
+        return (self.expected_s(work(TILE_ROWS, 0)) - self.step_s) / (TILE_ROWS - 1)
+
+    @property
+    def of_prompts(self) -> tuple[float, float, float]:
+        """Seconds of a piece, of each of its rows, and of each row for each token before it."""
+        if self.prompts.weights is None:
+            return 0.0, 0.0, 0.0
+        fixed, row, pair = map(float, self.prompts.weights)
+        return fixed, row / _ROWS, pair / (_ROWS * _CONTEXT)
 
     def learnt(self, done: Work, seconds: float) -> StepTime:
         """With one step more."""
-        x = _features(done)
-        moments = KEPT * (np.zeros((UNKNOWNS, UNKNOWNS)) if self.moments is None else self.moments) + np.outer(x, x)
-        sums = KEPT * (np.zeros(UNKNOWNS) if self.sums is None else self.sums) + x * seconds
-        return StepTime(moments, sums, _solved(moments, sums), self.seen + 1)
+        if not done.rows:
+            alone = (*self.alone, seconds)[-KEPT_ALONE:] if done.speaking == 1 else self.alone
+            return replace(self, speaking=self.speaking.learnt(_of_speaking(done), seconds), alone=alone)
+        beside_s = self.speaking.at(_of_speaking(done)) if done.speaking else 0.0
+        return replace(self, prompts=self.prompts.learnt(_of_prompts(done), max(0.0, seconds - beside_s)))
 
 
-def _features(done: Work) -> NDArray[np.float64]:
-    return np.array([1.0, done.rows / _ROWS, done.pairs / _PAIRS])
+def _of_speaking(done: Work) -> NDArray[np.float64]:
+    return np.array([1.0, done.speaking / _SPEAKING, done.read / (_SPEAKING * _CONTEXT)])
+
+
+def _of_prompts(done: Work) -> NDArray[np.float64]:
+    return np.array([1.0, done.rows / _ROWS, done.pairs / (_ROWS * _CONTEXT)])
 
 
 def _solved(moments: NDArray[np.float64], sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,6 +19,8 @@ from models.serving.prefix.pool import Pool
 
 # Between two whole states of one prompt.
 STATE_TOKENS = 16 * BLOCK_TOKENS
+# That are adopted at once: what is held may have to be read in anew with them.
+MOST_BLOCKS = 64
 
 
 class Prefixes:
@@ -45,8 +47,9 @@ class Prefixes:
                 self.pool.find(keys[deepest - 1 : deepest])
                 self._adopt(engine, sequence, keys[deepest - 1])
             return
-        for key in keys[engine.length(sequence) // BLOCK_TOKENS : self.pool.find(keys)]:
-            if not self._adopt(engine, sequence, key):
+        found = keys[engine.length(sequence) // BLOCK_TOKENS : self.pool.find(keys)]
+        for begin in range(0, len(found), MOST_BLOCKS):
+            if not self._adopt(engine, sequence, *found[begin : begin + MOST_BLOCKS]):
                 return
             yield
 
@@ -55,22 +58,18 @@ class Prefixes:
         if not self.has_ranges:
             return
         keys = self.keys(tokens[: engine.length(sequence)], tenant)
-        fresh: list[Portion | None] = []
+        known = next((place for place, key in enumerate(keys) if key not in self.pool.tree), len(keys))
+        fresh: list[Portion | None] = [None] * known
         size = 0
-        for place, key in enumerate(keys):
-            portion = None
-            if key not in self.pool.tree:
-                begin = place * BLOCK_TOKENS
-                try:
-                    portion = engine.export(sequence, begin, begin + BLOCK_TOKENS)
-                except PrimitiveImpossible:
-                    return
+        try:
+            for portion in engine.exports(sequence, known * BLOCK_TOKENS, BLOCK_TOKENS):
                 size += len(portion.data)
-                if size > self.pool.most_bytes:
+                if len(fresh) == len(keys) or size > self.pool.most_bytes:
                     break
-            fresh.append(portion)
-            if portion is not None:
+                fresh.append(portion)
                 yield
+        except PrimitiveImpossible:
+            return
         self.pool.put(keys[: len(fresh)], fresh)
 
     def border(self, context: int, prompt_tokens: int) -> int:
@@ -90,15 +89,18 @@ class Prefixes:
     def _deepest(self, keys: Sequence[bytes]) -> int:
         return next((place for place in range(len(keys), 0, -1) if self.pool.holds(keys[place - 1])), 0)
 
-    def _adopt(self, engine: Engine, sequence: int, key: bytes) -> bool:
-        portion = self.pool.get(key)
-        if portion is None:
+    def _adopt(self, engine: Engine, sequence: int, *keys: bytes) -> bool:
+        """Whether all of them are in it now. What the engine would not take is dropped."""
+        portions = [portion for key in keys if (portion := self.pool.get(key)) is not None]
+        if len(portions) < len(keys):
             return False
         try:
-            engine.adopt(sequence, portion)
+            engine.adopt(sequence, *portions)
         except StateForeign:
-            self.pool.drop(key)
-            return False
+            if len(keys) == 1:
+                self.pool.drop(keys[0])
+                return False
+            return all(self._adopt(engine, sequence, key) for key in keys)
         except EngineFull:
             return False
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.engine.port import Facts
 from models.errors import PrefillForeign
-from models.serving.planning.step_time import StepTime, Work
+from models.serving.planning.step_time import StepTime
 from protocol.kv_frames import Identity, Speed
 
 
@@ -39,9 +39,5 @@ def most_token_bytes(facts: Facts) -> int:
 
 
 def speed_of(time: StepTime) -> Speed:
-    step_s = time.expected_s(Work(0, 0.0))
-    return Speed(
-        step_s=step_s,
-        row_s=max(0.0, time.expected_s(Work(1, 0.0)) - step_s),
-        pair_s=max(0.0, time.expected_s(Work(0, 1.0)) - step_s),
-    )
+    step_s, row_s, pair_s = time.of_prompts
+    return Speed(step_s=step_s, row_s=row_s, pair_s=pair_s)

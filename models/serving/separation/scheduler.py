@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.engine.port import Engine, Facts
+from models.engine.port import Engine, Facts, Portion
 from models.engine.thread import EngineThread
 from models.serving.fifo import MOST_WAITING, Seat
-from models.serving.planning.budget import prompt_rows, speaking_work
+from models.serving.planning.budget import LEAST_ROWS, prompt_rows, speaking_work
+from models.serving.planning.request import Request
 from models.serving.prefix.pool import Pool
 from models.serving.separation.cost import Choice, Corrected, choose, compute_s
 from models.serving.separation.fetcher import Fetcher
@@ -91,12 +93,25 @@ class SeparatedScheduler(StallFreeScheduler):
         assert self.fetcher is not None
         # At the worst a first token comes this much later than without any worker.
         deadline_s = asyncio.get_running_loop().time() + choice.fetch_s + choice.compute_s + self.patience_s
+        came: list[Portion] = []
         async with aclosing(self.fetcher.fetch(prompt, held, choice.own_s, deadline_s)) as portions:  # type: ignore[type-var]
             async for portion in portions:
-                began_s = time.monotonic()
-                await self.call(lambda engine, portion=portion: engine.adopt(sequence, portion))  # type: ignore[misc]
-                self.tally.prefill_bytes += len(portion.data)
-                self.fetcher.adopted(portion.end - portion.start, time.monotonic() - began_s)
+                came.append(portion)
+                # In a room of its own what is held is read in anew with each range: all of them at once, then.
+                if not self._facts.sequence_tokens:
+                    await self._adopt(sequence, came)
+        if came:
+            await self._adopt(sequence, came)
+
+    async def _adopt(self, sequence: int, came: list[Portion]) -> None:
+        """Empties the list."""
+        assert self.fetcher is not None
+        portions = tuple(came)
+        came.clear()
+        began_s = time.monotonic()
+        await self.call(lambda engine: engine.adopt(sequence, *portions))
+        self.tally.prefill_bytes += sum(len(one.data) for one in portions)
+        self.fetcher.adopted(portions[-1].end - portions[0].start, time.monotonic() - began_s)
 
     def _choice(self, prompt_tokens: int, held: int) -> Choice | None:
         """None where there is nothing to choose."""
@@ -128,6 +143,7 @@ class SeparatedScheduler(StallFreeScheduler):
         """What computing them here would take, beside those who speak and behind the prompts that are here already."""
         requests = self._requests(self._seats)
         spoke_s = max((one.spoke_s for one in requests if one.spoke_s is not None), default=0.0)
-        rows = prompt_rows(requests, self._time, MOST_ROWS, spoke_s)
+        coming = Request(0, "", spoke_s, tokens - held, held, math.inf, math.inf)
+        rows = max(LEAST_ROWS, prompt_rows([*requests, coming], self._time, MOST_ROWS, spoke_s))
         ahead = sum(one.prompt_left for one in requests)
         return compute_s(self._time, speaking_work(requests), rows, (held, tokens), ahead)

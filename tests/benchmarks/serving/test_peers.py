@@ -106,7 +106,8 @@ def test_a_mix_is_judged_where_llama_server_is_best(
     command = ["bench", "peers", "--case", "mixed", "--servers", "kinflow", "--model", str(model), "--threads", "1"]
     assert run([*command, "--requests", "4", "--slots", "2", "--context", "512", "--quick", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert len(figures["sweep"]) == 2 * 3
+    assert {one["setting"] for one in figures["sweep"]} == {"default", "-b 128", "-b 512"}
+    assert 3 <= len(figures["sweep"]) <= 5
     best = max(one["goodput_per_s"] for one in figures["sweep"])
     top = next(one for one in figures["sweep"] if one["goodput_per_s"] == best)
     assert {one["load_per_s"] for one in figures["rows"]} == {top["load_per_s"]}

@@ -21,12 +21,19 @@ TOKENS = [1, 100, 40, 77, 250, 251, 150, 99, 201, 30, 12, 255, 90, 44, 3, 8]
 Make = Callable[..., Engine]
 
 
-@pytest.fixture(params=["fake", *tiny.KINDS])
+@pytest.fixture(params=["fake", "apart", *tiny.KINDS])
 def make(request: pytest.FixtureRequest) -> Make:
+    """apart: each sequence has room of its own, as much as the others share."""
     if request.param == "fake":
         return lambda **options: FakeEngine(**{name: options[name] for name in ("context_tokens",) if name in options})
     open_engine = request.getfixturevalue("open_engine")
-    return lambda **options: open_engine(request.param, **options)
+
+    def apart(**options: int) -> Engine:
+        sequences = options.get("sequences", 4)
+        room = sequences * options.get("context_tokens", 256)
+        return open_engine("dense", shared=False, **{**options, "context_tokens": room})  # type: ignore[no-any-return]
+
+    return apart if request.param == "apart" else lambda **options: open_engine(request.param, **options)
 
 
 @pytest.fixture
@@ -155,6 +162,32 @@ def test_a_context_moves_in_pieces_where_there_are_ranges(make: Make) -> None:
     assert near(there.decode([Piece(0, [50])])[0].logits[0], spoken(here, [*TOKENS[:7], 50])[-1])
 
 
+def test_many_pieces_at_once_are_the_same_as_one_after_the_other(make: Make) -> None:
+    here, there = make(), make(sequences=2)
+    spoken(here, TOKENS)
+    if not here.facts.memory.has_ranges:
+        return
+    portions = list(here.exports(0, 1, 4))
+    assert portions == [here.export(0, begin, begin + 4) for begin in (1, 5, 9)]
+    assert list(here.exports(0, len(TOKENS), 4)) == []
+    first = here.export(0, 0, 1)
+    with pytest.raises(StateForeign):
+        there.adopt(0, first, portions[0], portions[2])
+    assert there.length(0) == 0
+    there.adopt(0, first, portions[0])
+    there.adopt(0, *portions[1:])
+    assert there.length(0) == 13
+    assert near(there.decode([Piece(0, [50])])[0].logits[0], spoken(here, [*TOKENS[:13], 50])[-1])
+
+
+def test_pieces_of_many_lengths_go_together(engine: Engine) -> None:
+    lengths = {0: 3, 1: 1, 2: 3, 3: 1}
+    outputs = engine.decode([Piece(one, TOKENS[:length]) for one, length in reversed(lengths.items())])
+    assert {one: engine.length(one) for one in lengths} == lengths
+    for output, length in zip(outputs, reversed(lengths.values()), strict=True):
+        assert near(output.logits, spoken(engine, TOKENS[:length])[-1:])
+
+
 def test_pieces_out_of_order_and_damaged_ones_are_refused(make: Make) -> None:
     here, there = make(), make()
     spoken(here, TOKENS)
@@ -180,10 +213,13 @@ def test_too_long_a_context_says_by_how_much_and_changes_nothing(make: Make) -> 
     assert (engine.length(0), engine.length(1)) == (len(TOKENS), 0)
 
 
-def test_sequences_share_the_room_and_a_step_without_any_is_undone(make: Make) -> None:
+def test_sequences_share_the_room_or_have_their_own_and_a_step_without_any_is_undone(make: Make) -> None:
     engine = make(context_tokens=256)
     engine.decode([Piece(0, [5] * 200)])
-    if engine.facts.memory.has_ranges or engine.facts.memory == "hybrid":
+    if engine.facts.sequence_tokens:
+        engine.decode([Piece(1, [7] * 100)])
+        engine.rollback(1, 0)
+    elif engine.facts.memory.has_ranges or engine.facts.memory == "hybrid":
         with pytest.raises(EngineFull):
             engine.decode([Piece(1, [7] * 100)])
         assert engine.length(1) == 0

@@ -36,6 +36,24 @@ def test_what_an_engine_exports_another_one_takes(open_engine: Open, name: str, 
     assert np.array_equal(*step) or np.abs(step[0] - step[1]).max() < 0.01
 
 
+@pytest.mark.parametrize(("kv", "flash"), [("f16", True), ("f32", False), ("q8_0", True)])
+@pytest.mark.parametrize("shared", [True, False])
+def test_where_the_room_is_shared_and_where_it_is_not_take_from_each_other(
+    open_engine: Open, kv: str, flash: bool, shared: bool
+) -> None:
+    here = open_engine("dense", kv=kv, flash=flash, shared=shared)
+    there = open_engine("dense", kv=kv, flash=flash, shared=not shared)
+    tokens = [5 + place % 200 for place in range(50)]
+    here.decode([Piece(1, tokens), Piece(2, tokens[:9])])
+    first, *rest = here.export(1, 0, 10), *here.exports(1, 10, 16)
+    there.adopt(3, first)
+    there.adopt(3, *rest)
+    assert there.length(3) == 42
+    here.rollback(1, 42)
+    step = here.decode([Piece(1, [9])])[0].logits, there.decode([Piece(3, [9])])[0].logits
+    assert np.abs(step[0] - step[1]).max() < 0.01
+
+
 @pytest.fixture
 def portion(open_engine: Open) -> Portion:
     engine = open_engine("dense", kv="f16", flash=True)

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,13 +84,31 @@ def test_it_goes_on_where_it_was_and_ends_as_if_it_had_never_stopped(place: Path
             if line.startswith("[") and " 0/" not in line:
                 break
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=DEADLINE_S)
+        _, told = process.communicate(timeout=DEADLINE_S)
     # 130 when it was caught within; 0 when it had already ended.
-    assert process.returncode in (0, 130)
+    assert process.returncode in (0, 130), told
     assert (place / "out" / "state.safetensors").exists()
     assert tune(*asked(place, "--epochs", 4, "--json")) == 0
     again = deltas.read(place / "out" / "delta.safetensors").differences
     assert all((again[name] == straight[name]).all() for name in straight)
+
+
+@pytest.mark.parametrize("verb", ["prepare", "finish"])
+def test_ctrl_c_before_and_after_training_is_heard_like_within(place: Path, verb: str) -> None:
+    assert tune(*asked(place, "--epochs", 1, "--json")) == 0
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
+    for delay_s in (0.02, 0.2, 0.5, 0.9):
+        timer = threading.Timer(delay_s, lambda: os.kill(os.getpid(), signal.SIGINT))
+        timer.start()
+        try:
+            whole = run_worker(verb, place / "out", lambda _: None)
+            assert isinstance(whole, bool)
+            time.sleep(1.0)  # one that came too late is caught here
+        except KeyboardInterrupt:
+            pass
+        timer.join()
+    signal.signal(signal.SIGINT, usual)
+    assert tune(*asked(place, "--epochs", 1, "--json", "--fresh")) == 0
 
 
 def test_a_killed_worker_is_told_and_its_last_state_is_whole(place: Path) -> None:
