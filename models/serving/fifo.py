@@ -39,7 +39,8 @@ class Seat:
     the prompt that are still to be computed; 0 once it speaks. context: tokens that its sequence holds. tenant: for
     whom it is. here: whether its sequence holds anything; aside: what it held, while it does not."""
 
-    def __init__(self, sequence: int, prompt: Sequence[int], tenant: str = "") -> None:
+    def __init__(self, sequence: int, prompt: Sequence[int], tenant: str = "", arrived_s: float | None = None) -> None:
+        """arrived_s: when it was asked for, monotonic; None for now."""
         self.turn: Turn | None = None
         self.sequence = sequence
         self.prompt = prompt
@@ -48,7 +49,7 @@ class Seat:
         self.context = 0
         self.here = True
         self.aside: Portion | None = None
-        self.arrived_s = time.monotonic()
+        self.arrived_s = time.monotonic() if arrived_s is None else arrived_s
         self.first_s: float | None = None
         self.spoke_s: float | None = None
         self.steps: asyncio.Queue[Step | BaseException] = asyncio.Queue()
@@ -141,7 +142,7 @@ class FifoScheduler:
         limit = self.longest_tokens
         if len(prompt) > limit:
             raise ContextTooLong(tokens=len(prompt), excess_tokens=len(prompt) - limit, limit_tokens=limit)
-        seat = Seat(await self._entered(tenant, len(prompt)), prompt, tenant)
+        seat = Seat(await self._entered(tenant, len(prompt)), prompt, tenant, asked_s)
         try:
             await self._admitted(seat)
             self.tally.waited_s.add(time.monotonic() - asked_s)

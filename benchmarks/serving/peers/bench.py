@@ -240,7 +240,7 @@ class _Traffic(_Bench):
         load = max(sweep, key=lambda one: one.goodput_per_s or 0.0).load_per_s
         sweep += [self._theirs(batch, load) for batch in setting.batches if batch not in SWEEP]
         top = max(sweep, key=lambda one: one.goodput_per_s or 0.0)
-        batch = next(one for one in (None, *setting.batches) if llama_server(one).setting == top.setting)
+        batch = next(one for one in (*SWEEP, *setting.batches) if llama_server(one).setting == top.setting)
         peers, found = self.peers(list(dict.fromkeys((None, batch)))), []
         for number in range(setting.rounds):
             for peer in peers:

@@ -46,10 +46,10 @@ class Options:
     """context_tokens: room for all sequences together. batch_tokens: most rows computed at once. threads: 0 for one a
     processor. tap: the block behind which residuals are read. ends_at_tap: compute nothing above it, so that there are
     no logits. routing: read the routers of a mixture of experts. keep_windows: hold a sliding window's tokens only,
-    which saves memory and gives up ranges behind it. shared: all
-    sequences share one room, so that one may hold as many tokens as all of it; else each has its own part, and a step
-    looks at no others' (with full attention and without a tap; they share it otherwise). kv: how keys and values are
-    kept. flash: fused attention, where there is some: faster, and on a CPU it sums in F16, whatever kv is."""
+    which saves memory and gives up ranges behind it. shared: all sequences share one room, so that one may hold as many
+    tokens as all of it; else each has its own part, and a step looks at no others' (with full attention and without a
+    tap; they share it otherwise). kv: how keys and values are kept. flash: fused attention, where there is some:
+    faster, and on a CPU it sums in F16, whatever kv is."""
 
     context_tokens: int = 2048
     sequences: int = 1

@@ -3,8 +3,7 @@
 Two lines, each through the steps that tell it: what those who speak take, a + b answers + c answers x context; and
 what prompts take beside them, a' + b' rows + c' rows x context. Together they could not be told apart while as many
 speak in every step. The last term is attention, which reads what a sequence holds for each row that is added; fused
-attention does so for 64 rows at a time, and for fewer of one piece row by row. Least squares over the last steps, older
-ones weighing less (recursive least squares with forgetting; Haykin, Adaptive Filter Theory, chapter 10), by its sums.
+attention does so for 64 rows at a time, and for fewer of one piece row by row.
 """
 
 from __future__ import annotations
@@ -16,22 +15,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-KEPT = 0.98
+from models.serving.planning.line import UNLEARNT, Line
+
 KEPT_ALONE = 9
 # Rows, answers and contexts are scaled so that the sums are of one size.
 _ROWS, _SPEAKING, _CONTEXT = 64.0, 8.0, 1024.0
-_RIDGE = 1e-3
-UNKNOWNS = 3
 # llama.cpp's fused attention on a CPU: rows that it takes together, and how many times longer a row takes alone
-# (measured: 1.9 to 2.4 times, a 0.5 B model behind 2,000 to 7,500 tokens).
-TILE_ROWS, ALONE = 64, 2.0
+# (about so; docs/decisions/0019 has a table).
+TILE_ROWS, ROW_BY_ROW = 64, 2.0
 
 
 @dataclass(frozen=True)
 class Work:
     """What a step holds. rows: of prompts. pairs: of each piece of them rows x (context + rows / 2), summed, in whole
-    lots of TILE_ROWS, and ALONE times as many for one of fewer rows. speaking: rows of those who speak; read: what they
-    hold, summed."""
+    lots of TILE_ROWS, and ROW_BY_ROW times as many for one of fewer rows. speaking: rows of those who speak; read: what
+    they hold, summed."""
 
     rows: int = 0
     pairs: float = 0.0
@@ -55,7 +53,7 @@ def work(rows: int, context: int) -> Work:
     """Of one piece; one of one row is somebody's who speaks. context: tokens that the sequence holds before."""
     if rows == 1:
         return Work(speaking=1, read=context)
-    attended = math.ceil(rows / TILE_ROWS) * TILE_ROWS if rows >= TILE_ROWS else ALONE * rows
+    attended = math.ceil(rows / TILE_ROWS) * TILE_ROWS if rows >= TILE_ROWS else ROW_BY_ROW * rows
     return Work(rows, attended * (context + rows / 2))
 
 
@@ -63,30 +61,12 @@ NOTHING = Work()
 
 
 @dataclass(frozen=True)
-class Line:
-    """seconds = weights of (1, amount, amount x context)."""
-
-    moments: NDArray[np.float64] | None = None
-    sums: NDArray[np.float64] | None = None
-    weights: NDArray[np.float64] | None = None
-
-    def at(self, x: NDArray[np.float64]) -> float:
-        return 0.0 if self.weights is None else max(0.0, float(self.weights @ x))
-
-    def learnt(self, x: NDArray[np.float64], seconds: float) -> Line:
-        """With one step more."""
-        moments = KEPT * (np.zeros((UNKNOWNS, UNKNOWNS)) if self.moments is None else self.moments) + np.outer(x, x)
-        sums = KEPT * (np.zeros(UNKNOWNS) if self.sums is None else self.sums) + x * seconds
-        return Line(moments, sums, _solved(moments, sums))
-
-
-@dataclass(frozen=True)
 class StepTime:
     """Before anything ran nothing is known: `expected_s` is 0, and `knows` False. alone: what the last steps of a
     single row took."""
 
-    speaking: Line = Line()
-    prompts: Line = Line()
+    speaking: Line = UNLEARNT
+    prompts: Line = UNLEARNT
     alone: tuple[float, ...] = ()
 
     @property
@@ -140,18 +120,3 @@ def _of_speaking(done: Work) -> NDArray[np.float64]:
 
 def _of_prompts(done: Work) -> NDArray[np.float64]:
     return np.array([1.0, done.rows / _ROWS, done.pairs / (_ROWS * _CONTEXT)])
-
-
-def _solved(moments: NDArray[np.float64], sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """No part of a step takes less than nothing: what comes out negative is left out, and the rest solved anew."""
-    free = list(range(UNKNOWNS))
-    weights = np.zeros(UNKNOWNS)
-    while free:
-        part = moments[np.ix_(free, free)]
-        ridge = _RIDGE * np.trace(part) / len(free) * np.eye(len(free))
-        found = np.linalg.solve(part + ridge, sums[free])
-        if (found >= 0).all():
-            weights[free] = found
-            break
-        free = [one for one, value in zip(free, found, strict=True) if value >= 0] or free[:-1]
-    return weights

@@ -63,7 +63,13 @@ def test_alone_a_prompt_goes_in_steps_that_waste_little_and_let_others_in():
         scheduler = await StallFreeScheduler.open(lambda: engine)
         await said(scheduler, [7] * 900, Sampling(temperature=0.0, max_tokens=1, bias={1: float("-inf")}))
         rows = [rows for step in engine.steps for _, rows in step]
+        assert rows == [512, 388], "nothing is known of a token alone yet"
+        await said(scheduler, [5, 6])
+        begun = len(engine.steps)
+        await said(scheduler, [8] * 900, Sampling(temperature=0.0, max_tokens=1, bias={1: float("-inf")}))
+        rows = [rows for step in engine.steps[begun:] for _, rows in step]
         assert sum(rows) == 900
+        assert max(rows) < 512, "somebody may come"
         # What does not grow with a step's rows is at most a tenth of all.
         assert 0.002 * len(rows) <= 0.1 * 0.0004 * 900
         assert scheduler.step_time.knows
