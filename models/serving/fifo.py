@@ -342,7 +342,7 @@ class FifoScheduler:
                 continue
             finally:
                 self._moved_s = time.monotonic()
-            for seat, result in zip(seats, results, strict=True):
+            for seat, result in results:
                 if result is not None:
                     seat.steps.put_nowait(result)
                 if isinstance(result, BaseException) or (result is not None and result.ended):
@@ -380,31 +380,58 @@ class FifoScheduler:
         """Who is in the next step, and with how many rows at most."""
         return [(seat, PREFILL_ROWS) for seat in seats]
 
-    def _ran(self, steps: Sequence[tuple[Seat, int]], seconds: float) -> None:
-        """A step of these rows took so long."""
-        done = sum((work_of(rows, seat.context) for seat, rows in steps), start=NOTHING)
-        self._time = self._time.learnt(done, seconds)
-        self.tally.rows.add(done.all_rows)
+    def _ran(self, steps: Sequence[tuple[Seat, int]]) -> None:
+        """A step of these rows was computed."""
+        self.tally.rows.add(sum(rows for _, rows in steps))
 
-    async def _step(self, chosen: Sequence[tuple[Seat, int]]) -> list[Step | KinflowError | None]:
-        turns = [seat.turn for seat, _ in chosen if seat.turn is not None]
-        pieces = [turn.piece(rows) for turn, (_, rows) in zip(turns, chosen, strict=True)]
+    def _parts(self, chosen: Sequence[tuple[Seat, int]]) -> list[list[tuple[Seat, int]]]:
+        """What the engine computes one after the other anyway, where sequences have room of their own: timed apart,
+        nothing need be guessed of what those who speak took, and what prompts did."""
+        if not self._facts.sequence_tokens:
+            return [list(chosen)]
+        apart = ([one for one in chosen if bool(one[0].prompt_left) is waits] for waits in (False, True))
+        return [part for part in apart if part]
 
-        def run(engine: Engine) -> tuple[list[Step | KinflowError | None], float]:
-            began_s = time.monotonic()
-            outputs = engine.decode(pieces)
-            took_s = time.monotonic() - began_s
+    async def _step(self, chosen: Sequence[tuple[Seat, int]]) -> list[tuple[Seat, Step | KinflowError | None]]:
+        """What became of each."""
+        parts = [
+            [(seat, seat.turn, seat.turn.piece(rows)) for seat, rows in part if seat.turn is not None]
+            for part in self._parts(chosen)
+        ]
+
+        def run(engine: Engine) -> list[tuple[list[Step | KinflowError | None], float | None]]:
+            """Of each part; seconds: None of one that failed, and no later one is begun."""
+            found: list[tuple[list[Step | KinflowError | None], float | None]] = []
+            for part in parts:
+                began_s = time.monotonic()
+                try:
+                    outputs = engine.decode([piece for _, _, piece in part])
+                except KinflowError as error:
+                    found.append(([error for _ in part], None))
+                    break
+                took_s = time.monotonic() - began_s
+                found.append(
+                    ([_taken(turn, one.logits) for (_, turn, _), one in zip(part, outputs, strict=True)], took_s)
+                )
             self.tally.held_tokens = self._held_tokens(engine)
-            return [_taken(turn, output.logits) for turn, output in zip(turns, outputs, strict=True)], took_s
+            return found
 
-        results, took_s = await self.call(run)
-        self._ran([(seat, piece.rows) for (seat, _), piece in zip(chosen, pieces, strict=True)], took_s)
-        for (seat, _), piece in zip(chosen, pieces, strict=True):
+        became: list[tuple[Seat, Step | KinflowError | None]] = []
+        went: list[tuple[Seat, int]] = []
+        for part, (results, took_s) in zip(parts, await self.call(run), strict=False):
+            became += zip((seat for seat, _, _ in part), results, strict=True)
+            if took_s is None:
+                continue
+            done = [(seat, piece.rows) for seat, _, piece in part]
+            self._time = self._time.learnt(sum((work_of(rows, seat.context) for seat, rows in done), NOTHING), took_s)
+            went += done
+        self._ran(went)
+        for seat, rows in went:
             before_s = seat.spoke_s
-            seat.went(piece.rows)
+            seat.went(rows)
             if before_s is not None and seat.spoke_s is not None:
                 self.tally.between_s.add(seat.spoke_s - before_s)
-        return results
+        return became
 
     def _tell(self, seats: Sequence[Seat], error: BaseException) -> None:
         for seat in list(seats):

@@ -30,9 +30,9 @@ from models.serving.prefix.keys import BLOCK_TOKENS
 from models.serving.prefix.pool import Pool
 from models.serving.prefix.prefixes import Prefixes
 
-# A gap may be as long as so many steps without any prompt: a tenth of the step's work then goes to those who speak, and
+# A gap may be as long as so many steps without any prompt: a ninth of the step's work then goes to those who speak, and
 # prompts lose no more than that.
-GAP_STEPS = 10.0
+GAP_STEPS = 9.0
 LEAST_GAP_S = 0.05
 # In the mean, a token may take as long as so many steps of one row. Serving benchmarks ask for five; who aims at just
 # that misses it at the smallest surprise.
@@ -135,8 +135,8 @@ class StallFreeScheduler(FifoScheduler):
             return rows
         return min(rows, self._prefixes.border(seat.context, len(seat.prompt)) - seat.context)
 
-    def _ran(self, steps: Sequence[tuple[Seat, int]], seconds: float) -> None:
-        super()._ran(steps, seconds)
+    def _ran(self, steps: Sequence[tuple[Seat, int]]) -> None:
+        super()._ran(steps)
         for seat, rows in steps:
             self._given = served(self._given, seat.tenant, rows, speaks=not seat.prompt_left)
 

@@ -87,11 +87,13 @@ class _Step:
         return many if self.seconds(many) / many < self.seconds(few) / few / 2 else few
 
     def fitting(self, seconds: float, least: int) -> int:
-        """The most rows that take no longer; `least` where none do. Time grows with rows but for one step down, where
-        fused attention begins to take them together."""
+        """The most rows that take no longer, or as many whole lots of fused attention where each row costs less so;
+        `least` where none do. Time grows with rows but for one step down, where lots begin."""
         for rows in (range(TILE_ROWS, self.room + 1), range(1, min(self.room + 1, TILE_ROWS))):
             if rows and self.seconds(rows[0]) <= seconds:
-                return max(least, rows[bisect_right(rows, seconds, key=self.seconds) - 1])
+                most = rows[bisect_right(rows, seconds, key=self.seconds) - 1]
+                whole = most - most % TILE_ROWS
+                return max(least, min((most, whole or most), key=lambda one: self.seconds(one) / one))
         return least
 
 

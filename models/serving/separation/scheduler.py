@@ -127,8 +127,8 @@ class SeparatedScheduler(StallFreeScheduler):
     def _fetches(self, choice: Choice) -> bool:
         return choice.fetch
 
-    def _ran(self, steps: Sequence[tuple[Seat, int]], seconds: float) -> None:
-        super()._ran(steps, seconds)
+    def _ran(self, steps: Sequence[tuple[Seat, int]]) -> None:
+        super()._ran(steps)
         for seat, rows in steps:
             # A prompt that is whole with this step tells how far off what was reckoned for it was.
             if seat.prompt_left and seat.prompt_left <= rows and seat.sequence in self._begun:

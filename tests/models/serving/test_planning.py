@@ -17,7 +17,7 @@ from models.serving.planning.budget import LEAST_ROWS
 from models.serving.planning.order import PATIENCE, is_patient
 from models.serving.planning.planner import plan
 from models.serving.planning.request import Plan, Request
-from models.serving.planning.step_time import NOTHING, StepTime, Work, work
+from models.serving.planning.step_time import NOTHING, TILE_ROWS, StepTime, Work, work
 
 MOST_ROWS = 512
 
@@ -229,6 +229,21 @@ def test_stalls_are_a_tenth_of_llama_servers_and_the_first_token_is_hardly_later
     theirs.run()
     assert max(ours.gaps) < 0.1 * max(theirs.gaps)
     assert ours.first_s[100] < 1.25 * theirs.first_s[100]
+
+
+@pytest.mark.parametrize("context", [0, 2_000, 8_000, 32_000])
+def test_a_piece_is_whole_lots_of_fused_attention_where_that_is_cheaper(context):
+    """Never dearer a row than any other piece of the same lots that fits."""
+    time = learnt()
+    for gap_s in np.linspace(0.2, 6.0, 40):
+        speaker = request(9, 0.0, 0, spoke_s=10.0, gap_s=float(gap_s))
+        found = plan([speaker, request(1, 9.9, 4096, due_s=600.0, context=context)], time, {}, MOST_ROWS, 10.0)
+        rows = found.rows - 1
+        whole = rows - rows % TILE_ROWS
+        each_s = (found.expected_s / rows) if rows else math.inf
+        for fewer in {one for one in (whole, rows - 1) if one >= TILE_ROWS}:
+            done = work(1, speaker.context) + work(fewer, context)
+            assert each_s <= time.expected_s(done) / fewer + 1e-9
 
 
 def test_whole_prompts_first_stall_everybody():

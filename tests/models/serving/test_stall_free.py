@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import threading
 import time
 from collections.abc import Sequence
@@ -273,6 +274,66 @@ def test_who_leaves_while_it_moves_leaves_nothing_behind():
         while scheduler.load.running:
             await asyncio.sleep(0.002)
         assert [await scheduler.call(lambda engine, one=one: engine.length(one)) for one in range(4)] == [0] * 4
+        await scheduler.close()
+
+    asyncio.run(work())
+
+
+class HalfBrokenEngine(OwnRoomEngine):
+    """No step with more than a row of a piece works."""
+
+    def decode(self, pieces: Sequence[Piece]) -> list[Output]:
+        if max(piece.rows for piece in pieces) > 4:
+            raise EngineFailed(detail="as asked for")
+        return super().decode(pieces)
+
+
+def test_where_each_has_room_of_its_own_a_prompt_that_fails_harms_nobody_who_speaks():
+    async def work() -> None:
+        engine = HalfBrokenEngine(sequences=3, context_tokens=3 * 256)
+        scheduler = await StallFreeScheduler.open(lambda: engine)
+        speaker = asyncio.create_task(said(scheduler, [5, 6]))
+        while len(engine.steps) < 5:
+            await asyncio.sleep(0.001)
+        with pytest.raises(EngineFailed):
+            await said(scheduler, [7] * 50)
+        assert not speaker.done()
+        assert len(await speaker) == 40
+        assert len(await said(scheduler, [5, 6])) == 40
+        await scheduler.close()
+
+    asyncio.run(work())
+
+
+def test_what_who_speaks_takes_is_learnt_beside_prompts_too():
+    """A machine that becomes slower while a prompt goes in: gaps are promised by what it does now."""
+
+    class Slowing(OwnRoomEngine):
+        slow_s = 0.0
+
+        def decode(self, pieces: Sequence[Piece]) -> list[Output]:
+            if all(piece.rows == 1 for piece in pieces):
+                time.sleep(self.slow_s)
+            return super().decode(pieces)
+
+    async def work() -> None:
+        engine = Slowing(sequences=2, context_tokens=2 * 16_384)
+        scheduler = await StallFreeScheduler.open(lambda: engine)
+        speaker = asyncio.create_task(said(scheduler, [5, 6], replace(GREEDY, max_tokens=400)))
+        while len(engine.steps) < 30:
+            await asyncio.sleep(0.001)
+        before_s = scheduler.step_time.step_s
+        engine.slow_s = 0.02
+        begun = len(engine.steps)
+        long = asyncio.create_task(said(scheduler, [7] * 16_000, replace(GREEDY, max_tokens=1)))
+        while len(engine.steps) < begun + 60:
+            await asyncio.sleep(0.001)
+        beside = [any(rows > 1 for _, rows in step) for step in engine.steps[begun + 10 : begun + 60]]
+        assert all(map(operator.or_, beside, beside[1:])), "nobody who speaks had a step without the prompt"
+        assert scheduler.step_time.step_s > before_s + 0.008
+        for task in (speaker, long):
+            task.cancel()
+        await asyncio.gather(speaker, long, return_exceptions=True)
         await scheduler.close()
 
     asyncio.run(work())
