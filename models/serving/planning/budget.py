@@ -20,6 +20,11 @@ from models.serving.planning.step_time import NOTHING, TILE_ROWS, StepTime, Work
 MARGIN = 1.2
 # Fewer rows of prompts than this waste a step: weights are read once for all of its rows.
 LEAST_ROWS = 16
+# Whole lots of fused attention are taken in place of more rows where each row then costs so much less.
+CHEAPER_DOWN, CHEAPER_UP = 0.95, 0.925
+# Two lots in place of one may take so many times what slack there is: gaps are promised by short steps, and behind many
+# tokens a single lot leaves an eighth of all time to the steps of those who speak.
+STRETCH = 2.0
 # Before anything is known of the machine.
 BLIND_ROWS = 64
 # While nobody speaks a step takes as long as so many of one row: somebody may come, and what does not grow with its
@@ -51,7 +56,8 @@ def prompt_rows(requests: Sequence[Request], time: StepTime, most_rows: int, now
 
 
 def _beside(speaking: Sequence[Request], prompts: Sequence[Request], step: _Step, now_s: float) -> int:
-    most = step.fitting(min(one.slack_s(now_s) for one in speaking) / MARGIN, step.least)
+    slack_s = min(one.slack_s(now_s) for one in speaking) / MARGIN
+    most = step.stretched(step.fitting(slack_s, step.least), STRETCH * slack_s)
     paced = [one for one in speaking if one.keeps_pace(now_s, step.bare_s)]
     if not paced:
         return most
@@ -84,17 +90,27 @@ class _Step:
     def least(self) -> int:
         """LEAST_ROWS, or those that fused attention takes together, where that makes each cost less than half."""
         few, many = min(LEAST_ROWS, self.room), min(TILE_ROWS, self.room)
-        return many if self.seconds(many) / many < self.seconds(few) / few / 2 else few
+        return many if self._each(many) < self._each(few) / 2 else few
 
     def fitting(self, seconds: float, least: int) -> int:
-        """The most rows that take no longer, or as many whole lots of fused attention where each row costs less so;
-        `least` where none do. Time grows with rows but for one step down, where lots begin."""
+        """The most rows that take no longer, or as many whole lots of fused attention where they are cheaper; `least`
+        where none do. Time grows with rows but for one step down, where lots begin."""
         for rows in (range(TILE_ROWS, self.room + 1), range(1, min(self.room + 1, TILE_ROWS))):
             if rows and self.seconds(rows[0]) <= seconds:
                 most = rows[bisect_right(rows, seconds, key=self.seconds) - 1]
                 whole = most - most % TILE_ROWS
-                return max(least, min((most, whole or most), key=lambda one: self.seconds(one) / one))
+                return max(least, whole if whole and self._each(whole) < CHEAPER_DOWN * self._each(most) else most)
         return least
+
+    def stretched(self, rows: int, seconds: float) -> int:
+        """Two lots in place of one, where that is cheaper and takes no longer than `seconds`."""
+        two = 2 * TILE_ROWS
+        worth = rows == TILE_ROWS and two <= self.room and self.seconds(two) <= seconds
+        return two if worth and self._each(two) < CHEAPER_UP * self._each(rows) else rows
+
+    def _each(self, rows: int) -> float:
+        """Seconds of the step for each of them."""
+        return self.seconds(rows) / rows
 
 
 def _is_urgent(one: Request, row_s: float, step_s: float, now_s: float) -> bool:
