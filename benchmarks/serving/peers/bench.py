@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from benchmarks.serving.peers.cases import Case, Load, Together, gaps_after, loa
 from benchmarks.serving.peers.example_server import example_server
 from benchmarks.serving.peers.llama_cpp_server import llama_cpp_server
 from benchmarks.serving.peers.llama_server import BATCHES, llama_server
+from benchmarks.serving.peers.log import Log, Turn
 from benchmarks.serving.peers.ours import kinflow
 from benchmarks.serving.peers.peer import Peer, Say, Terms
 from benchmarks.serving.peers.row import Row, median_of, ratio, row_of
@@ -60,6 +62,13 @@ class Setting:
     patience_s: float = 1_800.0
     trace: Path | None = None
     plot: Path | None = None
+    log: Path | None = None
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What is measured, however often."""
+        told = {**asdict(self), "gguf": self.gguf.name, "trace": self.trace.name if self.trace else ""}
+        return {name: value for name, value in told.items() if name not in ("rounds", "plot", "log", "patience_s")}
 
 
 class Figures(Struct, frozen=True, kw_only=True):
@@ -122,6 +131,7 @@ Work = Callable[[Target], Coroutine[Any, Any, Row]]
 class _Bench:
     def __init__(self, setting: Setting, say: Say, terms: Terms) -> None:
         self.setting, self.say, self.terms = setting, say, terms
+        self.log = Log(setting.log, setting.about)
         self._gone: dict[str, str] = {}
 
     def run(self, peer: Peer, work: Work) -> Row:
@@ -155,13 +165,12 @@ class _Together(_Bench):
         self._answers: dict[str, list[Answer]] = {}
 
     def figures(self) -> Figures:
-        setting, found = self.setting, []
+        setting, found = self.setting, list[Row]()
         peers = self.peers([None, *setting.batches])
         for number in range(setting.rounds):
             for prompt in setting.prompts:
-                for peer in peers:
-                    self.say(f"round {number + 1}: {prompt} tokens, {peer.name} {peer.setting}")
-                    found.append(self.run(peer, self._case(peer, prompt, number)))
+                name = f"round {number + 1}: {prompt} tokens"
+                found += self.log.turn(name, partial(self._turn, name, peers, prompt, number)).rows
         rows = [
             median_of([one for one in found if (one.server, one.setting, one.prompt_tokens) == key])
             for key in dict.fromkeys((one.server, one.setting, one.prompt_tokens) for one in found)
@@ -179,6 +188,13 @@ class _Together(_Bench):
             draw(self._answers, None, f"a prompt of {longest} tokens among {setting.speakers} speakers", setting.plot)
         note = f"{setting.speakers} answers of {setting.answer_tokens} tokens, and one long prompt"
         return _figures(setting, self.terms, note, None, rows, [], best, ratios)
+
+    def _turn(self, name: str, peers: Sequence[Peer], prompt: int, number: int) -> Turn:
+        rows = []
+        for peer in peers:
+            self.say(f"{name}, {peer.name} {peer.setting}")
+            rows.append(self.run(peer, self._case(peer, prompt, number)))
+        return Turn(name=name, rows=tuple(rows))
 
     def _case(self, peer: Peer, prompt: int, number: int) -> Work:
         together = Together(prompt, self.setting.speakers, self.setting.answer_tokens)
@@ -227,7 +243,8 @@ class _Traffic(_Bench):
 
     def figures(self) -> Figures:
         setting = self.setting
-        self.run(llama_server(), self._alone)
+        alone = self.log.turn("alone", self._first_alone)
+        self._slo, self._bears_per_s = alone.slo, alone.bears_per_s
         sweep: list[Row] = []
         for batch in SWEEP:
             most = 0.0
@@ -241,11 +258,10 @@ class _Traffic(_Bench):
         sweep += [self._theirs(batch, load) for batch in setting.batches if batch not in SWEEP]
         top = max(sweep, key=lambda one: one.goodput_per_s or 0.0)
         batch = next(one for one in (*SWEEP, *setting.batches) if llama_server(one).setting == top.setting)
-        peers, found = self.peers(list(dict.fromkeys((None, batch)))), []
+        peers, found = self.peers(list(dict.fromkeys((None, batch)))), list[Row]()
         for number in range(setting.rounds):
-            for peer in peers:
-                self.say(f"round {number + 1} at {top.load_per_s:.4f} requests/s: {peer.name} {peer.setting}")
-                found.append(self.run(peer, self._case(peer, top.load_per_s, number + 1, keep=True)))
+            name = f"round {number + 1} at {top.load_per_s:.4f} requests/s"
+            found += self.log.turn(name, partial(self._turn, name, peers, top.load_per_s, number + 1)).rows
         keys = dict.fromkeys((one.server, one.setting) for one in found)
         rows = [median_of([one for one in found if (one.server, one.setting) == key]) for key in keys]
         ratios: dict[str, float | None] = {}
@@ -261,9 +277,26 @@ class _Traffic(_Bench):
         note = self._load.note
         return _figures(setting, self.terms, note, self._slo, rows, sweep, {setting.case: top.setting}, ratios)
 
+    def _turn(self, name: str, peers: Sequence[Peer], rate_per_s: float, seed: int) -> Turn:
+        rows = []
+        for peer in peers:
+            self.say(f"{name}: {peer.name} {peer.setting}")
+            rows.append(self.run(peer, self._case(peer, rate_per_s, seed, keep=True)))
+        return Turn(name=name, rows=tuple(rows))
+
     def _theirs(self, batch: int | None, rate_per_s: float) -> Row:
-        self.say(f"sweep: {rate_per_s:.4f} requests/s, llama-server {batch or 'default'}")
-        return self.run(llama_server(batch), self._case(llama_server(batch), rate_per_s, 0))
+        peer = llama_server(batch)
+        name = f"sweep: {rate_per_s:.4f} requests/s, llama-server {peer.setting}"
+
+        def measured() -> Turn:
+            self.say(name)
+            return Turn(name=name, rows=(self.run(peer, self._case(peer, rate_per_s, 0)),))
+
+        return self.log.turn(name, measured).rows[0]
+
+    def _first_alone(self) -> Turn:
+        row = self.run(llama_server(), self._alone)
+        return Turn(name="alone", rows=(row,), slo=self._slo, bears_per_s=self._bears_per_s)
 
     async def _alone(self, target: Target) -> Row:
         """The SLO, and how many requests a second one server should bear: its prompts one after the other, its answers

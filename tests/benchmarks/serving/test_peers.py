@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.errors import CaseWithoutTrace, PeerNotStarted
+from benchmarks.errors import CaseWithoutTrace, LogOther, PeerNotStarted
 from benchmarks.serving.answer import Answer
 from benchmarks.serving.figures import Spread
 from benchmarks.serving.peers import bench
@@ -116,6 +117,66 @@ def test_a_mix_is_judged_where_llama_server_is_best(
     assert figures["slo"]["how"].endswith("by llama-server at its default")
     assert {"goodput_to_best", "goodput_to_default", "goodput_every_gap_to_best"} <= set(figures["ratios"])
     assert not any(one["failed"] or one["why"] for one in figures["rows"])
+
+
+def test_a_bench_that_was_stopped_goes_on_behind_its_last_whole_turn(model: Path, called: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    setting = bench.Setting(
+        "long-prompt",
+        model,
+        1,
+        ("kinflow",),
+        rounds=2,
+        batches=(),
+        prompts=(40,),
+        speakers=1,
+        answer_tokens=10,
+        log=log,
+    )
+
+    def stops(line: str) -> None:
+        if line == "round 2: 40 tokens, llama-server default":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.measure(setting, stops)
+    assert len(called.read_text().splitlines()) == 1
+    with log.open("ab") as file:
+        file.write(b'{"name":"round 2: 40 to')  # as a machine that went down leaves it
+    said: list[str] = []
+    figures = bench.measure(setting, said.append)
+    assert said == ["round 2: 40 tokens, kinflow default", "round 2: 40 tokens, llama-server default"]
+    assert len(called.read_text().splitlines()) == 2
+    assert [(one.server, one.rounds) for one in figures.rows] == [("kinflow", 2), ("llama-server", 2)]
+    # All is there: nothing is started, and the figures are the same.
+    assert bench.measure(setting, said.append) == figures
+    assert len(said) == 2
+    bench.measure(replace(setting, rounds=3), said.append)
+    assert len(said) == 4
+    with pytest.raises(LogOther, match="KF532"):
+        bench.measure(replace(setting, prompts=(48,)), said.append)
+    log.write_text("a shopping list\n")
+    with pytest.raises(LogOther, match="KF532"):
+        bench.measure(setting, said.append)
+
+
+def test_a_sweep_goes_on_at_the_loads_that_it_began_with(
+    model: Path, called: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log.jsonl"
+    command = ["bench", "peers", "--case", "mixed", "--servers", "kinflow", "--model", str(model), "--threads", "1"]
+    command += ["--requests", "4", "--slots", "2", "--context", "512", "--quick", "--json", "--log", str(log)]
+    assert run(command) == 0
+    first = json.loads(capsys.readouterr().out)
+    lines = log.read_text().splitlines()
+    log.write_text("\n".join(lines[:3]) + "\n")
+    begun = len(called.read_text().splitlines())
+    assert run(command) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["slo"] == first["slo"]
+    assert again["sweep"][0] == first["sweep"][0]
+    assert len(called.read_text().splitlines()) < 2 * begun
+    assert run([*command, "--plot", str(tmp_path / "plot.png")]) == 2
 
 
 def test_without_llama_server_there_is_nothing_to_judge_by(
