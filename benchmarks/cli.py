@@ -169,6 +169,7 @@ def update(
 
 class Network(StrEnum):
     mobilenet = "mobilenet"
+    detector = "detector"
     llama = "llama"
 
 
@@ -183,6 +184,9 @@ def tuning(  # noqa: PLR0917 (its options)
     threads: Annotated[list[int] | None, typer.Option(min=1, max=64, help="Again for more.")] = None,
     scheme: Annotated[list[str] | None, typer.Option(help="What is trained; again for more.")] = None,
     rounds: Annotated[int, typer.Option(min=1, max=1_000, help="How often each engine has its turn.")] = 8,
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="torch.compile beside the other ways of torch: minutes to its first step.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """What a training step takes: ours, and torch's in the same run."""
@@ -196,6 +200,7 @@ def tuning(  # noqa: PLR0917 (its options)
             schemes=scheme or ["full", "deep"],
             rounds=3 if quick else rounds,
             torch=torch.absolute() if torch else None,
+            compiled=compiled,
         )
     )
     if as_json:
@@ -214,21 +219,28 @@ def adapting(  # noqa: PLR0917 (its options)
     dialogues: Annotated[
         Path | None, typer.Option(help="JSON lines with `services` and `turns`, or .xz.", exists=True)
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, max=8, help="Speakers and services.")] = 3,
-    minutes: Annotated[float, typer.Option(min=0.01, help="Of each search.")] = 1.0,
+    streets: Annotated[
+        Path | None, typer.Option(help="A folder of images/ and labels/, classes as COCO's 91.", exists=True)
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, max=8, help="Speakers, services and halves of the pictures.")] = 3,
+    minutes: Annotated[float, typer.Option(min=0.0, help="Of each search; 0 leaves it out.")] = 1.0,
     as_json: AsJson = False,
 ) -> None:
-    """A scheme that `kinflow tune search` finds beside bias-only and last-k at equal memory: a new speaker of spoken
-    digits, a new kind of dialogues."""
+    """A scheme that `kinflow tune search` finds beside bias-only and last-k at equal memory, and `deep` beside `full`: a
+    new speaker of spoken digits, a new kind of dialogues, streets in fog."""
     from benchmarks.tuning import adapting as bench  # noqa: PLC0415
+    from benchmarks.tuning import tasks as new  # noqa: PLC0415
+    from models.vision.opening import SHIPPED  # noqa: PLC0415
 
     def tell(row: bench.Row) -> None:
         typer.echo("  ".join(f"{name} {value}" for name, value in msgspec.structs.asdict(row).items()), err=True)
 
     with TemporaryDirectory(prefix="kinflow-adapting-") as made:
-        tasks = bench.digits(digits, Path(made), runs) if digits else []
+        tasks = new.digits(digits, Path(made), runs) if digits else []
         if books and dialogues:
-            tasks += bench.dialogues((books, dialogues), Path(made), runs)
+            tasks += new.dialogues((books, dialogues), Path(made), runs)
+        if streets:
+            tasks += new.streets(streets, Path(made), SHIPPED, runs)
         rows = bench.measure(tasks, minutes, tell)
     if as_json:
         typer.echo(bench.encoded(rows))

@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from benchmarks.errors import PeerFailed
 from benchmarks.tuning.installed import installed_mb
-from benchmarks.tuning.networks import NETWORKS
+from benchmarks.tuning.subject import SUBJECTS
 from models.tuning import onnx_file
 from models.tuning.bundling import Origin, save
 from models.tuning.compiler import Recipe, compile_training, gradient_graph
@@ -35,12 +35,13 @@ from models.tuning.schemes import choose
 from models.tuning.state import taken
 
 ROOT = Path(__file__).resolve().parents[2]
-LOSSES = {"mobilenet": "classification", "llama": "language"}
 # So low that the loss stays what it is: numbers near zero take longer, and no engine is to meet them.
 RATE = 1e-6
 # glibc then keeps freed memory instead of returning it to the kernel, which would hand it out anew page by page.
 _KEEPING = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "1000000000"}
 _TORCH = {"torch": {}, "torch-malloc": {}, "torch-channels-last": {"channels_last": True}}
+# Minutes for the first step, and a compiler of C++: only where it is asked for.
+_COMPILED = {"torch-compile": {"compiled": True}}
 
 
 class Row(Struct, kw_only=True):
@@ -73,13 +74,14 @@ class Figures(Struct, kw_only=True):
 
 @dataclass(frozen=True)
 class Setting:
-    models: Sequence[str] = ("mobilenet", "llama")
+    models: Sequence[str] = tuple(SUBJECTS)
     batches: Sequence[int] = (1, 8)
     threads: Sequence[int] = (1,)
     schemes: Sequence[str] = ("full", "deep")
     rounds: int = 6
     steps: int = 5
     torch: Path | None = None
+    compiled: bool = False
 
 
 @dataclass
@@ -128,18 +130,20 @@ def measure(setting: Setting) -> Figures:
 def _together(
     setting: Setting, model: str, batch: int, threads: int, installed: tuple[float, float]
 ) -> Iterable[Row]:  # fmt: skip
-    graph = NETWORKS[model]()
+    subject = SUBJECTS[model]
+    graph = subject.network()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kinflow-bench-")))
-        feeds = _feeds(graph, batch, folder)
+        feeds = subject.feeds(graph, batch)
+        np.savez(folder / "feeds.npz", x=feeds[next(iter(graph.inputs))], labels=feeds["labels"])
         weights = {name: one for name, one in graph.constants.items() if name.endswith(("weight", "bias"))}
         np.savez(folder / "weights.npz", **weights)  # type: ignore[arg-type]
         base = folder / "base.onnx"
         onnx_file.write(graph, base)
         engines: list[Engine] = []
         for scheme in setting.schemes:
-            names = choose(graph, scheme, LOSSES[model]).tensors
-            recipe = Recipe(batch, LOSSES[model], Optimizer("sgd", RATE))
+            names = choose(graph, scheme, subject.loss).tensors
+            recipe = Recipe(batch, subject.loss, Optimizer("sgd", RATE), boxes=subject.boxes)
             program = folder / f"program-{scheme}"
             save(compile_training(graph, names, recipe), program, Origin(base, scheme))
             command = [
@@ -164,7 +168,8 @@ def _together(
                 "trained": names, "threads": threads, "rate": RATE,
             }  # fmt: skip
             ours.error = gradient_error(graph, recipe, feeds, spec, setting.torch)
-            for name, more in _TORCH.items():
+            ways = {**_TORCH, **_COMPILED} if setting.compiled else _TORCH
+            for name, more in ways.items():
                 if name == "torch-channels-last" and model == "llama":
                     continue
                 path = folder / f"{name}-{scheme}.json"
@@ -193,18 +198,6 @@ def _engine(name: str, scheme: str, process: subprocess.Popen[str], installed: f
     engine = Engine(name, scheme, process, installed)
     engine.first_step_s = engine.read()["first_step_s"]
     return engine
-
-
-def _feeds(graph: Graph, batch: int, folder: Path) -> dict[str, np.ndarray[Any, Any]]:
-    random = np.random.default_rng(1)
-    ((name, (dims, kind)),) = graph.inputs.items()
-    shape = (batch, *(int(str(one)) for one in dims[1:]))
-    classes = graph.constants["classifier.weight" if "classifier.weight" in graph.constants else "head.weight"]
-    count = classes.shape[0] if "classifier.weight" in graph.constants else classes.shape[1]
-    x = random.normal(size=shape).astype(kind) if kind.kind == "f" else random.integers(0, count, shape)
-    labels = random.integers(0, count, shape if kind.kind != "f" else (batch,))
-    np.savez(folder / "feeds.npz", x=x, labels=labels)
-    return {name: x, "labels": labels}
 
 
 def _start(command: list[str], more: dict[str, str], stack: ExitStack) -> subprocess.Popen[str]:

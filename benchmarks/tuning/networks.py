@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +30,9 @@ class Llama:
         return self.width // self.heads
 
 
-class _Weights:
+class Weights:
+    """Random ones, as constants of the graph."""
+
     def __init__(self, graph: Graph, seed: int) -> None:
         self._graph, self._random = graph, np.random.default_rng(seed)
 
@@ -55,7 +56,7 @@ def rounded(channels: float) -> int:
 def mobilenet(classes: int = 10, size: int = 128, seed: int = 0) -> Graph:
     """MobileNetV2-0.35, its normalisation folded into the convolutions."""
     graph = Graph(outputs=["logits"])
-    build, weight = Builder(graph, "net"), _Weights(graph, seed)
+    build, weight = Builder(graph, "net"), Weights(graph, seed)
     graph.inputs["pictures"] = (("n", 3, size, size), np.dtype(np.float32))
     low, high = build.constant(np.float32(0)), build.constant(np.float32(6))
 
@@ -92,7 +93,7 @@ def spectrogram_network(classes: int, shape: tuple[int, int, int], seed: int = 0
     """Small, of blocks as MobileNetV2 has them: 1 x 1 that widens, depthwise, 1 x 1 that narrows. shape: channels,
     bands, frames."""
     graph = Graph(outputs=["logits"])
-    build, weight = Builder(graph, "net"), _Weights(graph, seed)
+    build, weight = Builder(graph, "net"), Weights(graph, seed)
     graph.inputs["sounds"] = (("n", *shape), np.dtype(np.float32))
 
     def conv(  # noqa: PLR0917 (a convolution has as many)
@@ -122,7 +123,7 @@ def llama(form: Llama | None = None, seed: int = 0) -> Graph:
     """Logits for each place; the operators are spelt out, as an export has them."""
     form = form or Llama()
     graph = Graph(outputs=["logits"])
-    build, weight = Builder(graph, "net"), _Weights(graph, seed)
+    build, weight = Builder(graph, "net"), Weights(graph, seed)
     graph.inputs["tokens"] = (("n", form.places), np.dtype(np.int64))
     width, heads, head, places = form.width, form.heads, form.head, form.places
     angles = np.outer(np.arange(places), 10_000.0 ** (-np.arange(0, head, 2) / head))
@@ -165,6 +166,3 @@ def llama(form: Llama | None = None, seed: int = 0) -> Graph:
     weights = weight("head.weight", width, form.vocabulary, gain=1.0, inner=width)
     build.add("MatMul", norm(x, "norm"), weights, out="logits")
     return graph
-
-
-NETWORKS: dict[str, Callable[[], Graph]] = {"mobilenet": mobilenet, "llama": llama}

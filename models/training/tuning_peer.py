@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.training.tuning_peer_detector import detection_loss, detector
+
 Parameters = dict[str, Tensor]
 _BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
@@ -71,7 +73,9 @@ def llama(p: Parameters, tokens: Tensor, heads: int = 8) -> Tensor:
     return functional.rms_norm(x, (width,), p["norm.weight"], 1e-5) @ p["head.weight"]
 
 
-NETWORKS: dict[str, Callable[[Parameters, Tensor], Tensor]] = {"mobilenet": mobilenet, "llama": llama}
+NETWORKS: dict[str, Callable[[Parameters, Tensor], Tensor]] = {
+    "mobilenet": mobilenet, "detector": detector, "llama": llama,
+}  # fmt: skip
 
 
 class Peer:
@@ -94,11 +98,15 @@ class Peer:
         self.x, self.labels = torch.from_numpy(feeds["x"]), torch.from_numpy(feeds["labels"])
         if self.x.is_floating_point():
             self.x = self.x.to(dtype).contiguous(memory_format=last if self.x.dim() == 4 else torch.contiguous_format)
+        if self.labels.is_floating_point():
+            self.labels = self.labels.to(dtype)
         network = NETWORKS[str(spec["network"])]
         self.network = torch.compile(network) if spec.get("compiled") else network
 
     def loss(self) -> Tensor:
         logits = self.network(self.parameters, self.x)
+        if self.labels.is_floating_point():
+            return detection_loss(logits, self.labels, self.x.shape[-1])
         return functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), self.labels.reshape(-1), ignore_index=-1)
 
     def step(self) -> float:

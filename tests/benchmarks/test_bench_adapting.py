@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.tuning.adapting import DIGITS, Row, dialogues, digits, measure, summary
+from benchmarks.tuning.adapting import Row, measure, summary
+from benchmarks.tuning.tasks import DIGITS, dialogues, digits
 
 
 def row(task: str, what: str, scheme: str, after: float, score: float) -> Row:
@@ -58,7 +59,7 @@ def test_each_task_runs(tmp_path: Path) -> None:
     rows = measure(tasks, 0.1, told.append)
     assert told == rows
     assert {(one.task, one.scheme) for one in rows} == {
-        (task, scheme) for task in ("digits", "dialogues") for scheme in ("bias-only", "last-k", "searched", "deep")
+        (task, scheme) for task in ("digits", "dialogues") for scheme in ("bias-only", "last-k", "searched", "deep", "full")
     }
     for one in rows:
         assert one.trained > 0
