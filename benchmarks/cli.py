@@ -184,9 +184,7 @@ def tuning(  # noqa: PLR0917 (its options)
     threads: Annotated[list[int] | None, typer.Option(min=1, max=64, help="Again for more.")] = None,
     scheme: Annotated[list[str] | None, typer.Option(help="What is trained; again for more.")] = None,
     rounds: Annotated[int, typer.Option(min=1, max=1_000, help="How often each engine has its turn.")] = 8,
-    compiled: Annotated[
-        bool, typer.Option("--compiled", help="torch.compile beside the other ways of torch: minutes to its first step.")
-    ] = False,
+    compiled: Annotated[bool, typer.Option("--compiled", help="torch.compile too: minutes to its first step.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """What a training step takes: ours, and torch's in the same run."""
@@ -226,8 +224,8 @@ def adapting(  # noqa: PLR0917 (its options)
     minutes: Annotated[float, typer.Option(min=0.0, help="Of each search; 0 leaves it out.")] = 1.0,
     as_json: AsJson = False,
 ) -> None:
-    """A scheme that `kinflow tune search` finds beside bias-only and last-k at equal memory, and `deep` beside `full`: a
-    new speaker of spoken digits, a new kind of dialogues, streets in fog."""
+    """A scheme that `kinflow tune search` finds beside bias-only and last-k at equal memory, and `deep` beside `full`:
+    a new speaker of spoken digits, a new kind of dialogues, streets in fog."""
     from benchmarks.tuning import adapting as bench  # noqa: PLC0415
     from benchmarks.tuning import tasks as new  # noqa: PLC0415
     from models.vision.opening import SHIPPED  # noqa: PLC0415

@@ -26,12 +26,12 @@ def detector(seed: int = 0) -> Graph:
     return graph
 
 
-def labels(batch: int, seed: int = 1) -> Array:
-    """Of a street's pictures: some three boxes each. batch x cells x (models.tuning.losses.detection.row_length)."""
-    random, grid = np.random.default_rng(seed), cells(SIZE, SIZE, STRIDES)
+def labels(random: np.random.Generator, batch: int) -> Array:
+    """Three boxes a picture, of all sizes. batch x cells x (models.tuning.losses.detection.row_length)."""
+    grid = cells(SIZE, SIZE, STRIDES)
 
     def one() -> Array:
-        middles, sizes = random.uniform(60, SIZE - 60, (3, 2)), random.uniform(20, 110, (3, 2))
+        middles, sizes = random.uniform(60, SIZE - 60, (3, 2)), np.array([[25.0], [80.0], [240.0]]) * [1.0, 0.8]
         boxes = np.concatenate([middles - sizes / 2, middles + sizes / 2], 1).astype(np.float32)
         return assigned(boxes, random.integers(0, CLASSES, 3), grid, CLASSES)
 

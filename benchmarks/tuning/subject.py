@@ -36,7 +36,11 @@ class Subject:
 SUBJECTS = {
     "mobilenet": Subject(mobilenet, "classification", lambda random, shape: random.integers(0, 10, shape[:1]), 10),
     "detector": Subject(
-        detector.detector, "detection", lambda random, shape: detector.labels(shape[0]), detector.CLASSES, detector.BOXES
+        detector.detector,
+        "detection",
+        lambda random, shape: detector.labels(random, shape[0]),
+        detector.CLASSES,
+        detector.BOXES,
     ),
     "llama": Subject(llama, "language", lambda random, shape: random.integers(0, 4096, shape), 4096),
 }

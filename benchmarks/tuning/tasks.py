@@ -38,8 +38,8 @@ STREETS = ("nothing", "person", "bicycle", "car", "motorcycle", "airplane", "bus
 
 @dataclass(frozen=True)
 class Task:
-    """what: which run of it. learnt, test: data of what is new. rates: of learning, from which each scheme takes the one
-    that is best for it."""
+    """what: which run of it. learnt, test: data of what is new. rates: of learning, from which each scheme takes the
+    one that is best for it. labelled: of a detector's classes those that the data labels."""
 
     name: str
     what: str
@@ -166,15 +166,13 @@ def _write(path: Path, texts: Sequence[str]) -> None:
     path.write_text("\n".join(json.dumps({"text": text}) for text in texts) + "\n", "utf-8")
 
 
-def streets(
-    pictures: Path, folder: Path, net: Path, runs: int, steps: int = 90, seed: int = 0
-) -> list[Task]:  # fmt: skip
+def streets(pictures: Path, folder: Path, net: Path, runs: int, steps: int = 90) -> list[Task]:
     """pictures: images/ and labels/, classes numbered as COCO's 91. net: a detector that has learnt already. Each run
     learns from another half, and is judged by the rest."""
     files = sorted((pictures / "images").glob("*.jpg"))
     tasks = []
     for place in range(runs):
-        order = np.random.default_rng((seed, place)).permutation(len(files)).tolist()
+        order = np.random.default_rng(place).permutation(len(files)).tolist()
         parts = {name: folder / f"streets-{place}" / name for name in ("learnt", "test")}
         for rank, number in enumerate(order):
             file, part = files[number], parts["learnt" if rank < len(files) // 2 else "test"]

@@ -6,18 +6,22 @@ import numpy as np
 
 from models.tuning.cleaning import clean
 from models.tuning.graph import Builder, Graph, Node
+from models.tuning.rotary import ROTARY, rotary
+from models.tuning.rotary import spelt_out as spelt_out_rotary
 
 KINFLOW = "kinflow"
 
 
 def recognise(graph: Graph) -> Graph:
-    """x sigmoid(x) becomes Silu; x / sqrt(mean(x^2) + e) times a weight becomes SimplifiedLayerNormalization."""
+    """x sigmoid(x) becomes Silu; x / sqrt(mean(x^2) + e) times a weight becomes SimplifiedLayerNormalization; rotary
+    positions become RotaryEmbedding."""
     done = graph.copy()
+    build = Builder(done, "composite")
     made = {node.outputs[0]: node for node in done.nodes}
     uses = done.consumers()
     result: list[Node] = []
     for node in done.nodes:
-        found = _silu(node, made, uses, done) or _rms(node, made, done)
+        found = _silu(node, made, uses, done) or _rms(node, made, done) or rotary(node, made, build)
         result.append(found or node)
     done.nodes = result
     return clean(done)
@@ -127,6 +131,9 @@ def spelt_out(graph: Graph) -> Graph:
     build = Builder(done, "plain")
     nodes, done.nodes = done.nodes, []
     for node in nodes:
+        if node.op == ROTARY:
+            spelt_out_rotary(build, node)
+            continue
         if node.op != "SimplifiedLayerNormalization":
             done.nodes.append(node)
             continue

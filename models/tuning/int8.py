@@ -1,8 +1,9 @@
-"""Frozen matrices as whole numbers of eight bits, for processors that multiply these several times faster.
+"""Matrices as whole numbers of eight bits, for processors that multiply these several times faster.
 
-Weights are rounded once, to 127 steps each way for each column; what meets them is rounded as it comes, by the operator
-DynamicQuantizeMatMul (integer products as in Jacob and others 2018, arXiv 1712.05877). What is trained stays as it is,
-and so do small matrices, which would gain nothing.
+Frozen weights are rounded once, to 127 steps each way for each column, trained ones in each step; what meets them is
+rounded as it comes, by the operator DynamicQuantizeMatMul (integer products as in Jacob and others 2018, arXiv
+1712.05877). What is learnt is added to the trained weights as they are, and so small steps are not lost. Gradients of
+weights stay exact products, and so do small matrices, which would gain nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Collection
 import numpy as np
 
 from models.tuning.graph import MICROSOFT, Array, Builder, Graph, Node
+from models.tuning.state import STATE
 
 _LEAST = 128 * 128
 _STEPS = 127.0
@@ -24,18 +26,35 @@ def quantised(graph: Graph, exact: Collection[str]) -> Graph:
     build = Builder(done, "int8")
     nodes, done.nodes = done.nodes, []
     made: dict[tuple[str, bool], tuple[str, str]] = {}
+    trained = {node.outputs[0] for node in nodes if node.op == "Reshape" and node.inputs[0].startswith(STATE)}
     for node in nodes:
-        found = _frozen(node, done)
+        found = _matrix(node, done, trained)
         if found is None or node.inputs[0] in exact:
             done.nodes.append(node)
             continue
         name, turned = found
-        if (name, turned) not in made:
-            value = done.constants[name].T if turned else done.constants[name]
-            whole, scale = rounded(value)
-            made[name, turned] = build.constant(whole), build.constant(scale)
-        build.add("DynamicQuantizeMatMul", node.inputs[0], *made[name, turned], out=node.outputs[0], domain=MICROSOFT)
+        if found not in made:
+            if name in done.constants:
+                whole, scale = rounded(done.constants[name].T if turned else done.constants[name])
+                made[found] = build.constant(whole), build.constant(scale)
+            else:
+                made[found] = _rounded_in_each_step(build, name, turned)
+        build.add("DynamicQuantizeMatMul", node.inputs[0], *made[found], out=node.outputs[0], domain=MICROSOFT)
     return done
+
+
+def _rounded_in_each_step(build: Builder, name: str, turned: bool) -> tuple[str, str]:
+    """As `rounded`, of a matrix that training changes."""
+    axis, size = (0 if turned else 1), build.add("Abs", name)
+    if build.graph.opset < 18:
+        largest = build.add("ReduceMax", size, axes=[1 - axis], keepdims=0)
+    else:
+        largest = build.add("ReduceMax", size, build.ints((1 - axis,)), keepdims=0)
+    least, steps = build.number(1e-12, name), build.number(1 / _STEPS, name)
+    scale = build.add("Mul", build.add("Max", largest, least), steps)
+    zero = build.constant(np.zeros(build.shape(name)[axis], np.int8))
+    whole = build.add("QuantizeLinear", name, scale, zero, axis=axis)
+    return build.add("Transpose", whole, perm=[1, 0]) if turned else whole, scale
 
 
 def rounded(value: Array) -> tuple[Array, Array]:
@@ -44,12 +63,15 @@ def rounded(value: Array) -> tuple[Array, Array]:
     return np.round(value / scale).astype(np.int8), scale.astype(value.dtype)
 
 
-def _frozen(node: Node, graph: Graph) -> tuple[str, bool] | None:
-    """The constant matrix that `node` multiplies by, and whether transposed."""
-    value = graph.constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
-    if value is None or value.ndim != 2 or value.size < _LEAST or value.dtype != np.float32:
+def _matrix(node: Node, graph: Graph, trained: Collection[str]) -> tuple[str, bool] | None:
+    """The weights that `node` multiplies by, and whether transposed."""
+    name = node.inputs[1] if len(node.inputs) > 1 else ""
+    if name not in graph.constants and name not in trained:
+        return None
+    spec = graph.specs.get(name)
+    if spec is None or len(spec.shape) != 2 or int(np.prod(spec.shape)) < _LEAST or spec.dtype != np.float32:
         return None
     if node.op == "MatMul":
-        return node.inputs[1], False
+        return name, False
     plain = len(node.inputs) == 2 and not node.attributes.get("transA", 0) and node.attributes.get("alpha", 1.0) == 1.0
-    return (node.inputs[1], bool(node.attributes.get("transB", 0))) if node.op == "Gemm" and plain else None
+    return (name, bool(node.attributes.get("transB", 0))) if node.op == "Gemm" and plain else None

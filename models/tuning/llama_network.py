@@ -14,7 +14,8 @@ import numpy as np
 from models.engine.llama.values import floats
 from models.errors import ModelUntrainable
 from models.gguf.header import Header, read_header
-from models.tuning.graph import Array, Builder, Graph
+from models.tuning.graph import MICROSOFT, Array, Builder, Graph
+from models.tuning.rotary import ROTARY, given
 
 INPUT, OUTPUT = "tokens", "logits"
 WORDS, HEAD = "token_embd.weight", "output.weight"
@@ -121,7 +122,7 @@ class _Network:
         q, k, v = self._apart(q, self._heads), self._apart(k, self._kv_heads), self._apart(v, self._kv_heads)
         if f"{name}.attn_q_norm.weight" in self._header.tensors:
             q, k = self._norm(q, f"{name}.attn_q_norm.weight"), self._norm(k, f"{name}.attn_k_norm.weight")
-        q, k = self._rotated(q, self._heads, turn=turn), self._rotated(k, self._kv_heads, turn=turn)
+        q, k = self._rotated(q, turn=turn), self._rotated(k, turn=turn)
         k, v = self._repeated(k, groups), self._repeated(v, groups)
         scores = build.add("MatMul", q, build.add("Transpose", k, perm=[0, 1, 3, 2]))
         scores = build.add("Mul", scores, self._constant(np.asarray(self._head**-0.5)))
@@ -144,23 +145,15 @@ class _Network:
         x = build.add("Expand", x, build.ints((1, kv, groups, places, head)))
         return build.add("Reshape", x, build.ints((0, kv * groups, places, head)))
 
-    def _rotated(self, x: str, heads: int, *, turn: bool) -> str:
+    def _rotated(self, x: str, *, turn: bool) -> str:
         """Rotary positions (Su and others 2021, arXiv 2104.09864, section 3.4.2). turn: pairs are neighbours, else they
         stand half a head apart."""
-        build, head, places = self._build, self._head, self._places
+        build, head = self._build, self._head
         rotated = self._header.whole("rope.dimension_count", head)
         if rotated != head:
             raise ModelUntrainable(path=self._path, detail="it rotates a part of each head alone")
-        cosine, sine = (self._constant(one) for one in self._angles())
-        pairs = (0, heads, places, head // 2, 2) if turn else (0, heads, places, 2, head // 2)
-        axis = -1 if turn else -2
-        x = build.add("Reshape", x, build.ints(pairs))
-        one, other = (build.add("Gather", x, build.constant(np.asarray(at, np.int64)), axis=axis) for at in (0, 1))
-        left = build.add("Sub", build.add("Mul", one, cosine), build.add("Mul", other, sine))
-        right = build.add("Add", build.add("Mul", one, sine), build.add("Mul", other, cosine))
-        axes = build.ints((axis,))
-        both = [build.add("Unsqueeze", part, axes) for part in (left, right)]
-        return build.add("Reshape", build.add("Concat", *both, axis=axis), build.ints((0, heads, places, head)))
+        others = given(build, *self._angles())
+        return build.add(ROTARY, x, *others, domain=MICROSOFT, interleaved=int(turn))
 
     def _angles(self) -> tuple[Array, Array]:
         """places x half a head."""

@@ -14,8 +14,9 @@ from models.tuning.graph import Builder, Graph, Node
 
 CHEAP = frozenset({
     "Abs", "Add", "Cast", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "Identity",
-    "LayerNormalization", "LeakyRelu", "Log", "Mul", "Neg", "PRelu", "Pow", "Reciprocal", "Relu", "Reshape", "Sigmoid",
-    "SimplifiedLayerNormalization", "Softplus", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+    "LayerNormalization", "LeakyRelu", "Log", "Mul", "Neg", "PRelu", "Pow", "Reciprocal", "Relu", "Reshape",
+    "RotaryEmbedding", "Sigmoid", "SimplifiedLayerNormalization", "Softplus", "Sqrt", "Squeeze", "Sub", "Tanh",
+    "Transpose", "Unsqueeze",
 })  # fmt: skip
 
 

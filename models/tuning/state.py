@@ -10,7 +10,7 @@ import numpy as np
 
 from models.tuning.graph import Array, Builder, Graph, Shape, Spec
 
-PACKED = "packed"
+PACKED, STATE = "packed", "state."
 # Larger ones are worth their own operators, and packing would copy them twice a step.
 PACKED_UP_TO = 2048
 
@@ -41,11 +41,11 @@ def holders(graph: Graph, trained: Sequence[str]) -> tuple[Graph, tuple[Place, .
         spec = done.specs[name]
         places.append(Place(name, PACKED, spec.shape, start, spec.size))
         start += spec.size
-    places += [Place(name, f"state.{name}", done.specs[name].shape, 0, done.specs[name].size) for name in large]
+    places += [Place(name, f"{STATE}{name}", done.specs[name].shape, 0, done.specs[name].size) for name in large]
     values: dict[str, Array] = {}
     if small:
         values[PACKED] = np.concatenate([done.constants[name].reshape(-1) for name in small])
-    values |= {f"state.{name}": done.constants[name].reshape(_held(done.specs[name].shape)) for name in large}
+    values |= {f"{STATE}{name}": done.constants[name].reshape(_held(done.specs[name].shape)) for name in large}
     for name, value in values.items():
         done.inputs[name] = (value.shape, value.dtype)
         done.specs[name] = Spec(value.shape, value.dtype)
@@ -55,7 +55,7 @@ def holders(graph: Graph, trained: Sequence[str]) -> tuple[Graph, tuple[Place, .
         _split(build, small)
     for name in large:
         # Free of cost: the same numbers under another shape.
-        build.add("Reshape", f"state.{name}", build.ints(done.specs[name].shape), out=name)
+        build.add("Reshape", f"{STATE}{name}", build.ints(done.specs[name].shape), out=name)
     done.nodes += nodes
     return done, tuple(places), values
 

@@ -59,7 +59,9 @@ def test_each_task_runs(tmp_path: Path) -> None:
     rows = measure(tasks, 0.1, told.append)
     assert told == rows
     assert {(one.task, one.scheme) for one in rows} == {
-        (task, scheme) for task in ("digits", "dialogues") for scheme in ("bias-only", "last-k", "searched", "deep", "full")
+        (task, scheme)
+        for task in ("digits", "dialogues")
+        for scheme in ("bias-only", "last-k", "searched", "deep", "full")
     }
     for one in rows:
         assert one.trained > 0

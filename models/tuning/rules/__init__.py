@@ -23,6 +23,7 @@ FAMILIES = (
     "pooling",
     "reduction",
     "resizing",
+    "rotation",
     "shaping",
     "softmax",
 )

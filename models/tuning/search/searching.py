@@ -1,4 +1,5 @@
-"""The search as it runs: tries each part alone, then what evolution puts together, and keeps a log to go on from."""
+"""The search as it runs: tries each part alone, then what evolution puts together, then changes of the best so far; and
+keeps a log to go on from."""
 
 from __future__ import annotations
 
@@ -6,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +23,7 @@ from models.tuning.job import Job
 from models.tuning.planning import measured
 from models.tuning.resolve import resolve
 from models.tuning.schemes import Scheme
+from models.tuning.search.climbing import last_that_fits, neighbours
 from models.tuning.search.cost import Cost, Costs
 from models.tuning.search.evolution import Gains, evolve
 from models.tuning.search.scheme_file import Found
@@ -33,12 +34,11 @@ from models.tuning.training import factor, judge
 LOG = "tried.jsonl"
 MEASURED_STEPS = 8
 # Of the time allowed; the rest is for what is put together.
-_FOR_SINGLES = 0.7
+_FOR_SINGLES = 0.5
 LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 10, 400, 10
 MOST_HELD = 200
-MOST_TRIED, MOST_MEASURED = 4, 10
-# Of what was tried last, a new proposal differs in at least so many parts.
-_APART = 2
+# How often evolution is asked again, since what it proposed did not fit after all.
+MOST_EVOLVED = 5
 # The loss of what became no number; JSON has no infinity.
 DIVERGED = 1e30
 
@@ -86,6 +86,7 @@ class Search:
         self._held = held[:MOST_HELD]
         self.tried: dict[Choice, Tried] = {one.choice: one for one in _read(self.folder / LOG)}
         self._steps = max((one.steps for one in self.tried.values()), default=0)
+        self._evolved, self._has_evolved = 0, False
         self._began = self.now()
 
     def run(self) -> Iterator[Tried]:
@@ -98,45 +99,44 @@ class Search:
             yield self._measure(every, "all together")
         for name, choice in singles:
             if self._ended(_FOR_SINGLES):
-                return
+                break
             if self._is_open(choice):
                 if not self._steps:
                     self._steps = self._affordable(len(singles))
                 # The head is what all are compared with, whether it fits or not.
                 yield self._try(choice, name, only_if_it_fits=bool(choice.groups) or choice.biases >= 0)
-        yield from islice(self._together(), MOST_MEASURED)
+        yield from self._together()
 
     def _together(self) -> Iterator[Tried]:
-        finalists: list[Choice] = []
-        while len(finalists) < MOST_TRIED and not self._ended(1.0):
-            costs = Costs(self.space, len(self.job.optimizer.slots), self._costs())
-            ranked = evolve(self._gains(), costs, self.budget, self.job.seed)
-            if finalists:
-                # Short trainings tell small gains badly: as much as fits has its turn, too.
-                ranked = [self._much(costs), *ranked] if len(finalists) == 1 else ranked
-                ranked = [one for one in ranked if all(_distance(one, other) >= _APART for other in finalists)]
-            fresh = [one for one in ranked if self.space.tensors(one)]
-            if not fresh:
+        while not self._ended(1.0):
+            choice = next((one for one in self._proposals() if self._is_open(one) and self.space.tensors(one)), None)
+            if choice is None:
                 return
-            best = fresh[0]
-            if self._is_open(best):
-                yield self._try(best, "together", only_if_it_fits=True)
             # What does not fit after all is known as such from now on, and not proposed again.
-            if best in self.tried and self.tried[best].loss is not None:
-                finalists.append(best)
+            yield self._try(choice, "together", only_if_it_fits=True)
 
-    def _much(self, costs: Costs) -> Choice:
-        """Weights from the network's end on, then biases, as long as it fits."""
-        chosen = Choice()
-        last_first = sorted(range(len(self.space.groups)), key=lambda one: -self.space.groups[one].first)
-        more = [Choice(-1, frozenset(last_first[: count + 1])) for count in range(len(last_first))]
-        for one in more:
-            if costs(one).fits(self.budget):
-                chosen = one
-        for biases in range(len(self.space.biases)):
-            if costs(Choice(biases, chosen.groups)).fits(self.budget):
-                chosen = Choice(biases, chosen.groups)
-        return chosen
+    def _proposals(self) -> Iterator[Choice]:
+        """As much as fits from the network's end on, since short trainings tell small gains badly; what evolution puts
+        together, until some of it fits; then changes of the best that was trained."""
+        space, gains = self.space, self._gains()
+        costs = Costs(space, len(self.job.optimizer.slots), self._costs())
+        yield last_that_fits([one.first for one in space.groups], len(space.biases), costs, self.budget)
+        if self._evolved < MOST_EVOLVED and not self._has_evolved:
+            self._evolved += 1
+            ranked = [one for one in evolve(gains, costs, self.budget, self.job.seed) if space.tensors(one)]
+            known = self.tried.get(ranked[0]) if ranked else None
+            self._has_evolved = known is not None and known.loss is not None
+            yield from ranked[:1]
+        best = self._best()
+        if best is not None:
+            parts = len(space.biases), len(space.groups)
+            yield from neighbours(best.choice, parts, gains, costs, self.budget)
+
+    def _best(self) -> Tried | None:
+        """Of what was trained and fits."""
+        done = [one for one in self.tried.values() if one.loss is not None and one.step_ms]
+        fitting = [one for one in done if one.cost.fits(self.budget) and self.space.tensors(one.choice)]
+        return min(fitting, key=lambda one: one.loss if one.loss is not None else math.inf, default=None)
 
     def _is_open(self, choice: Choice) -> bool:
         known = self.tried.get(choice)
@@ -147,12 +147,11 @@ class Search:
         done = [one for one in self.tried.values() if one.loss is not None and one.step_ms]
         if not done:
             return None
-        fitting = [one for one in done if one.cost.fits(self.budget) and self.space.tensors(one.choice)]
-        if not fitting:
+        best = self._best()
+        if best is None:
             least = min(done, key=lambda one: one.cost.excess(self.budget))
             told = f"{least.name} takes {least.step_ms:.1f} ms a step and {least.memory_mb:.0f} MB"
             raise BudgetTooSmall(network=Path(self.job.model).name, least=told)
-        best = min(fitting, key=lambda one: one.loss if one.loss is not None else math.inf)
         head = self._head_loss()
         untried = sum(self._is_open(choice) for _, choice in self.space.singles()[1:])
         return Found(
@@ -195,7 +194,7 @@ class Search:
         step_s = max(one.step_ms for one in self.tried.values()) / 1e3
         left = self.seconds * _FOR_SINGLES - (self.now() - self._began)
         most = min(MOST_STEPS, MOST_EPOCHS * -(-len(self._learnt) // self.job.batch))
-        return max(LEAST_STEPS, min(most, int(left / (tries + MOST_TRIED) / max(step_s, 1e-4) / 2)))
+        return max(LEAST_STEPS, min(most, int(left / tries / max(step_s, 1e-4) / 2)))
 
     def _measure(self, choice: Choice, name: str) -> Tried:
         with TemporaryDirectory(prefix="kinflow-search-") as made:
@@ -246,10 +245,6 @@ class Search:
 
     def _ended(self, share: float) -> bool:
         return self.stopped() or self.now() - self._began > self.seconds * share
-
-
-def _distance(one: Choice, other: Choice) -> int:
-    return len(one.groups ^ other.groups) + int(one.biases != other.biases)
 
 
 def _read(path: Path) -> list[Tried]:

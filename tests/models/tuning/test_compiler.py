@@ -222,6 +222,9 @@ def test_frozen_matrices_of_eight_bits_train_as_the_exact_ones_nearly_do(tmp_pat
         quick = [node for node in program.step.nodes if node.op == "DynamicQuantizeMatMul"]
         assert bool(quick) == int8
         assert not any(node.op == "DynamicQuantizeMatMul" for node in program.forward.nodes)
+        # Trained ones too, each once for both ways, with what they are in this step.
+        rounded_now = [node for node in program.step.nodes if node.op == "QuantizeLinear"]
+        assert bool(rounded_now) == int8
         trainer = trained(tmp_path / str(int8), graph, names, recipe)
         before = trainer.tensors()
         trainer.step(feeds)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from models.tuning.autodiff import differentiate
 from models.tuning.cleaning import clean
 from models.tuning.composites import KINFLOW
-from models.tuning.graph import Array, Builder, Graph, Spec
+from models.tuning.graph import MICROSOFT, Array, Builder, Graph, Spec
 from models.tuning.resolve import measured as run_once
 from models.tuning.rules import all_rules
 from tests.models.tuning.doubles import Evaluator
@@ -211,6 +211,16 @@ def rms_normalization(draw: Draw) -> Case:
     )  # fmt: skip
 
 
+def rotary_embedding(draw: Draw) -> Case:
+    places, pairs = size(draw), size(draw, 1, 3)
+    angles = normal(draw, places + draw(st.integers(0, 2)), pairs)
+    return Case(
+        "RotaryEmbedding", [normal(draw, 2, size(draw), places, 2 * pairs)],
+        [np.array([0]), np.cos(angles), np.sin(angles)], attributes={"interleaved": draw(st.integers(0, 1))},
+        domain=MICROSOFT,
+    )  # fmt: skip
+
+
 def many(op: str) -> Callable[[Draw], Case]:
     def case(draw: Draw) -> Case:
         return Case(op, [normal(draw, 2, 3), normal(draw, 3), normal(draw, 2, 1)][: size(draw, 1, 3)])
@@ -283,6 +293,7 @@ CASES: dict[str, Sequence[Callable[[Draw], Case]]] = {
     "Relu": [unary("Relu")],
     "Reshape": [lambda draw: Case("Reshape", [normal(draw, 2, 6)], [np.array([3, -1])])],
     "Resize": [resize],
+    "RotaryEmbedding": [rotary_embedding],
     "Sigmoid": [unary("Sigmoid")],
     "Silu": [lambda draw: Case("Silu", [normal(draw, 3, 4)], outputs=2, domain=KINFLOW)],
     "SimplifiedLayerNormalization": [rms_normalization],

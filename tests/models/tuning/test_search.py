@@ -9,6 +9,7 @@ import sys
 from itertools import chain, combinations
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,10 +17,15 @@ from hypothesis import strategies as st
 
 from benchmarks.tuning.networks import Llama, llama, mobilenet
 from kinflow.main import run as kinflow
+from models.tuning import onnx_file
+from models.tuning.data.opening import open_examples
+from models.tuning.job import Job
 from models.tuning.layers import layers
 from models.tuning.resolve import resolve
+from models.tuning.search.climbing import NEARLY, last_that_fits, neighbours
 from models.tuning.search.cost import Cost, Costs, fitted, quantities
 from models.tuning.search.evolution import Gains, evolve
+from models.tuning.search.searching import Search, Tried
 from models.tuning.search.space import MOST_GROUPS, Choice, Space, space_of
 from tests.models.tuning.small import network, stripes
 
@@ -104,6 +110,92 @@ def test_evolution_finds_what_exhaustive_search_finds(
     assert evolve(gains, cost, budget) == ranked
 
 
+choices = st.builds(Choice, st.integers(-1, 2), st.frozensets(st.integers(0, 5), max_size=6))
+
+
+@given(choices, st.dictionaries(st.integers(0, 5), st.floats(-1, 5)), st.floats(0.5, 12))
+def test_neighbours_differ_by_one_part_fit_and_come_by_what_they_promise(
+    best: Choice, groups: dict[int, float], memory_mb: float
+) -> None:
+    gains, budget = Gains({0: 0.1, 2: 0.7}, groups), Cost(0.0, memory_mb)
+
+    def cost(choice: Choice) -> Cost:
+        return Cost(1.0, 1.0 + choice.biases + 1.5 * len(choice.groups))
+
+    found = neighbours(best, (3, 6), gains, cost, budget)
+    assert best not in found
+    assert len(set(found)) == len(found)
+    for one in found:
+        more, less = one.groups - best.groups, best.groups - one.groups
+        if one.biases != best.biases:
+            assert not more | less
+        else:
+            assert (len(more), len(less)) in ((1, 0), (1, 1), (0, 1))
+        assert cost(one).excess(budget) <= NEARLY
+    fitting = [one for one in found if cost(one).fits(budget)]
+    assert found[: len(fitting)] == fitting
+    assert [gains.of(one) for one in fitting] == sorted((gains.of(one) for one in fitting), reverse=True)
+    if memory_mb > 11.9:
+        # Nothing is too much: 2 other biases or 3, each group flipped, each pair of one within and one without swapped.
+        assert len(found) == 3 + 6 + len(best.groups) * (6 - len(best.groups))
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=6, unique=True), st.floats(0.5, 14))
+def test_as_much_as_fits_is_a_stretch_at_the_end(firsts: list[int], memory_mb: float) -> None:
+    budget = Cost(0.0, memory_mb)
+
+    def cost(choice: Choice) -> Cost:
+        return Cost(1.0, 1.0 + 0.3 * (choice.biases + 1) + 2.0 * len(choice.groups))
+
+    chosen = last_that_fits(firsts, 3, cost, budget)
+    most = max(max((firsts[one] for one in range(len(firsts)) if one not in chosen.groups), default=-1), -1)
+    assert all(firsts[one] > most for one in chosen.groups)
+    if chosen != Choice():
+        assert cost(chosen).fits(budget)
+    if len(chosen.groups) < len(firsts):
+        assert not cost(Choice(-1, frozenset(range(len(chosen.groups) + 1)))).fits(budget)
+    if chosen.biases < 2:
+        assert not cost(Choice(chosen.biases + 1, chosen.groups)).fits(budget)
+
+
+def test_where_gains_do_not_add_up_the_search_climbs_beyond_what_evolution_proposes(tmp_path: Path) -> None:
+    """Trainings that are a formula, named as one: of four groups that lie together only the best counts, and those at
+    the end are the best alone. Biases gain nothing."""
+
+    def gain(groups: frozenset[int]) -> float:
+        worth = {one: 1 + 0.1 * (one % 4) + 0.5 * (one // 4 == 3) for one in groups}
+        return sum(max((worth[one] for one in groups if one // 4 == four), default=0.0) for four in range(4))
+
+    class Formula(Search):
+        def _try(self, choice: Choice, name: str, only_if_it_fits: bool) -> Tried:
+            memory = 10.0 + 5 * len(choice.groups) + choice.biases
+            known = Tried(choice.biases, tuple(sorted(choice.groups)), 1.0, memory, name=name)
+            fits = known.cost.fits(self.budget) or not only_if_it_fits
+            done = msgspec.structs.replace(known, steps=10, loss=9.0 - gain(choice.groups))
+            return self._keep(done if fits else known)
+
+        def _measure(self, choice: Choice, name: str) -> Tried:
+            return self._keep(Tried(choice.biases, tuple(sorted(choice.groups)), 1.0, 95.0, name=name))
+
+    graph = mobilenet(classes=3, size=32)
+    onnx_file.write(graph, tmp_path / "net.onnx")
+    stripes(tmp_path / "data", count=15)
+    examples = open_examples(tmp_path / "data", ("pictures", (8, 3, 32, 32)), "classification")
+    job = Job(
+        model=str(tmp_path / "net.onnx"), base_sha256="a" * 64, data=str(tmp_path / "data"), scheme="search",
+        labels=examples.labels,
+    )  # fmt: skip
+    search = Formula(job, examples, tmp_path, Cost(0.0, 30.0), 3600.0)
+    list(search.run())
+    best = search._best()
+    assert best is not None
+    assert len(search.space.groups) == 16
+    assert best.choice.groups == {3, 7, 11, 15}, "the sum of what each gained alone would have 12 to 15"
+    found = search.result()
+    assert found is not None
+    assert found.memory_mb <= 30.0
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     network(tmp_path / "net.onnx")
@@ -160,8 +252,6 @@ def test_a_search_that_is_stopped_keeps_what_it_found_and_goes_on(
 
 
 def test_what_was_made_anew_is_always_trained(tmp_path: Path) -> None:
-    from models.tuning import onnx_file  # noqa: PLC0415
-
     graph = onnx_file.read(network(tmp_path / "net.onnx"))
     found: Space = space_of(resolve(graph, 2), "classification", ("conv2.weight",))
     assert found.always.tensors == ("head.weight", "head.bias", "conv2.weight")
