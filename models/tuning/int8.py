@@ -26,6 +26,7 @@ def quantised(graph: Graph, exact: Collection[str]) -> Graph:
     build = Builder(done, "int8")
     nodes, done.nodes = done.nodes, []
     made: dict[tuple[str, bool], tuple[str, str]] = {}
+    now: dict[str, tuple[str, str]] = {}
     trained = {node.outputs[0] for node in nodes if node.op == "Reshape" and node.inputs[0].startswith(STATE)}
     for node in nodes:
         found = _matrix(node, done, trained)
@@ -38,23 +39,20 @@ def quantised(graph: Graph, exact: Collection[str]) -> Graph:
                 whole, scale = rounded(done.constants[name].T if turned else done.constants[name])
                 made[found] = build.constant(whole), build.constant(scale)
             else:
-                made[found] = _rounded_in_each_step(build, name, turned)
+                now[name] = now.get(name) or _rounded_now(build, name)
+                whole_now, scale_now = now[name]
+                made[found] = build.add("Transpose", whole_now, perm=[1, 0]) if turned else whole_now, scale_now
         build.add("DynamicQuantizeMatMul", node.inputs[0], *made[found], out=node.outputs[0], domain=MICROSOFT)
     return done
 
 
-def _rounded_in_each_step(build: Builder, name: str, turned: bool) -> tuple[str, str]:
-    """As `rounded`, of a matrix that training changes."""
-    axis, size = (0 if turned else 1), build.add("Abs", name)
-    if build.graph.opset < 18:
-        largest = build.add("ReduceMax", size, axes=[1 - axis], keepdims=0)
-    else:
-        largest = build.add("ReduceMax", size, build.ints((1 - axis,)), keepdims=0)
+def _rounded_now(build: Builder, name: str) -> tuple[str, str]:
+    """Of a matrix that training changes, in each step; one scale for all of it, since onnxruntime takes twenty times as
+    long for one a column."""
+    largest = build.add("ReduceMax", build.add("Abs", name), keepdims=0)
     least, steps = build.number(1e-12, name), build.number(1 / _STEPS, name)
     scale = build.add("Mul", build.add("Max", largest, least), steps)
-    zero = build.constant(np.zeros(build.shape(name)[axis], np.int8))
-    whole = build.add("QuantizeLinear", name, scale, zero, axis=axis)
-    return build.add("Transpose", whole, perm=[1, 0]) if turned else whole, scale
+    return build.add("QuantizeLinear", name, scale, build.constant(np.zeros((), np.int8))), scale
 
 
 def rounded(value: Array) -> tuple[Array, Array]:
