@@ -24,7 +24,7 @@ from models.tuning.data.examples import Examples
 from models.tuning.graph import Graph
 from models.tuning.job import Job
 from models.tuning.layers import layers
-from models.tuning.planning import measured
+from models.tuning.measuring import measured
 from models.tuning.schemes import Scheme, choose
 from models.tuning.search.cost import Cost
 from models.tuning.search.searching import Search

@@ -30,6 +30,7 @@ from models.tuning import onnx_file
 from models.tuning.bundling import Origin, save
 from models.tuning.compiler import Recipe, compile_training, gradient_graph
 from models.tuning.graph import Graph
+from models.tuning.measuring import settle_order
 from models.tuning.optimizers import Optimizer
 from models.tuning.schemes import choose
 from models.tuning.state import taken
@@ -146,6 +147,7 @@ def _together(
             recipe = Recipe(batch, subject.loss, Optimizer("sgd", RATE), boxes=subject.boxes)
             program = folder / f"program-{scheme}"
             save(compile_training(graph, names, recipe), program, Origin(base, scheme))
+            settle_order(program)
             command = [
                 sys.executable,
                 "-m",
@@ -159,6 +161,7 @@ def _together(
             if model == "llama" and scheme != "full":
                 less = compile_training(graph, names, replace(recipe, int8=True))
                 save(less, folder / f"int8-{scheme}", Origin(base, scheme))
+                settle_order(folder / f"int8-{scheme}")
                 command = [*command[:3], str(folder / f"int8-{scheme}"), *command[4:]]
                 engines.append(_engine("kinflow-int8", scheme, _start(command, {}, stack), installed[0]))
             if setting.torch is None:

@@ -42,7 +42,8 @@ class Merge(Struct, frozen=True):
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """base_sha256: of the ONNX file that it was compiled from. merges: for adapters, which weights they change."""
+    """base_sha256: of the ONNX file that it was compiled from. merges: for adapters, which weights they change. order:
+    of execution, as onnxruntime has them."""
 
     format: Literal[1] = 1
     base: str
@@ -59,6 +60,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     places: tuple[Place, ...]
     merges: tuple[Merge, ...] = ()
     labels: tuple[str, ...] = ()
+    order: Literal["default", "priority"] = "default"
 
 
 def hash_of(path: Path) -> str:

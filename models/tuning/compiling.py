@@ -11,14 +11,18 @@ from models.tuning import job as jobs
 from models.tuning import networks
 from models.tuning.adapters import with_adapters
 from models.tuning.bundling import Origin, save
-from models.tuning.compiler import Recipe, compile_training
+from models.tuning.compiler import Program, Recipe, compile_training
 from models.tuning.detectors import network_of
 from models.tuning.graph import Graph
 from models.tuning.heads import classes_of, with_classes
 from models.tuning.job import Job
 from models.tuning.losses import Boxes
+from models.tuning.measuring import settle_order
 from models.tuning.resolve import fixed
 from models.tuning.schemes import Scheme, choose
+
+# What passes less memory from node to node than this is not worth two more processes.
+_WORTH_ORDERING_BYTES = 32_000_000
 
 
 def compile_job(job: Job, folder: Path) -> Job:
@@ -29,11 +33,13 @@ def compile_job(job: Job, folder: Path) -> Job:
     if lacking:
         # A fresh last layer that stays as it was drawn would judge at random.
         scheme = type(scheme)(scheme.name, (*scheme.tensors, *lacking), scheme.adapters)
-    compile_scheme(job, folder, graph, scheme)
+    program = compile_scheme(job, folder, graph, scheme)
+    if passed_bytes(program) >= _WORTH_ORDERING_BYTES:
+        settle_order(folder / jobs.PROGRAM)
     return msgspec.structs.replace(job, made_anew=anew)
 
 
-def compile_scheme(job: Job, folder: Path, graph: Graph, scheme: Scheme) -> None:
+def compile_scheme(job: Job, folder: Path, graph: Graph, scheme: Scheme) -> Program:
     """graph: as `prepared` gives it. Writes FOLDER/program."""
     adapted, merges = with_adapters(graph, scheme.adapters, job.seed)
     trained = [*scheme.tensors, *(part for one in merges for part in (one.down, one.up))]
@@ -45,6 +51,13 @@ def compile_scheme(job: Job, folder: Path, graph: Graph, scheme: Scheme) -> None
     )
     program = compile_training(adapted, trained, recipe)
     save(program, folder / jobs.PROGRAM, Origin(Path(job.model), scheme.name, merges, job.labels))
+    return program
+
+
+def passed_bytes(program: Program) -> int:
+    """Of all that nodes of a step hand on to others, as far as it is known."""
+    specs = program.step.specs
+    return sum(specs[name].nbytes for node in program.step.nodes for name in node.outputs if name in specs)
 
 
 def _boxes(job: Job) -> Boxes | None:

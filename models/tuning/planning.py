@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,16 +9,14 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-import models
-from models.errors import OperatorUnknown, SchemeEmpty, WorkerLost
+from models.errors import OperatorUnknown, SchemeEmpty
 from models.tuning import job as jobs
 from models.tuning.bundle import load_manifest
 from models.tuning.compiling import compile_job
 from models.tuning.job import Job
+from models.tuning.measuring import measured
 
-_ROOT = Path(models.__file__).resolve().parents[1]
 MEASURED_STEPS = 12
-_PATIENCE_S = 300.0
 
 
 class Row(Struct, kw_only=True):
@@ -64,18 +58,3 @@ def plan(job: Job, schemes: Iterable[str], memory_mb: float, step_ms: float, thr
 def best(rows: Iterable[Row]) -> Row | None:
     """Of those that fit, the one that trains the most."""
     return max((row for row in rows if row.fits), key=lambda row: row.trained, default=None)
-
-
-def measured(program: Path, steps: int, threads: int) -> dict[str, float]:
-    """models.tuning.measure in a process of its own. Raises WorkerLost (KF375)."""
-    command = [sys.executable, "-m", "models.tuning.measure", str(program), str(steps), str(threads)]
-    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )  # fmt: skip
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
-        raise WorkerLost(detail=lines[-1][:200])
-    found: dict[str, float] = json.loads(done.stdout)
-    return found

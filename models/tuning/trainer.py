@@ -28,13 +28,17 @@ _ERRORS_ONLY = 3
 _CPU = ["CPUExecutionProvider"]
 
 
-def options(threads: int = 1) -> Any:
-    """Memory patterns cost memory here and save no time; a spinning thread takes a small machine's other core."""
+def options(threads: int = 1, order: str = "default") -> Any:
+    """Memory patterns cost memory here and save no time, and so do matrices that are packed beforehand, since rows are
+    many; a spinning thread takes a small machine's other core."""
     chosen = onnxruntime.SessionOptions()
     chosen.log_severity_level = _ERRORS_ONLY
     chosen.intra_op_num_threads = threads
     chosen.inter_op_num_threads = 1
     chosen.enable_mem_pattern = False
+    if order == "priority":
+        chosen.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
+    chosen.add_session_config_entry("session.disable_prepacking", "1")
     # Gradients of what is learnt nearly vanish; numbers that small take a processor a hundred times longer.
     chosen.add_session_config_entry("session.set_denormal_as_zero", "1")
     chosen.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
@@ -60,7 +64,10 @@ class Trainer:
     def _open(self, name: str) -> Any:
         try:
             return onnxruntime.InferenceSession(
-                str(self._folder / name), options(self._threads), providers=_CPU, disabled_optimizers=_LEFT_OUT
+                str(self._folder / name),
+                options(self._threads, self.manifest.order),
+                providers=_CPU,
+                disabled_optimizers=_LEFT_OUT,
             )
         except Exception as error:  # onnxruntime's exceptions have no common class of their own
             detail = str(error).strip().split("\n")[0][:200]

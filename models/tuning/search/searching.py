@@ -20,7 +20,7 @@ from models.tuning.compiling import compile_scheme, prepared
 from models.tuning.data.examples import Examples, shuffled
 from models.tuning.graph import Graph
 from models.tuning.job import Job
-from models.tuning.planning import measured
+from models.tuning.measuring import measured
 from models.tuning.resolve import resolve
 from models.tuning.schemes import Scheme
 from models.tuning.search.climbing import last_that_fits, neighbours

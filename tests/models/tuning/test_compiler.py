@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.tuning.networks import Llama, llama, mobilenet
-from models.errors import BatchUnfit, LossUnfit, ModelNewer, ModelUntrainable, OperatorUnknown, SchemeEmpty
-from models.tuning import onnx_file
+from models.errors import BatchUnfit, LossUnfit, ModelNewer, ModelUntrainable, OperatorUnknown, SchemeEmpty, WorkerLost
+from models.tuning import measuring, onnx_file
+from models.tuning.bundle import load_manifest, save_manifest
 from models.tuning.bundling import Origin, save
 from models.tuning.compiler import Recipe, compile_training, gradient_graph
 from models.tuning.graph import Array, Builder, Graph
@@ -241,6 +243,52 @@ def test_eight_bits_are_off_by_half_a_step_at_most(rows: int, columns: int, seed
     whole, scale = rounded(value)
     assert np.abs(whole * scale - value).max(initial=0) <= scale.max() * 0.501
     assert (np.abs(whole - value / scale) <= 0.501).all()
+
+
+def test_either_order_of_execution_learns_the_same_and_the_one_that_needs_less_is_kept(tmp_path: Path) -> None:
+    form = Llama(vocabulary=200, width=64, layers=3, heads=4, hidden=96, places=16)
+    graph = llama(form)
+    names, feeds = choose(graph, "deep", "language").tensors, batch(graph, 2, 200, 16)
+    learnt = []
+    for order in ("default", "priority"):
+        (tmp_path / order).mkdir()
+        trained(tmp_path / order, graph, names, Recipe(2, "language", Optimizer("adam", 0.01)))
+        program = tmp_path / order / "program"
+        save_manifest(program, msgspec.structs.replace(load_manifest(program), order=order))
+        trainer = Trainer(program)
+        losses = [trainer.step(feeds) for _ in range(5)]
+        learnt.append((losses, trainer.state()))
+    (losses, state), (others, other) = learnt
+    assert losses == others
+    assert all(np.array_equal(state[name], other[name]) for name in state)
+
+
+def test_the_order_of_execution_that_needs_less_memory_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = perceptron()
+    trained(tmp_path, graph, ["a"], Recipe(2))
+    program = tmp_path / "program"
+    taken = {"default": (100.0, 10.0), "priority": (80.0, 11.0)}
+
+    def measured(folder: Path, *_: int) -> dict[str, float]:
+        memory, step_ms = taken[load_manifest(folder).order]
+        return {"rss_over_import_mb": memory, "step_ms": step_ms}
+
+    monkeypatch.setattr(measuring, "measured", measured)
+    measuring.settle_order(program)
+    assert load_manifest(program).order == "priority"
+    for worse in ((99.0, 10.0), (50.0, 20.0)):
+        save_manifest(program, msgspec.structs.replace(load_manifest(program), order="default"))
+        taken["priority"] = worse
+        measuring.settle_order(program)
+        assert load_manifest(program).order == "default"
+    taken.clear()
+    monkeypatch.setattr(measuring, "measured", lost)
+    measuring.settle_order(program)
+    assert load_manifest(program).order == "default"
+
+
+def lost(*_: object) -> dict[str, float]:
+    raise WorkerLost(detail="no memory")
 
 
 def test_a_token_that_was_held_impossible_has_a_finite_loss(tmp_path: Path) -> None:
