@@ -49,7 +49,7 @@ class Task:
     loss: str
     steps: int
     batch: int = 16
-    rates: tuple[float, ...] = (0.003, 0.01)
+    rates: tuple[float, ...] = (0.003, 0.01, 0.03)
     labelled: tuple[int, ...] = ()
 
     def job(self, net: Path, data: Path, scheme: str, rate: float, labels: Sequence[str] = ()) -> Job:
@@ -182,7 +182,7 @@ def streets(pictures: Path, folder: Path, net: Path, runs: int, steps: int = 90)
         tasks.append(
             Task(
                 "streets", f"half {place}", net, parts["learnt"], parts["test"], "detection", steps, batch=4,
-                rates=(0.0003, 0.001), labelled=labelled,
+                rates=(0.00003, 0.0001, 0.0003, 0.001), labelled=labelled,
             )
         )  # fmt: skip
     return tasks

@@ -22,9 +22,9 @@ from models.tuning.layers import Layer, layers
 NAMES = ("head", "bias-only", "last-k", "deep", "full", "lora")
 LAST_K = 4
 RANK, ALPHA = 8, 16.0
-# Shares of the layers, counted from the end.
-_BIASES_DEEP, _WEIGHTS_DEEP = 0.8, 0.75
-_BIASES_TRANSFORMER, _WEIGHTS_TRANSFORMER = 0.5, 0.4
+# Shares of the layers, counted from the end; what less and more of them learn is in docs/decisions/0020.
+_BIASES_DEEP, _WEIGHTS_DEEP = 0.6, 0.55
+_TRANSFORMER = 0.4
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _deep(found: Sequence[Layer], loss: str) -> list[str]:
         # Where nothing is narrow, every second one, the last among them.
         weights = widening or pointwise or [one for one in candidates if one.weight in late][::-2]
     else:
-        vectors = _vectors(_last(found, _BIASES_TRANSFORMER))
+        vectors = _vectors(_last(found, _TRANSFORMER))
         width = max({one.inputs for one in inner}, key=lambda one: sum(each.inputs == one for each in inner), default=0)
         weights, seen = [], set()
         for one in inner:
@@ -102,7 +102,7 @@ def _deep(found: Sequence[Layer], loss: str) -> list[str]:
             if one.inputs == width and (one.outputs <= width or first):
                 weights.append(one)
             seen.add(one.reads)
-        late = {one.weight for one in _last(found, _WEIGHTS_TRANSFORMER)}
+        late = {one.weight for one in _last(found, _TRANSFORMER)}
     return vectors + [one.weight for one in weights if one.weight in late] + head_of(found, loss)
 
 
