@@ -2,7 +2,8 @@
 
 A file is a line that names it, what it holds and how long it is, and the data. Whatever else is found in the folder
 under such a name is dropped: half-written files of a process that was killed, noise, files without the block before.
-Nothing waits for the disk to be sure of it: after a power cut the checksum finds what is missing.
+Files are written on a thread of their own; until then a block is read from memory. Nothing waits for the disk to be
+sure of it: after a power cut the checksum finds what is missing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,10 +21,11 @@ import msgspec
 from models.engine.port import Portion
 from models.errors import PrefixDiskRefuses, PrefixFileDamaged
 from models.serving.prefix.tree import Tree
+from models.serving.prefix.writer import HALF, Writer, remove
 
 log = logging.getLogger(__name__)
 
-SUFFIX, HALF = ".kv", ".half"
+SUFFIX = ".kv"
 _MOST_HEADER = 4096
 
 
@@ -51,6 +52,8 @@ class Disk:
 
     def __post_init__(self) -> None:
         self._told = False
+        self._writer = Writer()
+        self._unwritten: dict[bytes, tuple[int, Portion]] = {}
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._take_stock()
@@ -59,6 +62,9 @@ class Disk:
 
     def read(self, key: bytes) -> Portion | None:
         """None for one that is damaged or gone, which is then forgotten with all behind it."""
+        self._heed()
+        if key in self._unwritten:
+            return self._unwritten[key][1]
         path = self._path(key)
         try:
             header, data = _parsed(path.read_bytes())
@@ -67,14 +73,15 @@ class Disk:
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             log.warning("%s", PrefixFileDamaged(path=path, detail=error))
             self.forget(key)
-            _remove(path)
+            self._writer.remove(path)
             return None
         one = header
         return Portion(one.fingerprint, one.layout, one.start, one.end, one.whole, data, one.sha256)
 
     def write(self, key: bytes, parent: bytes | None, portion: Portion) -> bool:
-        """Whether it is there now. The block before it must be there. A disk that refuses is told of once, until it
-        takes again."""
+        """Whether it is there now, or will be. The block before it must be there. Not where more waits to be written
+        than memory is kept for. A disk that refuses is told of once, until it takes again."""
+        self._heed()
         if key in self.tree:
             return True
         if len(portion.data) > self.tree.capacity or (parent is not None and parent not in self.tree):
@@ -83,27 +90,37 @@ class Disk:
             key.hex(), parent.hex() if parent else "", portion.fingerprint, portion.layout, portion.start, portion.end,
             portion.whole, len(portion.data), portion.sha256,
         )  # fmt: skip
-        path = self._path(key)
-        half = path.with_suffix(HALF)
-        try:
-            descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(header) + b"\n")
-                file.write(portion.data)
-            half.replace(path)
-        except OSError as error:
-            self._tell(error)
-            _remove(half)
+        ticket = self._writer.write(self._path(key), (msgspec.json.encode(header) + b"\n", portion.data))
+        if ticket is None:
             return False
-        self._told = False
+        self._unwritten[key] = ticket, portion
         self.tree.add(key, parent, len(portion.data))
         self._forget(self.tree.shrink())
         return key in self.tree
+
+    def settle(self) -> None:
+        """Until all is written that the disk takes."""
+        self._writer.settle()
+        self._heed()
+
+    def _heed(self) -> None:
+        """What has become of the files that were written meanwhile."""
+        for one in self._writer.done():
+            key = next((key for key, (ticket, _) in self._unwritten.items() if ticket == one.ticket), None)
+            if one.error is not None:
+                self._tell(one.error)
+            else:
+                self._told = False
+            if key is not None:
+                del self._unwritten[key]
+                if one.error is not None:
+                    self.forget(key)
 
     def forget(self, key: bytes) -> None:
         self._forget(self.tree.drop(key))
 
     def close(self) -> None:
+        self._writer.close()
         if self.lock is not None:
             self.lock.close()
 
@@ -114,7 +131,8 @@ class Disk:
 
     def _forget(self, keys: Iterable[bytes]) -> None:
         for key in keys:
-            _remove(self._path(key))
+            self._unwritten.pop(key, None)
+            self._writer.remove(self._path(key))
 
     def _path(self, key: bytes) -> Path:
         return self.folder / f"{key.hex()}{SUFFIX}"
@@ -122,7 +140,7 @@ class Disk:
     def _take_stock(self) -> None:
         """What an earlier process left, by age; data is checked when it is read."""
         for half in self.folder.glob(f"*{HALF}"):
-            _remove(half)
+            remove(half)
         found: dict[str, tuple[float, _Header]] = {}
         for path in self.folder.glob(f"*{SUFFIX}"):
             try:
@@ -134,14 +152,14 @@ class Disk:
                     raise ValueError("it is not whole")
             except (OSError, ValueError, msgspec.MsgspecError) as error:
                 log.warning("%s", PrefixFileDamaged(path=path, detail=error))
-                _remove(path)
+                remove(path)
                 continue
             found[header.key] = (path.stat().st_mtime, header)
         for name in sorted(found, key=lambda one: found[one][0]):
             self._restore(name, found)
         for name in found:
             if bytes.fromhex(name) not in self.tree:
-                _remove(self._path(bytes.fromhex(name)))
+                remove(self._path(bytes.fromhex(name)))
         self._forget(self.tree.shrink())
 
     def _restore(self, name: str, found: dict[str, tuple[float, _Header]]) -> None:
@@ -154,11 +172,6 @@ class Disk:
         for one in reversed(chain):
             header = found[one][1]
             self.tree.add(bytes.fromhex(one), bytes.fromhex(header.parent) or None, header.size)
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink()
 
 
 def _parsed(content: bytes) -> tuple[_Header, bytes]:

@@ -71,6 +71,11 @@ class Pool:
         if self._disk is not None:
             self._disk.forget(key)
 
+    def settle(self) -> None:
+        """Until the disk has what was put aside for it."""
+        if self._disk is not None:
+            self._disk.settle()
+
     def close(self) -> None:
         """What is in memory alone is gone."""
         if self._disk is not None:

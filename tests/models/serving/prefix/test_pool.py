@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from models.serving.prefix.disk import Disk
 from models.serving.prefix.opened import pool_of
 from models.serving.prefix.pool import Pool
 from models.serving.prefix.tree import Tree
+from models.serving.prefix.writer import Writer
 from node.config.schema import Serving
 
 SIZE = 100
@@ -36,8 +38,13 @@ def portion(path: str) -> Portion:
     return Portion("model", "layout", len(path) - 1, len(path), False, data, hashlib.sha256(data).hexdigest())
 
 
-def fill(pool: Pool, path: str) -> None:
+def put(pool: Pool, path: str) -> None:
     pool.put(keys(path), [portion(path[: at + 1]) for at in range(len(path))])
+
+
+def fill(pool: Pool, path: str) -> None:
+    put(pool, path)
+    pool.settle()
 
 
 def disk(folder: Path, blocks: int = 100) -> Disk:
@@ -132,6 +139,74 @@ def test_a_disk_that_refuses_is_told_of_once_and_answers_go_on(tmp_path, monkeyp
     assert caplog.text.count("KF520") == 2
 
 
+class Held:
+    """A disk that takes nothing until it is told to. Stands in for what os.fdopen gives."""
+
+    def __init__(self, file, gate, error):
+        self._file, self._gate, self._error = file, gate, error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def write(self, data):
+        assert self._gate.wait(20)
+        if self._error:
+            raise self._error.pop(0)
+        return self._file.write(data)
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Opens the disk; `errors` are what the first writes meet."""
+    gate, real = threading.Event(), os.fdopen
+    gate.errors = []
+    monkeypatch.setattr(os, "fdopen", lambda *given: Held(real(*given), gate, gate.errors))
+    yield gate
+    gate.set()
+
+
+def test_nobody_waits_for_a_slow_disk_and_what_it_has_not_taken_yet_is_there(tmp_path, gate):
+    pool = Pool(0, disk(tmp_path))
+    put(pool, "abc")
+    assert not list(tmp_path.glob("*.kv"))
+    assert [pool.get(one) for one in keys("abc")] == [portion("a"), portion("ab"), portion("abc")]
+    gate.set()
+    pool.settle()
+    assert len(list(tmp_path.glob("*.kv"))) == 3
+    assert [pool.get(one) for one in keys("abc")] == [portion("a"), portion("ab"), portion("abc")]
+    pool.close()
+    assert disk(tmp_path).tree.longest(keys("abc")) == 3
+
+
+def test_what_a_disk_refuses_afterwards_is_forgotten_with_all_behind_it(tmp_path, gate, caplog):
+    pool = Pool(0, disk(tmp_path))
+    put(pool, "abc")
+    gate.errors.append(OSError(28, "No space left on device"))
+    gate.set()
+    pool.settle()
+    assert pool.longest(keys("abc")) == 0
+    pool.settle()
+    assert list(tmp_path.iterdir()) == []
+    assert caplog.text.count("KF520") == 1
+    fill(pool, "abc")
+    assert pool.longest(keys("abc")) == 3
+
+
+def test_no_more_waits_for_a_disk_than_memory_is_kept_for(tmp_path, gate):
+    writer = Writer(most_bytes=250)
+    tickets = [writer.write(tmp_path / f"{number}.kv", (b"x" * 100,)) for number in range(4)]
+    assert tickets == [1, 2, None, None]
+    gate.set()
+    writer.settle()
+    assert {(one.ticket, one.error) for one in writer.done()} == {(1, None), (2, None)}
+    assert writer.write(tmp_path / "large.kv", (b"x" * 900,)) is not None, "a single one may be as large as it is"
+    writer.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.kv", "1.kv", "large.kv"]
+
+
 def test_a_folder_that_can_not_be_made_leaves_memory(tmp_path, caplog):
     (tmp_path / "file").write_text("in the way")
     with caplog.at_level(logging.WARNING):
@@ -145,11 +220,11 @@ def test_a_process_that_is_killed_while_it_writes_leaves_whole_blocks_only(tmp_p
     code = f"""
 import sys
 from pathlib import Path
-from tests.models.serving.prefix.test_pool import Pool, disk, fill
+from tests.models.serving.prefix.test_pool import Pool, disk, put
 pool = Pool(0, disk(Path({str(tmp_path)!r}), 10_000))
 print("begun", flush=True)
 for number in range(10_000):
-    fill(pool, f"{{number:05d}}")
+    put(pool, f"{{number:05d}}")
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
