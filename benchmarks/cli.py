@@ -22,6 +22,14 @@ from benchmarks.kv import kv
 app = typer.Typer(help="Measure speed and size.", add_completion=False, no_args_is_help=True)
 app.command()(kv)
 
+
+@app.callback()
+def interrupted() -> None:
+    """Measure speed and size."""
+    # As by Ctrl-C: what a bench has started and made is to be put away.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -260,7 +268,6 @@ def chaos(  # noqa: PLR0917 (its options)
     left without a plan, and how long does it take until all is well? About ten seconds a fault and site."""
     from benchmarks.chaos import bench  # noqa: PLC0415
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # processes and disks are to be put away
     with told():
         figures = bench.measure(faults, seed, min(sites, faults), keep)
     if plot is not None:
@@ -465,7 +472,6 @@ def peers(  # noqa: PLR0917 (its options)
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(bench.SERVERS)}", param_hint="--servers")
     if log is not None and plot is not None:
         raise typer.BadParameter("a picture is of one run: leave --log out", param_hint="--plot")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are to be ended
     with told():
         setting = bench.Setting(
             case.value, (model or made_model()).resolve(), threads or os.cpu_count() or 1, asked, slots, context_tokens,
