@@ -225,15 +225,18 @@ def adapting(  # noqa: PLR0917 (its options)
     dialogues: Annotated[
         Path | None, typer.Option(help="JSON lines with `services` and `turns`, or .xz.", exists=True)
     ] = None,
+    microphones: Annotated[
+        Path | None, typer.Option(help="The same kind of folder as --digits, for another task.", exists=True)
+    ] = None,
     streets: Annotated[
         Path | None, typer.Option(help="A folder of images/ and labels/, classes as COCO's 91.", exists=True)
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, max=8, help="Speakers, services and halves of the pictures.")] = 3,
+    runs: Annotated[int, typer.Option(min=1, max=8, help="Speakers, microphones, services, halves of pictures.")] = 3,
     minutes: Annotated[float, typer.Option(min=0.0, help="Of each search; 0 leaves it out.")] = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """A scheme that `kinflow tune search` finds beside bias-only and last-k at equal memory, and `deep` beside `full`:
-    a new speaker of spoken digits, a new kind of dialogues, streets in fog."""
+    a new speaker of spoken digits, a bad microphone, a new kind of dialogues, streets in fog."""
     from benchmarks.tuning import adapting as bench  # noqa: PLC0415
     from benchmarks.tuning import tasks as new  # noqa: PLC0415
     from models.vision.opening import SHIPPED  # noqa: PLC0415
@@ -243,6 +246,8 @@ def adapting(  # noqa: PLR0917 (its options)
 
     with TemporaryDirectory(prefix="kinflow-adapting-") as made:
         tasks = new.digits(digits, Path(made), runs) if digits else []
+        if microphones:
+            tasks += new.microphones(microphones, Path(made), runs)
         if books and dialogues:
             tasks += new.dialogues((books, dialogues), Path(made), runs)
         if streets:

@@ -1,10 +1,11 @@
 """`kinflow bench adapting`: what a scheme that was searched for learns, beside bias-only and last-k at equal memory.
 
 A network that has learnt much is trained on a little of something new: spoken digits of five speakers and then of a
-sixth; books and then one kind of dialogues; streets and then streets in fog. The limit of memory is what bias-only
-takes. last-k gets as many layers as fit it, the search is told it. Each scheme trains for equally many steps, at the
-rate that was best for it on held-back examples of all runs of a task; what is told was measured on examples that
-nothing chose by. Beside them stands full, which no limit holds: what `deep` learns is to be nearly as much.
+sixth, or of a good microphone and then of a bad one; books and then one kind of dialogues; streets and then streets
+in fog. The limit of memory is what bias-only takes. last-k gets as many layers as fit it, the search is told it. Each
+scheme trains for equally many steps, at the rate that was best for it on held-back examples of all runs of a task; what
+is told was measured on examples that nothing chose by. Beside them stands full, which no limit holds: what `deep`
+learns is to be nearly as much.
 """
 
 from __future__ import annotations

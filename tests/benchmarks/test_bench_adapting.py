@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.tuning.adapting import Row, measure, summary
-from benchmarks.tuning.tasks import DIGITS, dialogues, digits
+from benchmarks.tuning.tasks import DIGITS, dialogues, digits, microphones
 
 
 def row(task: str, what: str, scheme: str, after: float, score: float) -> Row:
@@ -53,6 +53,7 @@ def test_each_task_runs(tmp_path: Path) -> None:
     talks.write_text("\n".join(map(json.dumps, lines)))
     tasks = [
         *digits(recordings, tmp_path / "d", 1, (20, 5)),
+        *microphones(recordings, tmp_path / "m", 1, (20, 5)),
         *dialogues((books, talks), tmp_path / "t", 1, (20, 5)),
     ]
     told: list[Row] = []
@@ -60,7 +61,7 @@ def test_each_task_runs(tmp_path: Path) -> None:
     assert told == rows
     assert {(one.task, one.scheme) for one in rows} == {
         (task, scheme)
-        for task in ("digits", "dialogues")
+        for task in ("digits", "microphones", "dialogues")
         for scheme in ("bias-only", "last-k", "searched", "deep", "full")
     }
     for one in rows:
