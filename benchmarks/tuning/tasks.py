@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import lzma
 import shutil
-import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from benchmarks.tuning.microphone import Microphone
 from benchmarks.tuning.networks import Llama, llama, spectrogram_network
 from models.tuning import deltas, onnx_file
 from models.tuning import job as jobs
@@ -134,7 +134,7 @@ def microphones(recordings: Path, folder: Path, runs: int, steps: tuple[int, int
     _pretrained(Task("microphones", "clean", start, clean, clean, "classification", 0), clean, steps[0], 0.003, net)
     tasks = []
     for place in range(runs):
-        here, microphone = folder / f"microphone-{place}", _Microphone(place)
+        here, microphone = folder / f"microphone-{place}", Microphone(place)
         for name, numbers in (("learnt", parts[1]), ("test", parts[2])):
             for number in numbers:
                 file = files[number]
@@ -145,28 +145,6 @@ def microphones(recordings: Path, folder: Path, runs: int, steps: tuple[int, int
             Task("microphones", f"{place}", net, here / "learnt", here / "test", "classification", steps[1])
         )  # fmt: skip
     return tasks
-
-
-class _Microphone:
-    """Made: gains of up to -40 dB over frequencies, a hum, noise 12 dB below the voice, and a bent curve."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = np.random.default_rng(seed)
-        gains_db = np.interp(np.arange(129), np.linspace(0, 128, 9), self._random.uniform(-40, 0, 9))
-        self._taps = np.roll(np.fft.irfft(10 ** (gains_db / 20)), 128) * np.hanning(256)
-        self._hum_hz = float(self._random.choice([50.0, 60.0]))
-
-    def record(self, source: Path, target: Path) -> None:
-        with wave.open(str(source), "rb") as file:
-            form, samples = file.getparams(), np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768.0
-        heard = np.convolve(samples, self._taps, "same")
-        loud = float(np.sqrt(np.mean(heard**2))) + 1e-6
-        heard = heard + self._random.normal(0, loud / 4, len(heard))
-        heard += loud * np.sin(2 * np.pi * self._hum_hz * np.arange(len(heard)) / form.framerate)
-        bent = np.tanh(heard / loud) * 0.8
-        with wave.open(str(target), "wb") as file:
-            file.setparams(form)
-            file.writeframes((bent * 32767).astype("<i2").tobytes())
 
 
 def _put(file: Path, folder: Path) -> None:

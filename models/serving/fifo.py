@@ -332,7 +332,7 @@ class FifoScheduler:
                 seats = [seat for seat, _ in chosen]
                 results = await self._step(chosen)
             except KinflowError as error:
-                # A step is of all of them: nobody knows whose fault it was.
+                # The engine took none of it (a step that fails in a part is told to that part, in _step).
                 self._tell(seats, error)
                 continue
             except Exception as error:

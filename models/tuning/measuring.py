@@ -26,10 +26,13 @@ def measured(program: Path, steps: int, threads: int) -> dict[str, float]:
     """models.tuning.measure in a process of its own. Raises WorkerLost (KF375)."""
     command = [sys.executable, "-m", "models.tuning.measure", str(program), str(steps), str(threads)]
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise WorkerLost(detail=f"{steps} steps took more than {_PATIENCE_S:.0f} s") from error
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
         raise WorkerLost(detail=lines[-1][:200])

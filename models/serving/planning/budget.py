@@ -2,9 +2,9 @@
 
 Niyama's dynamic chunk (Goel and others 2025, arXiv 2503.22562, section 3.2): the largest step whose expected time,
 with a margin, is within the least slack of those who speak. There are two kinds of slack. None may be silent for
-longer than its gap, whatever happens. And each keeps a pace in the mean, as long as it can: tokens that came sooner
-pay for a prompt's step later. Where pace leaves nothing for prompts they wait, unless that would cost one of them its
-time to the first token, or it has been patient.
+longer than its gap, or twice that where a longer step wastes so much less (STRETCH). And each keeps a pace in the mean,
+as long as it can: tokens that came sooner pay for a prompt's step later. Where pace leaves nothing for prompts they
+wait, unless that would cost one of them its time to the first token, or it has been patient.
 """
 
 from __future__ import annotations

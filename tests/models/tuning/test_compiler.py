@@ -287,6 +287,13 @@ def test_the_order_of_execution_that_needs_less_memory_is_kept(tmp_path: Path, m
     assert load_manifest(program).order == "default"
 
 
+def test_steps_that_take_too_long_are_told_as_a_lost_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(tmp_path, perceptron(), ["a"], Recipe(2))
+    monkeypatch.setattr(measuring, "_PATIENCE_S", 0.001)
+    with pytest.raises(WorkerLost, match="more than"):
+        measuring.measured(tmp_path / "program", 3, 1)
+
+
 def lost(*_: object) -> dict[str, float]:
     raise WorkerLost(detail="no memory")
 

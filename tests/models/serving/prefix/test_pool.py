@@ -108,42 +108,12 @@ def test_garbage_is_dropped_with_what_stands_behind_it(tmp_path, spoil, caplog):
     assert pool.longest(keys("abc")) == 3
 
 
-def test_a_disk_that_refuses_is_told_of_once_and_answers_go_on(tmp_path, monkeypatch, caplog):
-    pool = Pool(SIZE, disk(tmp_path))
-    real, full = os.fdopen, [True]
-
-    class Full:
-        def __init__(self, file):
-            self._file = file
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self._file.close()
-
-        def write(self, data):
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fdopen", lambda *given: Full(real(*given)) if full[0] else real(*given))
-    for path in ("ab", "cd", "ef"):
-        fill(pool, path)
-    assert caplog.text.count("KF520") == 1
-    assert list(tmp_path.iterdir()) == []
-    assert pool.size <= SIZE
-    full[0] = False
-    fill(pool, "gh")
-    assert pool.longest(keys("gh")) == 2
-    full[0] = True
-    fill(pool, "ij")
-    assert caplog.text.count("KF520") == 2
-
-
 class Held:
-    """A disk that takes nothing until it is told to. Stands in for what os.fdopen gives."""
+    """A file of a disk that takes nothing until the gate is open, and then refuses as often as it says. Stands in for
+    what os.fdopen gives."""
 
-    def __init__(self, file, gate, error):
-        self._file, self._gate, self._error = file, gate, error
+    def __init__(self, file, gate):
+        self._file, self._gate = file, gate
 
     def __enter__(self):
         return self
@@ -153,19 +123,36 @@ class Held:
 
     def write(self, data):
         assert self._gate.wait(20)
-        if self._error:
-            raise self._error.pop(0)
+        if self._gate.refusals:
+            self._gate.refusals -= 1
+            raise OSError(28, "No space left on device")
         return self._file.write(data)
 
 
 @pytest.fixture
 def gate(monkeypatch):
-    """Opens the disk; `errors` are what the first writes meet."""
     gate, real = threading.Event(), os.fdopen
-    gate.errors = []
-    monkeypatch.setattr(os, "fdopen", lambda *given: Held(real(*given), gate, gate.errors))
+    gate.refusals = 0
+    monkeypatch.setattr(os, "fdopen", lambda *given: Held(real(*given), gate))
     yield gate
     gate.set()
+
+
+def test_a_disk_that_refuses_is_told_of_once_and_answers_go_on(tmp_path, gate, caplog):
+    pool = Pool(SIZE, disk(tmp_path))
+    gate.set()
+    gate.refusals = 1_000
+    for path in ("ab", "cd", "ef"):
+        fill(pool, path)
+    assert caplog.text.count("KF520") == 1
+    assert list(tmp_path.iterdir()) == []
+    assert pool.size <= SIZE
+    gate.refusals = 0
+    fill(pool, "gh")
+    assert pool.longest(keys("gh")) == 2
+    gate.refusals = 1_000
+    fill(pool, "ij")
+    assert caplog.text.count("KF520") == 2
 
 
 def test_nobody_waits_for_a_slow_disk_and_what_it_has_not_taken_yet_is_there(tmp_path, gate):
@@ -184,7 +171,7 @@ def test_nobody_waits_for_a_slow_disk_and_what_it_has_not_taken_yet_is_there(tmp
 def test_what_a_disk_refuses_afterwards_is_forgotten_with_all_behind_it(tmp_path, gate, caplog):
     pool = Pool(0, disk(tmp_path))
     put(pool, "abc")
-    gate.errors.append(OSError(28, "No space left on device"))
+    gate.refusals = 1
     gate.set()
     pool.settle()
     assert pool.longest(keys("abc")) == 0
