@@ -233,6 +233,9 @@ def adapting(  # noqa: PLR0917 (its options)
     ] = None,
     runs: Annotated[int, typer.Option(min=1, max=8, help="Speakers, microphones, services, halves of pictures.")] = 3,
     minutes: Annotated[float, typer.Option(min=0.0, help="Of each search; 0 leaves it out.")] = 1.0,
+    share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="The limit: of the memory that all biases take beyond the head.")
+    ] = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """A scheme that `kinflow tune search` finds beside bias-only and last-k at equal memory, and `deep` beside `full`:
@@ -252,7 +255,7 @@ def adapting(  # noqa: PLR0917 (its options)
             tasks += new.dialogues((books, dialogues), Path(made), runs)
         if streets:
             tasks += new.streets(streets, Path(made), SHIPPED, runs)
-        rows = bench.measure(tasks, minutes, tell)
+        rows = bench.measure(tasks, minutes, tell, share)
     if as_json:
         typer.echo(bench.encoded(rows))
         return

@@ -2,10 +2,11 @@
 
 A network that has learnt much is trained on a little of something new: spoken digits of five speakers and then of a
 sixth, or of a good microphone and then of a bad one; books and then one kind of dialogues; streets and then streets
-in fog. The limit of memory is what bias-only takes. last-k gets as many layers as fit it, the search is told it. Each
-scheme trains for equally many steps, at the rate that was best for it on held-back examples of all runs of a task; what
-is told was measured on examples that nothing chose by. Beside them stands full, which no limit holds: what `deep`
-learns is to be nearly as much.
+in fog. The limit of memory is what the head alone takes and a share of what all biases take in addition. last-k gets
+as many layers as fit it, and so does bias-only, both from the network's end on; the search is told it. Each scheme
+trains for equally many steps, at the rate that was best for it on held-back examples of all runs of a task; what is
+told was measured on examples that nothing chose by. Beside them stands full, which no limit holds: what `deep` learns
+is to be nearly as much.
 """
 
 from __future__ import annotations
@@ -53,11 +54,11 @@ class Row(Struct, kw_only=True):
     score: float
 
 
-def measure(tasks: Sequence[Task], minutes: float, tell: Callable[[Row], None]) -> list[Row]:
-    """minutes: of each search; 0 for none."""
+def measure(tasks: Sequence[Task], minutes: float, tell: Callable[[Row], None], share: float = 1.0) -> list[Row]:
+    """minutes: of each search; 0 for none. share: of the memory that all biases take beyond the head alone, 0..1."""
     rows = []
     for name in dict.fromkeys(one.name for one in tasks):
-        runs = [(one, *_schemes(one, minutes)) for one in tasks if one.name == name]
+        runs = [(one, *_schemes(one, minutes, share)) for one in tasks if one.name == name]
         for scheme in runs[0][2]:
             rates = runs[0][0].rates
             tried = {rate: [_held_loss(task, graph, of[scheme], rate) for task, graph, of in runs] for rate in rates}
@@ -101,13 +102,18 @@ def _interval(values: Sequence[float]) -> tuple[float, float]:
     return round(float(np.mean(values)), 4), round(half, 4)
 
 
-def _schemes(task: Task, minutes: float) -> tuple[Graph, dict[str, Scheme]]:
+def _schemes(task: Task, minutes: float, share: float) -> tuple[Graph, dict[str, Scheme]]:
     known = task.examples(task.learnt)
     job = task.job(task.net, task.learnt, "", task.rates[0], known.labels)
     graph, _ = prepared(job)
     biases, more = choose(graph, BIASES, task.loss), {name: choose(graph, name, task.loss) for name in (DEEP, FULL)}
-    most = _cost(job, graph, biases).memory_mb
-    found = {BIASES: biases, LAST: _last_that_fits(job, graph, task.loss, most)}
+    least, most = (_cost(job, graph, one).memory_mb for one in (choose(graph, "head"), biases))
+    most = least + share * (most - least)
+    count = len(layers(graph))
+    found = {
+        BIASES: _most_that_fits(job, graph, most, lambda k: _last_biases(graph, biases, k), count),
+        LAST: _most_that_fits(job, graph, most, lambda k: choose(graph, LAST, task.loss, k=k), count),
+    }
     if not minutes:
         return graph, found | more
     with TemporaryDirectory(prefix="kinflow-adapting-") as folder:
@@ -120,16 +126,23 @@ def _schemes(task: Task, minutes: float) -> tuple[Graph, dict[str, Scheme]]:
     return graph, found | more
 
 
-def _last_that_fits(job: Job, graph: Graph, loss: str, most_mb: float) -> Scheme:
-    """By halving: more layers take more."""
-    fits, too_many = 1, len(layers(graph)) + 1
+def _last_biases(graph: Graph, biases: Scheme, k: int) -> Scheme:
+    """Of the last k layers, with the head where bias-only trains it."""
+    found = layers(graph)
+    left_out = {name for one in found[: len(found) - k] for name in (one.weight, *one.vectors)}
+    return Scheme(BIASES, tuple(name for name in biases.tensors if name not in left_out))
+
+
+def _most_that_fits(job: Job, graph: Graph, most_mb: float, of: Callable[[int], Scheme], count: int) -> Scheme:
+    """of: a scheme for so many layers, 1 to `count`. By halving: more layers take more."""
+    fits, too_many = 1, count + 1
     while too_many - fits > 1:
         k = (fits + too_many) // 2
-        if _cost(job, graph, choose(graph, "last-k", loss, k=k)).memory_mb <= most_mb:
+        if not of(k).tensors or _cost(job, graph, of(k)).memory_mb <= most_mb:
             fits = k
         else:
             too_many = k
-    return choose(graph, "last-k", loss, k=fits)
+    return of(fits)
 
 
 def _cost(job: Job, graph: Graph, scheme: Scheme) -> Cost:

@@ -38,6 +38,7 @@ from models.tuning.state import taken
 ROOT = Path(__file__).resolve().parents[2]
 # So low that the loss stays what it is: numbers near zero take longer, and no engine is to meet them.
 RATE = 1e-6
+OURS = "kinflow"
 # glibc then keeps freed memory instead of returning it to the kernel, which would hand it out anew page by page.
 _KEEPING = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "1000000000"}
 _TORCH = {"torch": {}, "torch-malloc": {}, "torch-channels-last": {"channels_last": True}}
@@ -145,31 +146,20 @@ def _together(
         for scheme in setting.schemes:
             names = choose(graph, scheme, subject.loss).tensors
             recipe = Recipe(batch, subject.loss, Optimizer("sgd", RATE), boxes=subject.boxes)
-            program = folder / f"program-{scheme}"
-            save(compile_training(graph, names, recipe), program, Origin(base, scheme))
-            settle_order(program)
-            command = [
-                sys.executable,
-                "-m",
-                "benchmarks.tuning.ours",
-                str(program),
-                str(threads),
-                str(folder / "feeds.npz"),
-            ]
-            ours = _engine("kinflow", scheme, _start(command, {}, stack), installed[0])
-            engines.append(ours)
-            if model == "llama" and scheme != "full":
-                less = compile_training(graph, names, replace(recipe, int8=True))
-                save(less, folder / f"int8-{scheme}", Origin(base, scheme))
-                settle_order(folder / f"int8-{scheme}")
-                command = [*command[:3], str(folder / f"int8-{scheme}"), *command[4:]]
-                engines.append(_engine("kinflow-int8", scheme, _start(command, {}, stack), installed[0]))
+            for name, one in _ways(model, scheme, recipe).items():
+                program = folder / f"{name}-{scheme}"
+                save(compile_training(graph, names, one), program, Origin(base, scheme))
+                settle_order(program)
+                command = [sys.executable, "-m", "benchmarks.tuning.ours", str(program), str(threads)]
+                process = _start([*command, str(folder / "feeds.npz")], {}, stack)
+                engines.append(_engine(name, scheme, process, installed[0]))
             if setting.torch is None:
                 continue
             spec = {
                 "network": model, "weights": str(folder / "weights.npz"), "feeds": str(folder / "feeds.npz"),
                 "trained": names, "threads": threads, "rate": RATE,
             }  # fmt: skip
+            ours = next(one for one in engines if (one.name, one.scheme) == (OURS, scheme))
             ours.error = gradient_error(graph, recipe, feeds, spec, setting.torch)
             ways = {**_TORCH, **_COMPILED} if setting.compiled else _TORCH
             for name, more in ways.items():
@@ -194,6 +184,17 @@ def _together(
                 cpu_ms=round(median(cpu for _, cpu in one.times), 3), rss_over_import_mb=round(one.rss_mb, 1),
                 first_step_s=round(one.first_step_s, 2), installed_mb=one.installed, gradient_error=one.error,
             )  # fmt: skip
+
+
+def _ways(model: str, scheme: str, recipe: Recipe) -> dict[str, Recipe]:
+    """Ours. kept: what the frozen beginning gives was computed before, as in each epoch but the first."""
+    found = {OURS: recipe}
+    if scheme != "full":
+        found["kinflow-kept"] = replace(recipe, cut=True)
+        if model == "llama":
+            found["kinflow-int8"] = replace(recipe, int8=True)
+            found["kinflow-int8-kept"] = replace(recipe, int8=True, cut=True)
+    return found
 
 
 def _engine(name: str, scheme: str, process: subprocess.Popen[str], installed: float) -> Engine:
@@ -265,11 +266,14 @@ def _ratios(rows: Sequence[Row]) -> Iterable[dict[str, Any]]:
 
     for key in dict.fromkeys((row.model, row.batch, row.threads) for row in rows):
         here = [row for row in rows if (row.model, row.batch, row.threads) == key]
-        ours = {row.scheme: row for row in here if row.engine == "kinflow"}
-        ours |= {f"{row.scheme}_int8": row for row in here if row.engine == "kinflow-int8"}
+        ours = {
+            row.scheme + row.engine.removeprefix(OURS).replace("-", "_"): row
+            for row in here
+            if row.engine.startswith(OURS)
+        }
         theirs: dict[str, list[Row]] = {}
         for row in here:
-            if not row.engine.startswith("kinflow"):
+            if not row.engine.startswith(OURS):
                 theirs.setdefault(row.scheme, []).append(row)
         found: dict[str, Any] = dict(zip(("model", "batch", "threads"), key, strict=True))
         for name, own in ours.items():
@@ -277,11 +281,12 @@ def _ratios(rows: Sequence[Row]) -> Iterable[dict[str, Any]]:
                 found[f"{own.scheme}_over_{name}"] = round(min(map(cost, theirs[own.scheme])) / cost(own), 2)
         if "full" in theirs and "deep" in ours:
             full, deep = theirs["full"], ours["deep"]
-            for name in [one for one in ("deep", "deep_int8") if one in ours]:
-                found[f"full_over_{name}"] = round(min(map(cost, full)) / cost(ours[name]), 2)
-            memory = min(row.rss_over_import_mb for row in full)
-            found["memory_full_over_deep"] = round(memory / max(deep.rss_over_import_mb, 0.1), 2)
-            found["first_step_full_over_deep"] = round(min(row.first_step_s for row in full) / deep.first_step_s, 2)
+            memory, first = min(row.rss_over_import_mb for row in full), min(row.first_step_s for row in full)
+            for name, own in ours.items():
+                if own.scheme != "full":
+                    found[f"full_over_{name}"] = round(min(map(cost, full)) / cost(own), 2)
+                    found[f"memory_full_over_{name}"] = round(memory / max(own.rss_over_import_mb, 0.1), 2)
+                    found[f"first_step_full_over_{name}"] = round(first / own.first_step_s, 2)
             found["installed"] = round(full[0].installed_mb / deep.installed_mb, 2)
         if len(found) > 3:
             yield found

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from models.tuning.bundle import load_manifest
+from models.tuning.keeping import Prefix
 from models.tuning.trainer import Trainer
 
 
@@ -28,9 +30,12 @@ def began_s_ago() -> float:
 
 def main() -> None:
     before = peak_mb()
-    trainer = Trainer(Path(sys.argv[1]), int(sys.argv[2]))
-    given = np.load(sys.argv[3])
-    feeds = {next(iter(trainer.manifest.inputs)): given["x"], "labels": given["labels"]}
+    program, threads = Path(sys.argv[1]), int(sys.argv[2])
+    manifest, given = load_manifest(program), np.load(sys.argv[3])
+    feeds = {next(iter(manifest.inputs)): given["x"], "labels": given["labels"]}
+    if manifest.kept:
+        feeds |= Prefix(program, manifest, threads)(feeds)
+    trainer = Trainer(program, threads)
     trainer.step(feeds)
     print(json.dumps({"first_step_s": began_s_ago()}), flush=True)
     for line in sys.stdin:

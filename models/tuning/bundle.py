@@ -18,8 +18,8 @@ from models.tuning.optimizers import Optimizer
 from models.tuning.state import Place
 
 FORMAT = 1
-STEP, FORWARD, APPLY, MANIFEST, WEIGHTS, START = (
-    "step.onnx", "forward.onnx", "apply.onnx", "manifest.json", "weights.data", "start.safetensors",
+STEP, FORWARD, APPLY, PREFIX, MANIFEST, WEIGHTS, START = (
+    "step.onnx", "forward.onnx", "apply.onnx", "prefix.onnx", "manifest.json", "weights.data", "start.safetensors",
 )  # fmt: skip
 
 
@@ -43,7 +43,8 @@ class Merge(Struct, frozen=True):
 
 class Manifest(Struct, frozen=True, kw_only=True):
     """base_sha256: of the ONNX file that it was compiled from. merges: for adapters, which weights they change. order:
-    of execution, as onnxruntime has them."""
+    of execution, as onnxruntime has them. kept: what a step takes in place of `inputs`, where the network's frozen
+    beginning is a program of its own (models.tuning.cutting)."""
 
     format: Literal[1] = 1
     base: str
@@ -60,6 +61,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     places: tuple[Place, ...]
     merges: tuple[Merge, ...] = ()
     labels: tuple[str, ...] = ()
+    kept: dict[str, Tensor] = {}
     order: Literal["default", "priority"] = "default"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.tuning import onnx_file, safetensors_file
-from models.tuning.bundle import START, WEIGHTS, Manifest, Merge, Tensor, hash_of, save_manifest
+from models.tuning.bundle import APPLY, PREFIX, START, WEIGHTS, Manifest, Merge, Tensor, hash_of, save_manifest
 from models.tuning.compiler import Program
 from models.tuning.graph import Graph, Spec
 
@@ -28,6 +28,11 @@ def save(program: Program, folder: Path, origin: Origin) -> Manifest:
     graphs: dict[str, Graph] = {"step": program.step, "forward": program.forward}
     if program.apply is not None:
         graphs["apply"] = program.apply
+    if program.prefix is not None:
+        graphs["prefix"] = program.prefix
+    for name in (APPLY, PREFIX):
+        # Of what was here before.
+        (folder / name).unlink(missing_ok=True)
     onnx_file.write_with_weights(graphs, folder, WEIGHTS)
     safetensors_file.write(folder / START, program.state, {})
     recipe = program.recipe
@@ -40,16 +45,17 @@ def save(program: Program, folder: Path, origin: Origin) -> Manifest:
         optimizer=recipe.optimizer,
         clip=recipe.clip,
         accumulate=recipe.accumulate,
-        inputs=_tensors(program.inputs),
-        targets=_tensors(program.targets),
+        inputs=tensors_of(program.inputs),
+        targets=tensors_of(program.targets),
         outputs=tuple(program.forward.outputs),
         places=program.places,
         merges=origin.merges,
         labels=origin.labels,
+        kept=tensors_of(program.kept),
     )
     save_manifest(folder, manifest)
     return manifest
 
 
-def _tensors(specs: Mapping[str, Spec]) -> dict[str, Tensor]:
+def tensors_of(specs: Mapping[str, Spec]) -> dict[str, Tensor]:
     return {name: Tensor(one.shape, one.dtype.name) for name, one in specs.items()}

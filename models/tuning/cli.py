@@ -18,6 +18,7 @@ from models.tuning.options import (
     BatchOption,
     DataOption,
     Int8Option,
+    KeepOption,
     Loss,
     LossOption,
     MemoryOption,
@@ -57,6 +58,7 @@ def plan(  # noqa: PLR0917 (its options)
     size: SizeOption = None,
     int8: Int8Option = False,
     recompute: RecomputeOption = False,
+    keep: KeepOption = "1GB",
     threads: ThreadsOption = 1,
     tensors: Annotated[bool, typer.Option("--tensors", help="List the network's layers and end.")] = False,
     as_json: AsJson = False,
@@ -70,6 +72,7 @@ def plan(  # noqa: PLR0917 (its options)
     job = Job(
         model=str(model), base_sha256=hash_of(model), data="", scheme="", loss=loss.value, batch=batch,
         optimizer=Optimizer(optimizer.value), sizes=sizes_of(size), int8=int8, recompute=recompute,
+        keep_mb=megabytes(keep),
     )  # fmt: skip
     rows = []
     if not as_json:
@@ -109,6 +112,7 @@ def run(  # noqa: PLR0917 (its options)
     size: SizeOption = None,
     int8: Int8Option = False,
     recompute: RecomputeOption = False,
+    keep: KeepOption = "1GB",
     threads: ThreadsOption = 1,
     names: NamesOption = "",
     seed: Annotated[int, typer.Option(help="Of the order of examples.")] = 0,
@@ -122,7 +126,7 @@ def run(  # noqa: PLR0917 (its options)
         model=str(model.resolve()), base_sha256=hash_of(model), data=str(data.resolve()), scheme=scheme,
         loss=loss.value, epochs=epochs, batch=batch, optimizer=optimizer_of(optimizer, rate), clip=clip,
         accumulate=accumulate, sizes=sizes_of(size), pixels=pixels.value, seed=seed, int8=int8,
-        recompute=recompute, names=names_of(names),
+        recompute=recompute, names=names_of(names), keep_mb=megabytes(keep),
     )  # fmt: skip
     if fresh and (out / jobs.JOB).exists():
         shutil.rmtree(out)
@@ -137,7 +141,9 @@ def run(  # noqa: PLR0917 (its options)
             (out / jobs.JOB).unlink(missing_ok=True)
             raise
     else:
-        job = msgspec.structs.replace(job, labels=there.labels, made_anew=there.made_anew, labelled=there.labelled)
+        job = msgspec.structs.replace(
+            job, labels=there.labels, made_anew=there.made_anew, labelled=there.labelled, vocabulary=there.vocabulary,
+        )  # fmt: skip
         jobs.require_same(out, there, job)
         jobs.save(out, job)
     whole = run_worker("train", out, screen.hear, [str(threads)])

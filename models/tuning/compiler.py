@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from models.errors import SchemeEmpty
+from models.errors import BatchUnfit, SchemeEmpty
 from models.tuning import composites
 from models.tuning.autodiff import differentiate
 from models.tuning.cleaning import clean
+from models.tuning.cutting import Cut, cut
 from models.tuning.graph import Array, Builder, Graph, Spec
 from models.tuning.int8 import quantised
 from models.tuning.losses import Boxes, attach
@@ -17,6 +18,7 @@ from models.tuning.ordering import updates_early
 from models.tuning.packed import packed
 from models.tuning.recomputing import recomputed
 from models.tuning.resolve import resolve
+from models.tuning.slopes import slopes_early
 from models.tuning.state import Place, holders
 from models.tuning.trained_biases import split_biases
 
@@ -29,7 +31,8 @@ class Recipe:
     0 for none. accumulate: how many steps' gradients one update takes together. sizes: of axes that the file leaves
     open. int8: frozen matrices as whole numbers of eight bits (models.tuning.int8). packed: frozen matrices kept so,
     and multiplied by as they were (models.tuning.packed). boxes: of a detector.
-    recompute: cheap values are computed again rather than kept (models.tuning.recomputing)."""
+    recompute: cheap values are computed again rather than kept (models.tuning.recomputing). cut: a frozen beginning is
+    a graph of its own, whose results the others are fed with (models.tuning.cutting)."""
 
     batch: int
     loss: str = "classification"
@@ -41,13 +44,16 @@ class Recipe:
     packed: bool = False
     boxes: Boxes | None = None
     recompute: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True)
 class Program:
     """step: one forward and backward pass and, unless gradients accumulate, the update. apply: the update by itself,
     where they do. forward: loss and outputs for given weights. state: first values of what changes, by the name of the
-    input; the next ones are outputs of the same names after `next.`. places: where each trained tensor lies in it."""
+    input; the next ones are outputs of the same names after `next.`. places: where each trained tensor lies in it.
+    inputs: the network's. prefix, kept: where it was cut, what makes of the inputs what `step` and `forward` take in
+    their place."""
 
     step: Graph
     apply: Graph | None
@@ -57,6 +63,8 @@ class Program:
     inputs: dict[str, Spec]
     targets: dict[str, Spec]
     recipe: Recipe
+    prefix: Graph | None = None
+    kept: dict[str, Spec] = field(default_factory=dict)
 
 
 def next_of(name: str) -> str:
@@ -65,8 +73,12 @@ def next_of(name: str) -> str:
 
 def compile_training(graph: Graph, trained: Sequence[str], recipe: Recipe) -> Program:
     """graph: as read from a file. trained: names of its constants. Raises what the passes raise."""
-    forward, state, places, losses, inputs = _forward(graph, trained, recipe)
-    step = forward.copy()
+    begun = _forward(graph, trained, recipe)
+    state, places, step = begun.state, begun.places, begun.graph.copy()
+    # A packed matrix would be unpacked for each piece.
+    losses = attach(Builder(step, "loss"), recipe.loss, recipe.boxes, in_pieces=not recipe.packed)
+    made_forward = {name for node in composites.lower(step).nodes for name in node.outputs}
+    of_batch = composites.lower(step).reached_from(set(step.inputs) - set(state))
     build = Builder(step, "back")
     gradients = differentiate(build, losses.seeds, list(state))
     if set(gradients) != set(state):
@@ -89,32 +101,38 @@ def compile_training(graph: Graph, trained: Sequence[str], recipe: Recipe) -> Pr
         everything = state | slots
     step = clean(composites.lower(step))
     if recipe.recompute:
-        step = clean(recomputed(step, {name for node in composites.lower(forward).nodes for name in node.outputs}))
+        step = clean(recomputed(step, made_forward))
     if recipe.int8:
-        step = clean(quantised(step, set(losses.seeds.values()) | _reshaped(step, losses.seeds.values())))
+        step = clean(quantised(step, _reshaped(step, losses.exact)))
     rounded: dict[str, tuple[Array, Array]] = {}
     if recipe.packed:
         step = packed(step, rounded)
-    step = updates_early(step)
-    plain = forward.copy()
+    step = slopes_early(updates_early(step), made_forward, of_batch)
+    plain = begun.graph.copy()
+    judged = attach(Builder(plain, "loss"), recipe.loss, recipe.boxes)
     plain.outputs = [LOSS, *graph.outputs]
-    Builder(plain, "end").add("Identity", losses.loss, out=LOSS)
+    Builder(plain, "end").add("Identity", judged.loss, out=LOSS)
     plain = clean(composites.lower(plain))
+    prefix = composites.lower(begun.cut.prefix) if begun.cut else None
     if recipe.packed:
         plain = packed(plain, rounded)
+        prefix = packed(prefix, rounded) if prefix else None
     for one in (step, plain, *([apply] if apply else [])):
         for name in one.outputs:
             source = name.removeprefix("next.")
             if source in everything:
                 one.specs[name] = Spec(everything[source].shape, everything[source].dtype)
-    return Program(step, apply, plain, everything, places, inputs, losses.targets, recipe)
+    kept = begun.cut.kept if begun.cut else {}
+    return Program(step, apply, plain, everything, places, begun.inputs, losses.targets, recipe, prefix, kept)
 
 
 def gradient_graph(
     graph: Graph, trained: Sequence[str], recipe: Recipe
 ) -> tuple[Graph, dict[str, Array], tuple[Place, ...]]:
     """Outputs the loss and `gradient.HOLDER` for each part of the state: to test, and to judge what is worth it."""
-    forward, state, places, losses, _ = _forward(graph, trained, recipe)
+    begun = _forward(graph, trained, replace(recipe, cut=False))
+    forward, state, places = begun.graph, begun.state, begun.places
+    losses = attach(Builder(forward, "loss"), recipe.loss, recipe.boxes, in_pieces=True)
     build = Builder(forward, "back")
     gradients = differentiate(build, losses.seeds, list(state))
     forward.outputs = [build.add("Identity", losses.loss, out=LOSS)]
@@ -124,7 +142,18 @@ def gradient_graph(
     return clean(composites.lower(forward)), state, places
 
 
-def _forward(graph: Graph, trained: Sequence[str], recipe: Recipe):  # type: ignore[no-untyped-def]
+@dataclass(frozen=True)
+class _Forward:
+    """With what is trained as inputs."""
+
+    graph: Graph
+    state: dict[str, Array]
+    places: tuple[Place, ...]
+    inputs: dict[str, Spec]
+    cut: Cut | None
+
+
+def _forward(graph: Graph, trained: Sequence[str], recipe: Recipe) -> _Forward:
     if not trained:
         raise SchemeEmpty(detail="it names nothing to train")
     resolved = resolve(graph, recipe.batch, recipe.sizes)
@@ -133,9 +162,18 @@ def _forward(graph: Graph, trained: Sequence[str], recipe: Recipe):  # type: ign
     lost = [name for name in trained if name not in prepared.constants]
     if lost:
         raise SchemeEmpty(detail=f"no output depends on {', '.join(lost)}")
-    forward, places, state = holders(prepared, trained)
-    losses = attach(Builder(forward, "loss"), recipe.loss, recipe.boxes)
-    return forward, state, places, losses, inputs
+    found = cut(prepared, _alone(graph, trained, recipe), trained) if recipe.cut else None
+    forward, places, state = holders(found.rest if found else prepared, trained)
+    return _Forward(forward, state, places, inputs, found)
+
+
+def _alone(graph: Graph, trained: Sequence[str], recipe: Recipe) -> Graph:
+    """For one example. Where the network takes no batch but its own, that."""
+    try:
+        resolved = resolve(graph, 1, recipe.sizes)
+    except BatchUnfit:
+        resolved = resolve(graph, recipe.batch, recipe.sizes)
+    return split_biases(composites.recognise(clean(resolved)), trained)
 
 
 def _reshaped(graph: Graph, names: Iterable[str]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -10,12 +11,13 @@ from models.errors import BatchUnfit, SchemeEmpty
 from models.tuning import job as jobs
 from models.tuning import networks
 from models.tuning.adapters import with_adapters
-from models.tuning.bundling import Origin, save
+from models.tuning.bundling import Origin, save, tensors_of
 from models.tuning.compiler import Program, Recipe, compile_training
 from models.tuning.detectors import network_of
 from models.tuning.graph import Graph
 from models.tuning.heads import classes_of, with_classes
 from models.tuning.job import Job
+from models.tuning.keeping import row_bytes
 from models.tuning.losses import Boxes
 from models.tuning.measuring import settle_order
 from models.tuning.resolve import fixed
@@ -23,32 +25,43 @@ from models.tuning.schemes import Scheme, choose
 
 # What passes less memory from node to node than this is not worth two more processes.
 _WORTH_ORDERING_BYTES = 32_000_000
+# Of what is free.
+_MOST_OF_DISK = 0.5
 
 
-def compile_job(job: Job, folder: Path) -> Job:
-    """Writes FOLDER/program; the job as it is returned knows what was made anew. Raises what the passes raise."""
+def compile_job(job: Job, folder: Path, examples: int = 0) -> Job:
+    """Writes FOLDER/program; the job as it is returned knows what was made anew. examples: how many there are; what
+    frozen layers give for them is kept where there is room for it. Raises what the passes raise."""
     graph, anew = prepared(job)
     scheme = choose(graph, job.scheme, job.loss)
     lacking = [name for name in anew if name not in scheme.tensors]
     if lacking:
         # A fresh last layer that stays as it was drawn would judge at random.
         scheme = type(scheme)(scheme.name, (*scheme.tensors, *lacking), scheme.adapters)
-    program = compile_scheme(job, folder, graph, scheme)
+    program = compile_scheme(job, folder, graph, scheme, cut=bool(job.keep_mb) and job.epochs > 1)
+    if program.prefix is not None and not _has_room(job, folder, program, examples):
+        program = compile_scheme(job, folder, graph, scheme)
     if passed_bytes(program) >= _WORTH_ORDERING_BYTES:
         settle_order(folder / jobs.PROGRAM)
     return msgspec.structs.replace(job, made_anew=anew)
 
 
-def compile_scheme(job: Job, folder: Path, graph: Graph, scheme: Scheme) -> Program:
-    """graph: as `prepared` gives it. Writes FOLDER/program."""
+def _has_room(job: Job, folder: Path, program: Program, examples: int) -> bool:
+    wanted = examples * row_bytes(tensors_of(program.kept | program.targets))
+    return wanted <= min(job.keep_mb * 1e6, shutil.disk_usage(folder).free * _MOST_OF_DISK)
+
+
+def compile_scheme(job: Job, folder: Path, graph: Graph, scheme: Scheme, cut: bool = False) -> Program:
+    """graph: as `prepared` gives it. cut: where it can be (models.tuning.cutting). Writes FOLDER/program."""
     adapted, merges = with_adapters(graph, scheme.adapters, job.seed)
     trained = [*scheme.tensors, *(part for one in merges for part in (one.down, one.up))]
     if not trained:
         raise SchemeEmpty(detail=f"the scheme {scheme.name} trains nothing")
     keep, boxes = networks.is_packed(Path(job.model)), _boxes(job)
     recipe = Recipe(
-        job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes, job.int8, keep, boxes, job.recompute
-    )
+        job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes, job.int8, keep, boxes, job.recompute,
+        cut,
+    )  # fmt: skip
     program = compile_training(adapted, trained, recipe)
     save(program, folder / jobs.PROGRAM, Origin(Path(job.model), scheme.name, merges, job.labels))
     return program

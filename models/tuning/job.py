@@ -25,10 +25,11 @@ JOB, PROGRAM, STATE, CURVE, PICTURE, NETWORK, ADAPTER, DELTA, TOKENS = (
 class Job(Struct, frozen=True, kw_only=True):
     """base_sha256: of `model`. labels: names of classes, none for a language model; of a detector those of the network,
     of which the data labels those numbered `labelled`. names: of the data's classes, if it does not give them itself.
-    A classifier with another number of classes gets a fresh last layer; made_anew: its tensors. settings of the
-    compiler: models.tuning.compiler.Recipe."""
+    A classifier with another number of classes gets a fresh last layer; made_anew: its tensors. vocabulary: how many
+    tokens a language model tells apart. keep_mb: the most disk for what frozen layers give (models.tuning.keeping), 0
+    for none of it. settings of the compiler: models.tuning.compiler.Recipe."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     model: str
     base_sha256: str
     data: str
@@ -48,6 +49,8 @@ class Job(Struct, frozen=True, kw_only=True):
     made_anew: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     labelled: tuple[int, ...] = ()
+    vocabulary: int = 0
+    keep_mb: float = 0.0
 
 
 def network_of(job: Job) -> str:
@@ -73,7 +76,7 @@ def save(folder: Path, job: Job) -> None:
 
 
 def require_same(folder: Path, there: Job, wanted: Job) -> None:
-    """Only how long it goes on may differ."""
+    """Only how long it goes on may differ, and what is kept, which was settled when it began."""
     old, new = (_comparable(one) for one in (there, wanted))
     other = [name for name, value in new.items() if old[name] != value]
     if other:
@@ -81,4 +84,5 @@ def require_same(folder: Path, there: Job, wanted: Job) -> None:
 
 
 def _comparable(job: Job) -> Mapping[str, object]:
-    return {name: value for name, value in msgspec.structs.asdict(job).items() if name not in ("epochs", "made_anew")}
+    free = ("epochs", "made_anew", "keep_mb")
+    return {name: value for name, value in msgspec.structs.asdict(job).items() if name not in free}

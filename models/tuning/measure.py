@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from models.tuning.bundle import Manifest, load_manifest
 from models.tuning.graph import Array
+from models.tuning.keeping import Prefix
 from models.tuning.trainer import Trainer
 
 
@@ -21,21 +23,24 @@ def peak_mb() -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1e3
 
 
-def random_feeds(trainer: Trainer) -> dict[str, Array]:
+def random_feeds(manifest: Manifest) -> dict[str, Array]:
     random = np.random.default_rng(0)
     feeds: dict[str, Array] = {}
-    for name, one in (trainer.manifest.inputs | trainer.manifest.targets).items():
+    for name, one in (manifest.inputs | manifest.targets).items():
         kind = np.dtype(one.kind)
         feeds[name] = random.normal(size=one.shape).astype(kind) if kind.kind == "f" else np.zeros(one.shape, kind)
     return feeds
 
 
 def measure(program: Path, steps: int, threads: int) -> dict[str, float]:
-    """step_ms: median. rss_over_import_mb: peak, over what the process held once everything was imported. first_step_s:
-    from the start of the process to the end of the first step."""
+    """step_ms: median. rss_over_import_mb: peak, over what the process held once everything was imported, also where a
+    frozen beginning was computed. first_step_s: from the start of the process to the end of the first step."""
     before = peak_mb()
+    manifest = load_manifest(program)
+    feeds = random_feeds(manifest)
+    if manifest.kept:
+        feeds |= Prefix(program, manifest, threads)(feeds)
     trainer = Trainer(program, threads)
-    feeds = random_feeds(trainer)
     trainer.step(feeds)
     first = time.time() - psutil.Process().create_time()
     taken = []

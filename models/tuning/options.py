@@ -47,6 +47,9 @@ NamesOption = Annotated[str, typer.Option(help="Of the classes in YOLO labels, 0
 RateOption = Annotated[float, typer.Option(min=0.0, help="Of learning, at its height. 0: fit for the optimizer.")]
 PixelsOption = Annotated[Pixels, typer.Option(help="0 to 255, 0 to 1, or ImageNet's scale.")]
 MemoryOption = Annotated[str, typer.Option(help="The most that it may take beside libraries: 150MB.")]
+KeepOption = Annotated[
+    str, typer.Option("--keep", help="The most disk for what frozen layers give, computed once: 1GB. 0 for none.")
+]
 StepOption = Annotated[float, typer.Option(help="The most that a step may take.")]
 
 

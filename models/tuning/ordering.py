@@ -9,10 +9,6 @@ def updates_early(graph: Graph) -> Graph:
     """Nodes keep their order, but each that the rest of the graph does not wait for (an update) moves up behind the
     last of what it reads, and each constant-like start (a Split of the state) stays where it is."""
     done = graph.copy()
-    first_use: dict[str, int] = {}
-    for index, node in enumerate(graph.nodes):
-        for name in node.inputs:
-            first_use.setdefault(name, index)
     ready: dict[str, int] = {}
     keyed: list[tuple[int, int, Node]] = []
     updates = _only_for_updates(graph)

@@ -57,6 +57,16 @@ def fixed(name: str, dims: Sequence[int | str | None], batch: int, sizes: Mappin
 
 def measured(graph: Graph, batch: int) -> dict[str, Array]:
     """Every tensor's value for random numbers, and for zero where an input takes integers."""
+    random = np.random.default_rng(0)
+    feeds: dict[str, Array] = {}
+    for name, (dims, kind) in graph.inputs.items():
+        shape = tuple(int(str(one)) for one in dims)
+        feeds[name] = random.normal(size=shape).astype(kind) if is_float(kind) else np.zeros(shape, kind)
+    return values(graph, feeds, batch)
+
+
+def values(graph: Graph, feeds: Mapping[str, Array], batch: int) -> dict[str, Array]:
+    """Of every tensor for these inputs. Raises BatchUnfit (KF363)."""
     every = graph.copy()
     every.specs = {}
     every.outputs = [name for node in graph.nodes for name in node.outputs if name]
@@ -64,20 +74,15 @@ def measured(graph: Graph, batch: int) -> dict[str, Array]:
     options.log_severity_level = _ERRORS_ONLY
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
-    random = np.random.default_rng(0)
-    feeds: dict[str, Array] = {}
-    for name, (dims, kind) in graph.inputs.items():
-        shape = tuple(int(str(one)) for one in dims)
-        feeds[name] = random.normal(size=shape).astype(kind) if is_float(kind) else np.zeros(shape, kind)
     try:
         session = onnxruntime.InferenceSession(
             to_model(every).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-        found = session.run(every.outputs, feeds)
+        found = session.run(every.outputs, dict(feeds))
     except Exception as error:  # onnxruntime's exceptions have no common class of their own
         detail = str(error).strip().split("\n")[0][:200]
         raise BatchUnfit(batch=batch, detail=f"the network does not run so ({detail})") from error
-    return feeds | dict(zip(every.outputs, found, strict=True))
+    return dict(feeds) | dict(zip(every.outputs, found, strict=True))
 
 
 def _fold(graph: Graph, values: Mapping[str, Array]) -> None:

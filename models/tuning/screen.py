@@ -36,6 +36,8 @@ class Screen:
             self._say(f"{event.examples} examples{classes}; {event.trained:,} numbers are trained.")
             for one in event.left_out:
                 self._say(f"left out: {one}")
+        if event.event == "kept":
+            self._show_kept(event)
         if event.event != "step":
             return
         with (self._out / jobs.CURVE).open("ab") as file:
@@ -60,6 +62,15 @@ class Screen:
         if sys.stderr.isatty():
             print(f"\r{line:<100}", end="", file=sys.stderr, flush=True)
         elif event.judged_loss is not None:
+            print(line, file=sys.stderr, flush=True)
+
+    def _show_kept(self, event: Event) -> None:
+        line = f"what the frozen layers give is computed once: {event.done} of {event.total} examples"
+        if self._quiet:
+            return
+        if sys.stderr.isatty():
+            print(f"\r{line:<100}", end="", file=sys.stderr, flush=True)
+        elif event.done == event.total:
             print(line, file=sys.stderr, flush=True)
 
     def close(self, whole: bool) -> None:

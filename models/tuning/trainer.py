@@ -6,43 +6,19 @@ memory, and onnxruntime doesn't know that some node still reads it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 
 from models.errors import ProgramUnreadable
 from models.tuning import safetensors_file
 from models.tuning.bundle import APPLY, FORWARD, START, STEP, load_manifest
 from models.tuning.graph import Array
+from models.tuning.sessions import open_session
 from models.tuning.state import taken
-
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-import onnxruntime
-
-# It would join the unpacking of a matrix (models.tuning.packed) with its product, and round what meets it, too.
-_LEFT_OUT = ["QDQSelectorActionTransformer"]
-_ERRORS_ONLY = 3
-_CPU = ["CPUExecutionProvider"]
-
-
-def options(threads: int = 1, order: str = "default") -> Any:
-    """Memory patterns cost memory here and save no time, and so do matrices that are packed beforehand, since rows are
-    many; a spinning thread takes a small machine's other core."""
-    chosen = onnxruntime.SessionOptions()
-    chosen.log_severity_level = _ERRORS_ONLY
-    chosen.intra_op_num_threads = threads
-    chosen.inter_op_num_threads = 1
-    chosen.enable_mem_pattern = False
-    if order == "priority":
-        chosen.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
-    chosen.add_session_config_entry("session.disable_prepacking", "1")
-    # Gradients of what is learnt nearly vanish; numbers that small take a processor a hundred times longer.
-    chosen.add_session_config_entry("session.set_denormal_as_zero", "1")
-    chosen.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
-    return chosen
 
 
 class Trainer:
@@ -59,19 +35,9 @@ class Trainer:
         self._now = {name: _held(value) for name, value in values.items()}
         self._then = {name: _held(value) for name, value in values.items()}
         self._loss = _held(np.zeros((), np.float32))
-        self._scalars = {one.name for one in self._step.get_inputs() if one.shape == []}
 
     def _open(self, name: str) -> Any:
-        try:
-            return onnxruntime.InferenceSession(
-                str(self._folder / name),
-                options(self._threads, self.manifest.order),
-                providers=_CPU,
-                disabled_optimizers=_LEFT_OUT,
-            )
-        except Exception as error:  # onnxruntime's exceptions have no common class of their own
-            detail = str(error).strip().split("\n")[0][:200]
-            raise ProgramUnreadable(path=self._folder / name, detail=detail) from error
+        return open_session(self._folder / name, self._threads, self.manifest.order)
 
     def step(self, feeds: Mapping[str, Array], factor: float = 1.0) -> float:
         """One batch, with its targets; factor: of the learning rate. Gives the loss before the step. An update whose

@@ -11,8 +11,9 @@ import importlib.util
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,6 +26,9 @@ from models.tuning.gguf_file import is_gguf
 from models.tuning.job import Job
 from protocol.errors import KinflowError
 
+if TYPE_CHECKING:
+    from models.tuning.bundle import Manifest
+
 _TOLD_EVERY_S = 0.2
 
 
@@ -34,13 +38,14 @@ def tell(event: Event) -> None:
 
 
 def prepare(folder: Path) -> None:
-    from models.tuning.compiling import compile_job  # noqa: PLC0415 (needs onnx)
+    from models.tuning.compiling import compile_job, vocabulary_of  # noqa: PLC0415 (needs onnx)
 
     job = _job(folder)
     examples, labelled = _first_seen(job, folder)
     examples.parts()
-    job = msgspec.structs.replace(job, labels=examples.labels, labelled=labelled)
-    job = compile_job(job, folder)
+    vocabulary = vocabulary_of(job)
+    job = msgspec.structs.replace(job, labels=examples.labels, labelled=labelled, vocabulary=vocabulary)
+    job = compile_job(job, folder, len(examples.keys))
     jobs.save(folder, job)
     tell(_data("prepared", job, examples, folder))
 
@@ -72,15 +77,23 @@ def _data(event: str, job: Job, examples: Examples, folder: Path) -> Event:
 
 
 def train(folder: Path, threads: int) -> None:
+    from models.tuning.bundle import load_manifest  # noqa: PLC0415
     from models.tuning.trainer import Trainer  # noqa: PLC0415 (nothing else here loads a session)
     from models.tuning.training import train as steps  # noqa: PLC0415
 
-    job = _job(folder)
-    trainer = Trainer(folder / jobs.PROGRAM, threads)
-    examples, labelled = opened(job, trainer, folder)
+    job, manifest = _job(folder), load_manifest(folder / jobs.PROGRAM)
+    examples, labelled = opened(job, manifest, folder)
     if (examples.labels, labelled) != (job.labels, job.labelled):
         raise DataUnusable(path=job.data, detail="its classes are not those that training began with")
     stopping = Stop()
+    if manifest.kept:
+        found = _kept(manifest, examples, folder, threads, stopping)
+        if found is None:
+            tell(Event(event="stopped"))
+            return
+        examples = found
+    # The frozen beginning's session is closed by now: both together would take the memory of both.
+    trainer = Trainer(folder / jobs.PROGRAM, threads)
     told = 0.0
     loop = steps(trainer, examples, job, folder)
     for step in loop:
@@ -101,14 +114,27 @@ def train(folder: Path, threads: int) -> None:
     tell(Event(event="trained", done=trainer.steps_done))
 
 
-def opened(job: Job, trainer: Any, folder: Path) -> tuple[Examples, tuple[int, ...]]:
+def _kept(manifest: Manifest, examples: Examples, folder: Path, threads: int, stopping: Stop) -> Examples | None:
+    """None where it was asked to stop."""
+    from models.tuning.keeping import Prefix, Store, fill  # noqa: PLC0415 (loads a session)
+
+    store, total = Store(folder, manifest.kept | manifest.targets), len(examples.keys)
+    told = 0.0
+    for done in fill(store, Prefix(folder / jobs.PROGRAM, manifest, threads), examples, manifest.batch):
+        if time.monotonic() - told > _TOLD_EVERY_S or done == total:
+            told = time.monotonic()
+            tell(Event(event="kept", done=done, total=total))
+        if stopping.asked:
+            return None
+    return replace(examples, load=store.read)
+
+
+def opened(job: Job, manifest: Manifest, folder: Path) -> tuple[Examples, tuple[int, ...]]:
     """What the job is trained on, and for a detector the classes that it labels."""
     if job.loss == "detection":
         return _boxes(job)
-    ((name, tensor), *_) = trainer.manifest.inputs.items()
-    # Labels in the data were compared with the network when it was compiled; here its outputs are not asked again.
-    vocabulary = _vocabulary(trainer) if job.loss == "language" else 0
-    return open_examples(_data_of(job, folder), (name, tensor.shape), job.loss, vocabulary, job.pixels), ()
+    ((name, tensor), *_) = manifest.inputs.items()
+    return open_examples(_data_of(job, folder), (name, tensor.shape), job.loss, job.vocabulary, job.pixels), ()
 
 
 def _boxes(job: Job) -> tuple[Examples, tuple[int, ...]]:
@@ -116,11 +142,6 @@ def _boxes(job: Job) -> tuple[Examples, tuple[int, ...]]:
     from models.tuning.detectors import network_of  # noqa: PLC0415
 
     return yolo(Path(job.data), network_of(Path(job.model)), job.names)
-
-
-def _vocabulary(trainer: Any) -> int:
-    feeds = {name: one.zeros() for name, one in (trainer.manifest.inputs | trainer.manifest.targets).items()}
-    return int(trainer.evaluate(feeds)[trainer.manifest.outputs[1]].shape[-1])
 
 
 class Stop:

@@ -11,6 +11,7 @@ import numpy as np
 from models.errors import DataUnusable
 from models.tuning.graph import Array
 from models.tuning.judging import Accuracy, Scorer
+from models.tuning.losses import LABELS
 
 JUDGED_SHARE = 0.2
 IGNORED = -1
@@ -18,13 +19,12 @@ IGNORED = -1
 
 @dataclass(frozen=True)
 class Examples:
-    """load: (input, label) of one example. keys: a lasting name of each. labels: names of classes, or none. left_out:
-    files that could not be read, each with the reason. filling: of the labels of an example that does not count.
-    scorer: what judges answers."""
+    """load: what the network takes of one example, by name, and its `labels`. keys: a lasting name of each. labels:
+    names of classes, or none. left_out: files that could not be read, each with the reason. filling: of the labels of
+    an example that does not count. scorer: what judges answers."""
 
-    input_name: str
     keys: tuple[str, ...]
-    load: Callable[[int], tuple[Array, Array]]
+    load: Callable[[int], dict[str, Array]]
     labels: tuple[str, ...] = ()
     classes: tuple[int, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -55,13 +55,13 @@ class Examples:
         """From the batch `start` on. The last one is filled up with examples that do not count."""
         for first in range(start * size, len(numbers), size):
             loaded = [self.load(number) for number in numbers[first : first + size]]
-            values = np.stack([one for one, _ in loaded])
-            labels = np.stack([one for _, one in loaded])
             lacking = size - len(loaded)
-            if lacking:
-                values = np.concatenate([values, np.zeros((lacking, *values.shape[1:]), values.dtype)])
-                labels = np.concatenate([labels, np.full((lacking, *labels.shape[1:]), self.filling, labels.dtype)])
-            yield {self.input_name: values, "labels": labels}
+            batch = {}
+            for name, value in loaded[0].items():
+                filling = self.filling if name == LABELS else 0
+                more = [np.full(value.shape, filling, value.dtype)] * lacking if lacking else []
+                batch[name] = np.stack([*(one[name] for one in loaded), *more])
+            yield batch
 
 
 def shuffled(numbers: Sequence[int], seed: int, epoch: int) -> list[int]:

@@ -10,6 +10,7 @@ import numpy as np
 from models.errors import DataUnusable
 from models.tuning.data.examples import Examples
 from models.tuning.graph import Array
+from models.tuning.losses import LABELS
 
 # More than this share unreadable is no accident.
 MOST_LEFT_OUT = 0.2
@@ -44,10 +45,10 @@ def labelled(folder: Path, endings: Collection[str], read: Callable[[Path], Arra
     if empty:
         raise DataUnusable(path=folder, detail=f"the class {empty[0]!r} has no files")
 
-    def load(number: int) -> tuple[Array, Array]:
+    def load(number: int) -> dict[str, Array]:
         path, label = files[number]
-        return read(path), np.asarray(label, np.int64)
+        return {input_name: read(path), LABELS: np.asarray(label, np.int64)}
 
     keys = tuple(str(path.relative_to(folder)) for path, _ in files)
     classes = tuple(number for _, number in files)
-    return Examples(input_name, keys, load, tuple(labels), classes, tuple(left_out))
+    return Examples(keys, load, tuple(labels), classes, tuple(left_out))

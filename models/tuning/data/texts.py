@@ -10,6 +10,7 @@ import numpy as np
 from models.errors import DataUnusable
 from models.tuning.data.examples import IGNORED, Examples
 from models.tuning.graph import Array
+from models.tuning.losses import LABELS
 
 _BYTES = 256
 
@@ -33,13 +34,13 @@ def texts(path: Path, input_name: str, places: int, vocabulary: int) -> Examples
     if not stretches:
         raise DataUnusable(path=path, detail="it holds no line with two tokens")
 
-    def load(number: int) -> tuple[Array, Array]:
+    def load(number: int) -> dict[str, Array]:
         stretch = stretches[number]
         given, wanted = np.zeros(places, np.int64), np.full(places, IGNORED, np.int64)
         given[: len(stretch) - 1], wanted[: len(stretch) - 1] = stretch[:-1], stretch[1:]
-        return given, wanted
+        return {input_name: given, LABELS: wanted}
 
-    return Examples(input_name, tuple(keys), load)
+    return Examples(tuple(keys), load)
 
 
 def _tokens(path: Path, number: int, line: str, vocabulary: int) -> Array:

@@ -22,6 +22,7 @@ from models.tuning.data.examples import Examples
 from models.tuning.data.folders import MOST_LEFT_OUT
 from models.tuning.graph import Array
 from models.tuning.judging import AveragePrecision, Truths
+from models.tuning.losses import LABELS
 from models.vision.grid import cells
 from models.vision.layouts.yolox import STRIDES
 from models.vision.letterbox import Letterbox
@@ -70,13 +71,13 @@ def yolo(folder: Path, network: Network, names: Sequence[str] = ()) -> tuple[Exa
         boxes = np.array([thing.box(placed.width, placed.height) for thing in found], float).reshape(-1, 4) * scale
         return boxes, np.array([places[thing.number] for thing in found], np.intp)
 
-    def load(number: int) -> tuple[Array, Array]:
+    def load(number: int) -> dict[str, Array]:
         blob, placed = letterbox.place(decoded(pictures[number][0].read_bytes()))
         boxes, classes = truths(number, placed)
-        return blob[0].copy(), assigned(boxes.astype(np.float32), classes, grid, len(network.labels))
+        wanted = assigned(boxes.astype(np.float32), classes, grid, len(network.labels))
+        return {network.input_name: blob[0].copy(), LABELS: wanted}
 
     examples = Examples(
-        network.input_name,
         tuple(str(path.relative_to(folder)) for path, _ in pictures),
         load,
         network.labels,

@@ -13,11 +13,13 @@ LABELS = "labels"
 
 @dataclass(frozen=True)
 class Losses:
-    """loss: name of the scalar. seeds: gradients of it by tensors. targets: inputs that the loss adds."""
+    """loss: name of the scalar. seeds: gradients of it by tensors. targets: inputs that the loss adds. exact: where the
+    way back begins, of few large numbers and many small ones."""
 
     loss: str
     seeds: dict[str, str]
     targets: dict[str, Spec] = field(default_factory=dict)
+    exact: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,16 @@ class Boxes:
     labelled: tuple[bool, ...]
 
 
-def attach(build: Builder, kind: str, boxes: Boxes | None = None) -> Losses:
+def attach(build: Builder, kind: str, boxes: Boxes | None = None, in_pieces: bool = False) -> Losses:
     """kind: classification (logits batch x classes), language (logits batch x places x vocabulary) or detection (the
-    layout yolox, with `boxes`). Raises LossUnfit (KF365) when the network's first output is not of that form."""
+    layout yolox, with `boxes`). in_pieces: large logits of a frozen head never stand there whole. Raises LossUnfit
+    (KF365) when the network's first output is not of that form."""
     from models.tuning.losses import detection, entropy  # noqa: PLC0415 (they take Losses from here)
 
     if kind == "detection" and boxes is not None:
         return detection.attach(build, boxes)
     if kind in ("classification", "language"):
-        return entropy.attach(build, kind)
+        return entropy.attach(build, kind, in_pieces)
     raise LossUnfit(loss=kind, detail="it is not known")
 
 

@@ -64,7 +64,7 @@ def attach(build: Builder, boxes: Boxes) -> Losses:
     share = noted("Div", weight, total)
     score_loss, slope = _binary_entropy(noted, scores, goal, share)
     loss = build.note(build.add("Add", box_loss, score_loss, out=build.fresh("loss")), (), output)
-    return Losses(loss, {scores: slope, box_loss: noted.number(1.0)}, targets)
+    return Losses(loss, {scores: slope, box_loss: noted.number(1.0)}, targets, frozenset({slope}))
 
 
 def _overlaps(noted: _Noted, output: str, grid: np.ndarray, decoded: bool) -> tuple[str, str]:

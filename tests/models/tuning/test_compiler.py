@@ -19,6 +19,7 @@ from models.tuning.bundling import Origin, save
 from models.tuning.compiler import Recipe, compile_training, gradient_graph
 from models.tuning.graph import Array, Builder, Graph
 from models.tuning.int8 import rounded
+from models.tuning.losses import entropy
 from models.tuning.optimizers import Optimizer
 from models.tuning.schemes import choose
 from models.tuning.trainer import Trainer
@@ -261,6 +262,32 @@ def test_either_order_of_execution_learns_the_same_and_the_one_that_needs_less_i
     (losses, state), (others, other) = learnt
     assert losses == others
     assert all(np.array_equal(state[name], other[name]) for name in state)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_frozen_head_in_pieces_is_the_head(tied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = llama(SMALL)
+    if tied:
+        head = graph.nodes[-1]
+        del graph.constants[head.inputs[1]]
+        head.inputs[1] = Builder(graph, "tied").add("Transpose", "embedding.weight", perm=[1, 0])
+        graph.nodes = [graph.nodes[-1], *graph.nodes[:-1]]
+    names = [name for name in weights_of(graph) if name.startswith("layers.")]
+    feeds = batch(graph, 3, 24, 6)
+    feeds["labels"].reshape(-1)[:7] = -1
+    found = []
+    for rows in (5, 18):
+        monkeypatch.setattr(entropy, "_LEAST_ROWS", rows)
+        monkeypatch.setattr(entropy, "_PIECE_NUMBERS", 1)
+        compiled, state, _ = gradient_graph(graph, names, Recipe(3, "language"))
+        widest = [
+            compiled.specs[name].shape for node in compiled.nodes for name in node.outputs if name in compiled.specs
+        ]
+        assert (any(shape[:1] == (18,) and shape[-1] == 24 for shape in widest)) == (rows == 18)
+        found.append(Evaluator(compiled)({**feeds, **state}))
+    pieces, whole = found
+    for name, value in whole.items():
+        assert np.allclose(pieces[name], value, rtol=1e-9, atol=1e-12), name
 
 
 def test_the_order_of_execution_that_needs_less_memory_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

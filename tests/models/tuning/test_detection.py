@@ -206,7 +206,7 @@ def test_examples_are_letterboxed_and_classes_go_by_their_names(tmp_path: Path) 
     examples, labelled = yolo(tmp_path / "data", NETWORK)
     assert labelled == (0, 1)
     assert len(examples.keys) == 40
-    value, wanted = examples.load(examples.keys.index("images/0.png"))
+    value, wanted = examples.load(examples.keys.index("images/0.png")).values()
     assert value.shape == (3, SIZE, SIZE)
     # 64 x 48 in 64 x 64: at the top, the rest filled.
     assert (value[:, 48:] == 114).all()
@@ -218,7 +218,7 @@ def test_examples_are_letterboxed_and_classes_go_by_their_names(tmp_path: Path) 
     assert np.allclose(mine[:, :4], box, atol=1e-3)
     assert (mine[:, 5:8].argmax(1) == (1 if line[0] == "0" else 0)).all()
     # A picture with nothing is one to learn from: every cell counts as empty.
-    _, nothing = examples.load(examples.keys.index("images/5.png"))
+    _, nothing = examples.load(examples.keys.index("images/5.png")).values()
     assert not nothing[:, :5].any()
     assert nothing[:, 5 + COUNT].all()
     # One folder for both, and names that mean the network's.
@@ -228,7 +228,7 @@ def test_examples_are_letterboxed_and_classes_go_by_their_names(tmp_path: Path) 
         (flat / one.name).write_bytes(one.read_bytes())
     again, labelled = yolo(flat, NETWORK, ("pedestrian", "unicorn"))
     assert labelled == (2,)
-    _, theirs = again.load(again.keys.index("0.png"))
+    _, theirs = again.load(again.keys.index("0.png")).values()
     # What the network has no name for neither is there nor is not.
     assert (theirs[:, 4].sum() > 0) == (line[0] == "0")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def test_it_learns_and_gives_a_network_that_answers(place: Path, capsys: pytest.
     examples = open_examples(place / "data", ("x", (8, 3, 16, 16)), "classification")
     right = 0
     for number in range(len(examples.keys)):
-        value, label = examples.load(number)
+        value, label = examples.load(number).values()
         (logits,) = session.run(None, {"x": value[None]})
         assert logits.shape == (1, 3)
         right += int(logits.argmax() == label)
@@ -144,6 +145,25 @@ def test_a_loss_that_diverges_stops_and_keeps_the_last_good_state(place: Path) -
     state, metadata = safetensors_file.read(place / "out" / "state.safetensors")
     assert all(np.isfinite(one).all() for one in state.values())
     assert int(metadata["steps_done"]) == 0
+
+
+@pytest.mark.parametrize("scheme", ["full", "deep"])
+def test_a_disk_that_takes_no_more_loses_nothing(place: Path, scheme: str) -> None:
+    more = ("--scheme", scheme, "--json", "--epochs")
+    assert tune(*asked(place, *more, 2)) == 0
+    saved = (place / "out" / "state.safetensors").read_bytes()
+    size = min(len(saved), 4000)
+    # As with a full one, but that the system says it in other words.
+    limited = subprocess.run(
+        [sys.executable, "-c", "from kinflow.main import main; main()", "tune", *asked(place, *more, 3)],
+        cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, size - 1)),
+    )  # fmt: skip
+    assert limited.returncode != 0
+    assert "File too large" in limited.stderr
+    assert (place / "out" / "state.safetensors").read_bytes() == saved
+    assert not list((place / "out").glob(".*"))
+    assert tune(*asked(place, *more, 3)) == 0
 
 
 def test_another_training_is_not_mixed_in(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
