@@ -10,7 +10,7 @@ from models.tuning import composites
 from models.tuning.autodiff import differentiate
 from models.tuning.cleaning import clean
 from models.tuning.cutting import Cut, cut
-from models.tuning.graph import Array, Builder, Graph, Spec
+from models.tuning.graph import Array, Builder, Graph, Shape, Spec
 from models.tuning.int8 import quantised
 from models.tuning.losses import Boxes, attach
 from models.tuning.optimizers import Optimizer
@@ -18,7 +18,6 @@ from models.tuning.ordering import updates_early
 from models.tuning.packed import packed
 from models.tuning.recomputing import recomputed
 from models.tuning.resolve import resolve
-from models.tuning.slopes import slopes_early
 from models.tuning.state import Place, holders
 from models.tuning.trained_biases import split_biases
 
@@ -76,9 +75,8 @@ def compile_training(graph: Graph, trained: Sequence[str], recipe: Recipe) -> Pr
     begun = _forward(graph, trained, recipe)
     state, places, step = begun.state, begun.places, begun.graph.copy()
     # A packed matrix would be unpacked for each piece.
-    losses = attach(Builder(step, "loss"), recipe.loss, recipe.boxes, in_pieces=not recipe.packed)
-    made_forward = {name for node in composites.lower(step).nodes for name in node.outputs}
-    of_batch = composites.lower(step).reached_from(set(step.inputs) - set(state))
+    losses = attach(Builder(step, "loss"), recipe.loss, begun.given, recipe.boxes, in_pieces=not recipe.packed)
+    forward = {name for node in composites.lower(step).nodes for name in node.outputs}
     build = Builder(step, "back")
     gradients = differentiate(build, losses.seeds, list(state))
     if set(gradients) != set(state):
@@ -101,15 +99,15 @@ def compile_training(graph: Graph, trained: Sequence[str], recipe: Recipe) -> Pr
         everything = state | slots
     step = clean(composites.lower(step))
     if recipe.recompute:
-        step = clean(recomputed(step, made_forward))
+        step = clean(recomputed(step, forward))
     if recipe.int8:
         step = clean(quantised(step, _reshaped(step, losses.exact)))
     rounded: dict[str, tuple[Array, Array]] = {}
     if recipe.packed:
         step = packed(step, rounded)
-    step = slopes_early(updates_early(step), made_forward, of_batch)
+    step = updates_early(step)
     plain = begun.graph.copy()
-    judged = attach(Builder(plain, "loss"), recipe.loss, recipe.boxes)
+    judged = attach(Builder(plain, "loss"), recipe.loss, begun.given, recipe.boxes)
     plain.outputs = [LOSS, *graph.outputs]
     Builder(plain, "end").add("Identity", judged.loss, out=LOSS)
     plain = clean(composites.lower(plain))
@@ -132,7 +130,7 @@ def gradient_graph(
     """Outputs the loss and `gradient.HOLDER` for each part of the state: to test, and to judge what is worth it."""
     begun = _forward(graph, trained, replace(recipe, cut=False))
     forward, state, places = begun.graph, begun.state, begun.places
-    losses = attach(Builder(forward, "loss"), recipe.loss, recipe.boxes, in_pieces=True)
+    losses = attach(Builder(forward, "loss"), recipe.loss, begun.given, recipe.boxes, in_pieces=True)
     build = Builder(forward, "back")
     gradients = differentiate(build, losses.seeds, list(state))
     forward.outputs = [build.add("Identity", losses.loss, out=LOSS)]
@@ -151,6 +149,11 @@ class _Forward:
     places: tuple[Place, ...]
     inputs: dict[str, Spec]
     cut: Cut | None
+
+    @property
+    def given(self) -> Shape:
+        """Of the network's first input."""
+        return next(iter(self.inputs.values())).shape
 
 
 def _forward(graph: Graph, trained: Sequence[str], recipe: Recipe) -> _Forward:

@@ -24,7 +24,7 @@ from models.tuning.resolve import fixed
 from models.tuning.schemes import Scheme, choose
 
 # What passes less memory from node to node than this is not worth two more processes.
-_WORTH_ORDERING_BYTES = 32_000_000
+_WORTH_ORDERING_BYTES = 8_000_000
 # Of what is free.
 _MOST_OF_DISK = 0.5
 

@@ -22,8 +22,10 @@ def test_it_prints_rows_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> 
     words = ["bench", "tuning", "--quick", "--json", "--model", "mobilenet", "--scheme", "head"]
     assert kinflow(words) == 0
     told = json.loads(capsys.readouterr().out)
-    (row,) = told["rows"]
+    row, kept = told["rows"]
     assert set(row) >= KEYS
+    # A head alone, behind layers that are computed once, is hardly any work.
+    assert (kept["engine"], kept["scheme"]) == ("kinflow-kept", "head")
     assert (row["model"], row["batch"], row["engine"], row["scheme"]) == ("mobilenet", 1, "kinflow", "head")
     assert row["step_ms"] > 0
     assert row["rss_over_import_mb"] > 0

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from models.errors import LossUnfit
-from models.tuning.graph import Builder, Spec
+from models.tuning.graph import Builder, Shape, Spec
 
 LABELS = "labels"
 
@@ -31,16 +31,16 @@ class Boxes:
     labelled: tuple[bool, ...]
 
 
-def attach(build: Builder, kind: str, boxes: Boxes | None = None, in_pieces: bool = False) -> Losses:
-    """kind: classification (logits batch x classes), language (logits batch x places x vocabulary) or detection (the
-    layout yolox, with `boxes`). in_pieces: large logits of a frozen head never stand there whole. Raises LossUnfit
-    (KF365) when the network's first output is not of that form."""
+def attach(build: Builder, kind: str, given: Shape, boxes: Boxes | None = None, in_pieces: bool = False) -> Losses:
+    """given: the shape of the network's input, the batch first. kind: classification (logits batch x classes), language
+    (logits batch x places x vocabulary) or detection (the layout yolox, with `boxes`). in_pieces: large logits of a
+    frozen head never stand there whole. Raises LossUnfit (KF365) when the network's first output is of another form."""
     from models.tuning.losses import detection, entropy  # noqa: PLC0415 (they take Losses from here)
 
     if kind == "detection" and boxes is not None:
-        return detection.attach(build, boxes)
+        return detection.attach(build, given, boxes)
     if kind in ("classification", "language"):
-        return entropy.attach(build, kind, in_pieces)
+        return entropy.attach(build, kind, given[0], in_pieces)
     raise LossUnfit(loss=kind, detail="it is not known")
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from models.errors import LossUnfit
-from models.tuning.graph import Builder, Spec
+from models.tuning.graph import Builder, Shape, Spec
 from models.tuning.losses import LABELS, Boxes, Losses, add_labels
 from models.tuning.rules import broadcast_shapes
 from models.vision.grid import cells
@@ -32,13 +32,13 @@ def row_length(classes: int) -> int:
     return 4 + 2 * (1 + classes)
 
 
-def attach(build: Builder, boxes: Boxes) -> Losses:
+def attach(build: Builder, picture: Shape, boxes: Boxes) -> Losses:
+    """picture: batch x channels x height x width."""
     output = build.graph.outputs[0]
     shape = build.shape(output)
-    picture = next(iter(build.graph.inputs.values()))[0]
     if len(picture) != 4 or len(shape) != 3 or picture[0] != shape[0]:
         raise LossUnfit(loss="detection", detail=f"the output {output!r} is {'x'.join(map(str, shape))}")
-    grid = cells(int(str(picture[3])), int(str(picture[2])), STRIDES)
+    grid = cells(picture[3], picture[2], STRIDES)
     if shape[1:] != (len(grid), 5 + len(boxes.labelled)):
         detail = f"the output {output!r} is {shape}, not {(picture[0], len(grid), 5 + len(boxes.labelled))}"
         raise LossUnfit(loss="detection", detail=detail)

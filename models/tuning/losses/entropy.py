@@ -17,12 +17,11 @@ _LEAST = 1.2e-38
 _PIECE_NUMBERS, _LEAST_ROWS = 1 << 19, 64
 
 
-def attach(build: Builder, kind: str, in_pieces: bool) -> Losses:
+def attach(build: Builder, kind: str, batch: int, in_pieces: bool) -> Losses:
     output = build.graph.outputs[0]
     logits = _before_softmax(build, output)
     shape = build.shape(logits)
     rank = 2 if kind == "classification" else 3
-    batch = next(iter(build.graph.inputs.values()))[0][0]
     if kind == "classification" and len(shape) > rank and all(one == 1 for one in shape[rank:]):
         logits = build.reshape(logits, shape[:rank])
         shape = shape[:rank]

@@ -11,9 +11,9 @@ from models.tuning.rules.elementwise import local, times
 
 
 def masked(call: Call, mask: str) -> str:
-    """dy where `mask` (of truth values) is true, else 0. A product is faster than Where."""
-    number = call.build.note(call.build.cast(mask, call.y[0]), call.out_shape, call.y[0])
-    return times(call, call.dy[0], number)
+    """dy where `mask` (of truth values) is true, else 0. A product with the mask as numbers would take a fiftieth less
+    of a step's time, but those numbers stay from the way forward on, four bytes each; truth values are one."""
+    return call.build.note(call.add("Where", mask, call.dy[0], call.number(0.0)), call.out_shape, call.y[0])
 
 
 @rule("Relu", lazy=True)
