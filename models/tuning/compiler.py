@@ -161,22 +161,26 @@ def _forward(graph: Graph, trained: Sequence[str], recipe: Recipe) -> _Forward:
         raise SchemeEmpty(detail="it names nothing to train")
     resolved = resolve(graph, recipe.batch, recipe.sizes)
     inputs = {name: resolved.specs[name] for name in resolved.inputs}
-    prepared = split_biases(composites.recognise(clean(resolved)), trained)
+    prepared = _prepared(resolved, trained)
     lost = [name for name in trained if name not in prepared.constants]
     if lost:
         raise SchemeEmpty(detail=f"no output depends on {', '.join(lost)}")
-    found = cut(prepared, _alone(graph, trained, recipe), trained) if recipe.cut else None
+    found = _cut(prepared, graph, trained, recipe) if recipe.cut else None
     forward, places, state = holders(found.rest if found else prepared, trained)
     return _Forward(forward, state, places, inputs, found)
 
 
-def _alone(graph: Graph, trained: Sequence[str], recipe: Recipe) -> Graph:
-    """For one example. Where the network takes no batch but its own, that."""
-    try:
-        resolved = resolve(graph, 1, recipe.sizes)
-    except BatchUnfit:
-        resolved = resolve(graph, recipe.batch, recipe.sizes)
+def _prepared(resolved: Graph, trained: Sequence[str]) -> Graph:
     return split_biases(composites.recognise(clean(resolved)), trained)
+
+
+def _cut(prepared: Graph, graph: Graph, trained: Sequence[str], recipe: Recipe) -> Cut | None:
+    """None, too, for a network that takes no single example."""
+    try:
+        alone = resolve(graph, 1, recipe.sizes)
+    except BatchUnfit:
+        return None
+    return cut(prepared, _prepared(alone, trained), trained)
 
 
 def _reshaped(graph: Graph, names: Iterable[str]) -> set[str]:

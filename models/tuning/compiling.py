@@ -57,10 +57,10 @@ def compile_scheme(job: Job, folder: Path, graph: Graph, scheme: Scheme, cut: bo
     trained = [*scheme.tensors, *(part for one in merges for part in (one.down, one.up))]
     if not trained:
         raise SchemeEmpty(detail=f"the scheme {scheme.name} trains nothing")
-    keep, boxes = networks.is_packed(Path(job.model)), _boxes(job)
+    is_packed, boxes = networks.is_packed(Path(job.model)), _boxes(job)
     recipe = Recipe(
-        job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes, job.int8, keep, boxes, job.recompute,
-        cut,
+        job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes, job.int8, is_packed, boxes,
+        job.recompute, cut,
     )  # fmt: skip
     program = compile_training(adapted, trained, recipe)
     save(program, folder / jobs.PROGRAM, Origin(Path(job.model), scheme.name, merges, job.labels))

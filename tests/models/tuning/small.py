@@ -8,8 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from kinflow.main import run as kinflow
 from models.tuning import onnx_file
 from models.tuning.graph import Builder, Graph
+
+
+def tune(*words: object) -> int:
+    """`kinflow tune` with these words; its exit status."""
+    return kinflow(["tune", *map(str, words)])
 
 
 def network(path: Path, classes: int = 2, channels: int = 3, size: int = 16) -> Path:

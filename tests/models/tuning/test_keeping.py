@@ -19,25 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kinflow.main import run as kinflow
 from models.tuning import compiling, deltas
 from models.tuning.bundle import PREFIX, Tensor
 from models.tuning.keeping import Store, row_bytes
-from tests.models.tuning.small import network, stripes, tones
+from tests.models.tuning.small import network, tones, tune
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_S = 50.0
-
-
-def tune(*words: object) -> int:
-    return kinflow(["tune", *map(str, words)])
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    network(tmp_path / "net.onnx")
-    stripes(tmp_path / "data")
-    return tmp_path
 
 
 def asked(place: Path, out: str, *more: object) -> list[str]:
@@ -88,7 +76,7 @@ def test_it_learns_the_same_and_leaves_nothing(place: Path, scheme: str, capsys:
     assert not (place / "whole" / "program" / PREFIX).exists()
 
 
-def test_sounds_and_texts_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_sounds_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network(tmp_path / "net.onnx", channels=1)
     tones(tmp_path / "data")
     assert tune(*asked(tmp_path, "out", "--epochs", 20, "--json")) == 0

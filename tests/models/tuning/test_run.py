@@ -16,26 +16,14 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from kinflow.main import run as kinflow
 from models.errors import DataUnusable, DeltaUnfit, TensorsUnreadable, WorkerLost
 from models.tuning import deltas, onnx_file, safetensors_file
 from models.tuning.data.opening import open_examples
 from models.tuning.running import run_worker
-from tests.models.tuning.small import network, stripes, tones
+from tests.models.tuning.small import network, tones, tune
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_S = 50.0
-
-
-def tune(*words: object) -> int:
-    return kinflow(["tune", *map(str, words)])
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    network(tmp_path / "net.onnx")
-    stripes(tmp_path / "data")
-    return tmp_path
 
 
 def asked(place: Path, *more: object) -> list[str]:
