@@ -4,6 +4,7 @@ and not its words; it holds to the same contract as llama.cpp for sequences, bat
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ class FakeEngine:
     def __init__(self, *, context_tokens: int = 256, sequences: int = 4, seed: int = 0) -> None:
         self._seed = seed
         self._held: list[list[int]] = [[] for _ in range(sequences)]
+        # Of each token the place in the room that all share: what was copied stands in the same.
+        self._places: list[list[int]] = [[] for _ in range(sequences)]
+        self._fresh = itertools.count()
         self._facts = Facts(
             fingerprint=hashlib.sha256(f"fake {seed}".encode()).hexdigest(),
             architecture="fake",
@@ -59,7 +63,7 @@ class FakeEngine:
             total = self.length(piece.sequence) + piece.rows
             if total > limit:
                 raise ContextTooLong(tokens=total, excess_tokens=total - limit, limit_tokens=limit)
-        held, more = sum(map(len, self._held)), sum(piece.rows for piece in pieces)
+        held, more = len(set().union(*self._places)), sum(piece.rows for piece in pieces)
         if held + more > limit:
             raise EngineFull(detail=f"{held} of {limit} tokens are held, {more} more came")
         return [self._ran(piece) for piece in pieces]
@@ -67,10 +71,14 @@ class FakeEngine:
     def _ran(self, piece: Piece) -> Output:
         rows = []
         for place, token in enumerate(piece.tokens):
-            self._held[piece.sequence].append(token)
+            self._append(piece.sequence, token)
             if piece.wanted == "all" or (piece.wanted == "last" and place == piece.rows - 1):
                 rows.append(self._logits(self._held[piece.sequence]))
         return Output(np.array(rows, np.float32).reshape(len(rows), VOCABULARY))
+
+    def _append(self, sequence: int, *tokens: int) -> None:
+        self._held[sequence] += tokens
+        self._places[sequence] += itertools.islice(self._fresh, len(tokens))
 
     def _logits(self, tokens: Sequence[int]) -> Floats:
         digest = hashlib.sha256(repr((self._seed, tuple(tokens))).encode()).digest()
@@ -80,13 +88,13 @@ class FakeEngine:
     def rollback(self, sequence: int, length: int) -> None:
         if not 0 <= length <= self.length(sequence):
             raise ValueError(f"the sequence holds {self.length(sequence)} tokens, not {length}")
-        del self._held[sequence][length:]
+        del self._held[sequence][length:], self._places[sequence][length:]
 
     def copy(self, source: int, target: int) -> None:
         if self.length(target):
             raise ValueError(f"sequence {target} is not empty")
         self.length(source)
-        self._held[target] = list(self._held[source])
+        self._held[target], self._places[target] = list(self._held[source]), list(self._places[source])
 
     def export(self, sequence: int, start: int = 0, end: int | None = None) -> Portion:
         held = self.length(sequence)
@@ -110,7 +118,7 @@ class FakeEngine:
             if len(tokens) != portion.end - portion.start:
                 raise StateForeign(detail=f"{len(tokens)} tokens where {portion.end - portion.start} were to be")
             found += tokens
-        self._held[sequence] += found
+        self._append(sequence, *found)
 
     def steer(self, directions: Mapping[int, NDArray[Any]]) -> None:
         if directions:
@@ -136,6 +144,7 @@ class FakeEngine:
 
     def close(self) -> None:
         self._held.clear()
+        self._places.clear()
 
     def _impossible(self, primitive: str) -> PrimitiveImpossible:
         return PrimitiveImpossible(primitive=primitive, what="the fake engine", detail="it has no blocks")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from models.engine.sampling import Sampling
 from models.engine.thread import EngineThread
 from models.engine.turn import Step, Turn
 from models.errors import ContextTooLong, EngineFailed, EngineStopped, QueueFull
+from models.serving.planning.room import Stretch
 from models.serving.planning.step_time import NOTHING, StepTime
 from models.serving.planning.step_time import work as work_of
 from models.serving.port import Load
@@ -32,12 +34,15 @@ SMALL_S, LOOP_TURNS = 0.05, 6
 NOBODY_S = 0.005
 
 log = logging.getLogger(__name__)
+# A number for each stretch of keys and values that is computed (planning/room.py).
+_OWNERS = itertools.count()
 
 
 class Seat:
     """An answer under way, and what its reader has not taken yet. turn: None until it may begin. prompt_left: tokens of
     the prompt that are still to be computed; 0 once it speaks. context: tokens that its sequence holds. tenant: for
-    whom it is. here: whether its sequence holds anything; aside: what it held, while it does not."""
+    whom it is. here: whether its sequence holds anything; aside: what it held, while it does not. lent: its beginning,
+    where others hold the very same."""
 
     def __init__(self, sequence: int, prompt: Sequence[int], tenant: str = "", arrived_s: float | None = None) -> None:
         """arrived_s: when it was asked for, monotonic; None for now."""
@@ -49,6 +54,8 @@ class Seat:
         self.context = 0
         self.here = True
         self.aside: Portion | None = None
+        self.lent: tuple[Stretch, ...] = ()
+        self._owner = next(_OWNERS)
         self.arrived_s = time.monotonic() if arrived_s is None else arrived_s
         self.first_s: float | None = None
         self.spoke_s: float | None = None
@@ -58,6 +65,16 @@ class Seat:
     def tokens(self) -> Sequence[int]:
         """Its prompt and what it has said."""
         return self.prompt if self.turn is None else self.turn.tokens
+
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """What it takes of a room that all share, once all of its tokens are computed."""
+        begins = self.lent[-1].end if self.lent else 0
+        return (*self.lent, Stretch(self._owner, begins, len(self.tokens)))
+
+    def emptied(self) -> None:
+        """Its sequence holds nothing any more; what it holds later is its own."""
+        self.here, self.lent, self._owner = False, (), next(_OWNERS)
 
     def holds(self, context: int) -> None:
         """Its sequence holds so many of its tokens now."""

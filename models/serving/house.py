@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from models.serving.fifo import Seat
-from models.serving.planning.room import Place, moves
+from models.serving.planning.room import Place, Stretch, clipped, held, moves
+from models.serving.prefix.keys import BLOCK_TOKENS
 
 
 class House:
-    """taken: tokens of sequences that are not answers under way: held ones, and those that are being emptied."""
+    """shares: whether beginnings can be shared. taken: tokens of sequences that are not answers under way: held ones,
+    and those that are being emptied."""
 
-    def __init__(self, context_tokens: int) -> None:
-        self._context_tokens = context_tokens
+    def __init__(self, context_tokens: int, *, shares: bool) -> None:
+        self._context_tokens, self.shares = context_tokens, shares
         self._seats: list[Seat] = []
         self._coming: dict[int, asyncio.Future[None]] = {}
         self.taken: dict[int, int] = {}
@@ -27,7 +29,12 @@ class House:
 
     @property
     def used(self) -> int:
-        return sum(len(seat.tokens) for seat in self._seats if seat.here)
+        return held(seat.stretches for seat in self._seats if seat.here)
+
+    @property
+    def held(self) -> int:
+        """With what is held by no answer under way."""
+        return self.used + sum(self.taken.values())
 
     @property
     def aside_bytes(self) -> int:
@@ -40,10 +47,25 @@ class House:
         self._coming[id(seat)] = asyncio.get_running_loop().create_future()
         return self._coming[id(seat)]
 
-    def leaves(self, seat: Seat) -> None:
+    def at(self, sequence: int) -> Seat | None:
+        """Who has that sequence."""
+        return next((seat for seat in self._seats if seat.here and seat.sequence == sequence), None)
+
+    def beginning(self, prompt: Sequence[int], tenant: str) -> tuple[Seat | None, int]:
+        """Who of the same tenant holds, or will, the most of a prompt's beginning, and how many tokens both begin with;
+        never the last one, which gives the first logits."""
+        others = [seat for seat in self._seats if seat.here and seat.turn is not None and seat.tenant == tenant]
+        found = ((other, min(common_tokens(prompt, other.tokens), len(prompt) - 1)) for other in others)
+        return max(found, key=lambda one: one[1], default=(None, 0))
+
+    def leaves(self, seat: Seat) -> int:
+        """Tokens that nobody holds once its sequence is emptied."""
         self._coming.pop(id(seat), None)
-        if seat in self._seats:
-            self._seats.remove(seat)
+        if seat not in self._seats:
+            return len(seat.tokens)
+        before = self.used
+        self._seats.remove(seat)
+        return before - self.used if seat.here else len(seat.tokens)
 
     def close(self, error: BaseException) -> None:
         """For those who wait for room."""
@@ -66,7 +88,7 @@ class House:
             Place(
                 name,
                 order,
-                len(seat.tokens),
+                self._expected(seat),
                 seat.turn.may_say if seat.turn is not None else len(seat.tokens),
                 seat.here,
                 waits.get(name, 0.0),
@@ -80,12 +102,33 @@ class House:
             seat, coming = by_name[name], self._coming.pop(name, None)
             if coming is None and not outs:
                 break  # the next step's turn; nobody behind it comes before it
-            seat.here = True
             if coming is None:
                 back.append(seat)
             elif not coming.done():
+                seat.lent = self._expected(seat)[:-1]
                 coming.set_result(None)
+            seat.here = True
         out = [by_name[name] for name in found.out] if outs else []
         for seat in out:
-            seat.here = False
+            seat.emptied()
         return out, back
+
+    def _expected(self, seat: Seat) -> tuple[Stretch, ...]:
+        """What it will take: of who has not come in yet, with a beginning that somebody could lend it."""
+        if not self.shares or id(seat) not in self._coming:
+            return seat.stretches
+        other, common = self.beginning(seat.prompt, seat.tenant)
+        lent = () if other is None else clipped(other.stretches, whole_blocks(min(common, other.context)))
+        own = seat.stretches[-1]
+        return (*lent, own._replace(start=lent[-1].end if lent else 0))
+
+
+def common_tokens(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    most = min(len(one), len(other))
+    return next((place for place in range(most) if one[place] != other[place]), most)
+
+
+def whole_blocks(tokens: int) -> int:
+    """As many of them as fill blocks of the prefix cache."""
+    return tokens - tokens % BLOCK_TOKENS

@@ -18,15 +18,14 @@ from models.engine.port import Engine, Facts, Portion
 from models.engine.thread import EngineThread
 from models.errors import EngineFull, EngineStopped, StateForeign
 from models.serving.fifo import MOST_WAITING, NOBODY_S, FifoScheduler, Seat, Waiting
-from models.serving.house import House
+from models.serving.house import House, whole_blocks
 from models.serving.planning.admission import retry_after_s, wait_s
 from models.serving.planning.order import is_late, ordered
 from models.serving.planning.planner import plan
 from models.serving.planning.request import USUAL_TOKENS, Request
-from models.serving.planning.room import is_kept
+from models.serving.planning.room import clipped, is_kept
 from models.serving.planning.step_time import NOTHING, StepTime, work
 from models.serving.planning.tenants import arrived, served
-from models.serving.prefix.keys import BLOCK_TOKENS
 from models.serving.prefix.pool import Pool
 from models.serving.prefix.prefixes import Prefixes
 
@@ -58,7 +57,8 @@ class StallFreeScheduler(FifoScheduler):
         """pool: where beginnings of prompts are kept; used on the engine's thread from now on."""
         super().__init__(thread, facts, most_waiting)
         self._prefixes = Prefixes(facts, Pool(PREFIX_BYTES) if pool is None else pool)
-        self._house = House(facts.context_tokens)
+        shares = self._prefixes.has_ranges and not facts.sequence_tokens
+        self._house = House(facts.context_tokens, shares=shares)
         self._aside_token_s = 0.0
         self._given: dict[str, float] = {}
         self._relegated: set[int] = set()
@@ -168,8 +168,7 @@ class StallFreeScheduler(FifoScheduler):
             await asyncio.sleep(NOBODY_S)
 
     def _vacate(self, seat: Seat) -> None:
-        self._house.leaves(seat)
-        self._house.taken[seat.sequence] = len(seat.tokens)
+        self._house.taken[seat.sequence] = self._house.leaves(seat)
         super()._vacate(seat)
 
     def _let_go(self, sequence: int) -> None:
@@ -224,38 +223,46 @@ class StallFreeScheduler(FifoScheduler):
         held = await self.call(bring)
         seat.holds(held)
 
+    def _held_tokens(self, engine: Engine) -> int:
+        # The engine counts a beginning for each who shares it; the house counts prompts that are not computed yet.
+        return min(super()._held_tokens(engine), self._house.held)
+
     # --- prefixes -----------------------------------------------------------------------------------------------------
 
     async def _filled(self, sequence: int, prompt: Sequence[int], tenant: str) -> int:
         self.tally.prefix_tokens += len(prompt)
-        copy = self._copying(sequence, prompt, tenant)
+        seat = self._house.at(sequence)
+        other, common = self._house.beginning(prompt, tenant)
+        # As it is now: what is copied is what somebody holds who may be put out, and hold another's later.
+        lent = () if other is None else other.stretches
 
-        def begin(engine: Engine) -> Iterator[None]:
-            copy(engine)
-            return self._prefixes.adopting(engine, sequence, prompt, tenant)
+        def begin(engine: Engine) -> tuple[int, Iterator[None]]:
+            copied = self._copied(engine, sequence, prompt, tenant, other, common)
+            return copied, self._prefixes.adopting(engine, sequence, prompt, tenant)
 
-        pieces = await self.call(begin)
+        copied, pieces = await self.call(begin)
+        if seat is not None:
+            seat.lent = clipped(lent, copied) if self._house.shares else ()
         more, held = True, 0
         while more:
             more, held = await self.call(lambda engine: (_some(pieces), engine.length(sequence)))
         self.tally.prefix_hit_tokens += held
         return held
 
-    def _copying(self, sequence: int, prompt: Sequence[int], tenant: str) -> Callable[[Engine], None]:
-        """From somebody of the same tenant who has the longest beginning of it here, which costs little."""
-        others = [seat for seat in self._seats if seat.here and seat.tenant == tenant]
-        found = ((min(common_tokens(prompt, one.tokens), len(prompt) - 1), one) for one in others)
-        common, other = max(found, key=lambda one: one[0], default=(0, None))
-
-        def copy(engine: Engine) -> None:
-            if other is None or other not in self._seats:
-                return
-            shared = min(common, engine.length(other.sequence))
-            if shared > self._prefixes.found(prompt, tenant):
-                engine.copy(other.sequence, sequence)
-                engine.rollback(sequence, shared - shared % BLOCK_TOKENS)
-
-        return copy if self._prefixes.has_ranges and common >= BLOCK_TOKENS else lambda _: None
+    def _copied(  # noqa: PLR0917 (what is copied, from whom and for whom)
+        self, engine: Engine, sequence: int, prompt: Sequence[int], tenant: str, other: Seat | None, common: int
+    ) -> int:
+        """How many tokens `sequence` now holds of what `other` holds, which costs little."""
+        if other is None or other not in self._house or not self._prefixes.has_ranges:
+            return 0
+        shared = whole_blocks(min(common, engine.length(other.sequence)))
+        # In a room that all share it takes no more of it; between rooms of their own it is a copy, no better than a
+        # cache's.
+        if not shared or not (self._house.shares or shared > self._prefixes.found(prompt, tenant)):
+            return 0
+        engine.copy(other.sequence, sequence)
+        engine.rollback(sequence, shared)
+        return shared
 
     def _farewell(self, seat: Seat) -> Iterator[Callable[[Engine], object]]:
         if seat.turn is not None and seat.here:
@@ -298,9 +305,3 @@ def _some(pieces: Iterator[None]) -> bool:
     """A little of it, so that nobody who speaks waits long; whether there is more."""
     ends_s = time.monotonic() + SLICE_S
     return any(time.monotonic() >= ends_s for _ in pieces)
-
-
-def common_tokens(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens both begin with."""
-    most = min(len(one), len(other))
-    return next((place for place in range(most) if one[place] != other[place]), most)

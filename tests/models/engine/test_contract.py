@@ -114,6 +114,19 @@ def test_a_copy_goes_its_own_way(engine: Engine) -> None:
         engine.copy(0, 2)
 
 
+def test_copies_take_no_more_of_a_room_that_all_share(make: Make) -> None:
+    engine = make()
+    if not engine.facts.memory.has_ranges or engine.facts.sequence_tokens:
+        return  # a state that is whole or nothing, or a room of its own, is copied
+    text = (TOKENS * 40)[: engine.facts.context_tokens // 2 + 10]
+    engine.decode([Piece(0, text, wanted="none")])
+    for other in range(1, engine.facts.sequences):
+        engine.copy(0, other)
+    engine.rollback(0, 0)
+    alone = [engine.decode([Piece(other, [50 + other])])[0] for other in range(1, engine.facts.sequences)]
+    assert all(np.isfinite(one.logits).all() for one in alone)
+
+
 def test_a_rollback_forgets_what_stands_behind(engine: Engine) -> None:
     expected = spoken(engine, [*TOKENS[:10], 50])[-1]
     spoken(engine, TOKENS)

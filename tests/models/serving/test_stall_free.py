@@ -337,3 +337,30 @@ def test_what_who_speaks_takes_is_learnt_beside_prompts_too():
         await scheduler.close()
 
     asyncio.run(work())
+
+
+def test_many_who_begin_alike_share_a_room_that_is_too_small_for_each_of_them():
+    async def work() -> None:
+        engine = SlowEngine(sequences=4, context_tokens=640)
+        scheduler = await StallFreeScheduler.open(lambda: engine)
+        beginning = [7] * 304
+        prompts = [[*beginning, 20 + seat, 30] for seat in range(4)]
+        alone = [await said(scheduler, prompt) for prompt in prompts]
+        begun = len(engine.steps)
+        first = asyncio.create_task(said(scheduler, prompts[0]))
+        while len(engine.steps) < begun + 3:
+            await asyncio.sleep(0.001)
+        others = [asyncio.create_task(said(scheduler, prompt)) for prompt in prompts[1:]]
+        held = 0
+        while not all(one.done() for one in others):
+            held = max(held, scheduler.tally.held_tokens)
+            await asyncio.sleep(0.001)
+        assert [await first, *[await one for one in others]] == alone
+        assert max(len(step) for step in engine.steps[begun:]) == 4, "all of them speak at once"
+        assert scheduler.tally.preempted == 0
+        assert 304 < held <= 640
+        # All of the room can be had again, by one alone.
+        assert len(await said(scheduler, [9] * 590)) == 40
+        await scheduler.close()
+
+    asyncio.run(work())
