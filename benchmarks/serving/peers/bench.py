@@ -23,6 +23,7 @@ from benchmarks.serving.peers.log import Log, Turn
 from benchmarks.serving.peers.ours import kinflow
 from benchmarks.serving.peers.peer import Peer, Say, Terms
 from benchmarks.serving.peers.row import Row, median_of, ratio, row_of
+from benchmarks.serving.peers.sweep import swept
 from benchmarks.serving.peers.vllm_cpu import vllm_cpu
 from benchmarks.serving.plot import draw
 from benchmarks.serving.target import ALONE_TOKENS, SLO_FACTOR, Target
@@ -34,8 +35,8 @@ OTHERS: dict[str, Callable[[], Peer]] = {
     "example-server": example_server,
     "vllm-cpu": vllm_cpu,
 }
-# A load is searched for with these of llama-server's settings, upwards, until goodput has fallen so far below the most.
-SWEEP, FALLEN = (None, 128), 0.6
+# A load is searched for with these of llama-server's settings.
+SWEEP = (None, 128)
 # A setting may give away so much of the first token for shorter gaps, and still be the best one.
 TTFT_SLACK = 1.25
 
@@ -245,15 +246,8 @@ class _Traffic(_Bench):
         setting = self.setting
         alone = self.log.turn("alone", self._first_alone)
         self._slo, self._bears_per_s = alone.slo, alone.bears_per_s
-        sweep: list[Row] = []
-        for batch in SWEEP:
-            most = 0.0
-            for share in setting.loads:
-                row = self._theirs(batch, share * self._bears_per_s)
-                sweep.append(row)
-                most = max(most, row.goodput_per_s or 0.0)
-                if (row.goodput_per_s or 0.0) < FALLEN * most:
-                    break
+        loads = [share * self._bears_per_s for share in setting.loads]
+        sweep = [row for batch in SWEEP for row in swept(loads, partial(self._theirs, batch))]
         load = max(sweep, key=lambda one: one.goodput_per_s or 0.0).load_per_s
         sweep += [self._theirs(batch, load) for batch in setting.batches if batch not in SWEEP]
         top = max(sweep, key=lambda one: one.goodput_per_s or 0.0)
