@@ -5,13 +5,15 @@ sixth, or of a good microphone and then of a bad one; books and then one kind of
 in fog. The limit of memory is what the head alone takes and a share of what all biases take in addition. last-k gets
 as many layers as fit it, and so does bias-only, both from the network's end on; the search is told it. Each scheme
 trains for equally many steps, at the rate that was best for it on held-back examples of all runs of a task; what is
-told was measured on examples that nothing chose by. Beside them stands full, which no limit holds: what `deep` learns
-is to be nearly as much.
+told was measured on examples that nothing chose by. A searched scheme may compute a batch in pieces, which takes less
+memory; so that one sees what is the search's and what is that, last-k stands there a second time, in pieces, too.
+Beside them stands full, which no limit holds: what `deep` learns is to be nearly as much.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,18 +36,24 @@ from models.tuning.trainer import Trainer
 from models.tuning.training import Judged, judge
 
 SEARCHED, BIASES, LAST, DEEP, FULL = "searched", "bias-only", "last-k", "deep", "full"
+LAST_PIECES, PIECES = "last-k in pieces", (1, 2, 4, 8, 16)
 # Whose losses and scores are told beside which others'.
-PAIRS = ((SEARCHED, BIASES), (SEARCHED, LAST), (SEARCHED, DEEP), (DEEP, FULL), (DEEP, LAST))
+PAIRS = (
+    (SEARCHED, BIASES), (SEARCHED, LAST), (SEARCHED, LAST_PIECES), (SEARCHED, DEEP), (SEARCHED, FULL), (DEEP, FULL),
+    (DEEP, LAST),
+)  # fmt: skip
 
 
 class Row(Struct, kw_only=True):
-    """before, after: loss on what nothing chose by; score: accuracy there, of digits or of following bytes."""
+    """pieces: that a batch of step_ms is computed in. before, after: loss on what nothing chose by; score: accuracy
+    there, of digits or of following bytes."""
 
     task: str
     what: str
     scheme: str
     rate: float
     trained: int
+    pieces: int = 1
     memory_mb: float
     step_ms: float
     before: float
@@ -110,10 +118,19 @@ def _schemes(task: Task, minutes: float, share: float) -> tuple[Graph, dict[str,
     least, most = (_cost(job, graph, one).memory_mb for one in (choose(graph, "head"), biases))
     most = least + share * (most - least)
     count = len(layers(graph))
+
+    def last(pieces: int) -> tuple[int, Scheme]:
+        return _most_that_fits(
+            job, graph, most, lambda k: replace(choose(graph, LAST, task.loss, k=k), pieces=pieces), count
+        )
+
     found = {
-        BIASES: _most_that_fits(job, graph, most, lambda k: _last_biases(graph, biases, k), count),
-        LAST: _most_that_fits(job, graph, most, lambda k: choose(graph, LAST, task.loss, k=k), count),
+        BIASES: _most_that_fits(job, graph, most, lambda k: _last_biases(graph, biases, k), count)[1],
+        LAST: last(1)[1],
     }
+    if minutes:
+        # The most layers, with the fewest pieces that they fit with.
+        found[LAST_PIECES] = max((last(one) for one in PIECES), key=lambda one: one[0])[1]
     if not minutes:
         return graph, found | more
     with TemporaryDirectory(prefix="kinflow-adapting-") as folder:
@@ -122,7 +139,8 @@ def _schemes(task: Task, minutes: float, share: float) -> tuple[Graph, dict[str,
             pass
         result = search.result()
     # Nothing less than the head is measured, and it fits wherever biases do.
-    found[SEARCHED] = Scheme(SEARCHED, result.tensors if result is not None else choose(graph, "head").tensors)
+    tensors, pieces = (result.tensors, result.pieces) if result is not None else (choose(graph, "head").tensors, 1)
+    found[SEARCHED] = Scheme(SEARCHED, tensors, pieces=pieces)
     return graph, found | more
 
 
@@ -133,8 +151,11 @@ def _last_biases(graph: Graph, biases: Scheme, k: int) -> Scheme:
     return Scheme(BIASES, tuple(name for name in biases.tensors if name not in left_out))
 
 
-def _most_that_fits(job: Job, graph: Graph, most_mb: float, of: Callable[[int], Scheme], count: int) -> Scheme:
-    """of: a scheme for so many layers, 1 to `count`. By halving: more layers take more."""
+def _most_that_fits(
+    job: Job, graph: Graph, most_mb: float, of: Callable[[int], Scheme], count: int
+) -> tuple[int, Scheme]:
+    """of: a scheme for so many layers, 1 to `count`. How many they are, and the scheme. By halving: more layers take
+    more."""
     fits, too_many = 1, count + 1
     while too_many - fits > 1:
         k = (fits + too_many) // 2
@@ -142,14 +163,14 @@ def _most_that_fits(job: Job, graph: Graph, most_mb: float, of: Callable[[int], 
             fits = k
         else:
             too_many = k
-    return of(fits)
+    return fits, of(fits)
 
 
 def _cost(job: Job, graph: Graph, scheme: Scheme) -> Cost:
     with TemporaryDirectory(prefix="kinflow-adapting-") as place:
         compile_scheme(job, Path(place), graph, scheme)
         found = measured(Path(place) / jobs.PROGRAM, 8, 1)
-    return Cost(found["step_ms"], found["rss_over_import_mb"])
+    return Cost(found["step_ms"] * scheme.pieces, found["rss_over_import_mb"])
 
 
 def _held_loss(task: Task, graph: Graph, scheme: Scheme, rate: float) -> float:
@@ -165,8 +186,8 @@ def _row(task: Task, name: str, graph: Graph, scheme: Scheme, rate: float) -> Ro
     before, after, trained = _trained(task, graph, scheme, rate, (known, known.parts()[0]), (test, everything))
     cost = _cost(task.job(task.net, task.learnt, "", rate, known.labels), graph, scheme)
     return Row(
-        task=task.name, what=task.what, scheme=name, rate=rate, trained=trained, memory_mb=cost.memory_mb,
-        step_ms=cost.step_ms, before=round(before.loss, 4), after=round(after.loss, 4),
+        task=task.name, what=task.what, scheme=name, rate=rate, trained=trained, pieces=scheme.pieces,
+        memory_mb=cost.memory_mb, step_ms=cost.step_ms, before=round(before.loss, 4), after=round(after.loss, 4),
         score_before=round(before.score, 4), score=round(after.score, 4),
     )  # fmt: skip
 
@@ -179,10 +200,10 @@ def _trained(  # noqa: PLR0917 (what is trained, how, on what, and judged on wha
         job = task.job(task.net, task.learnt, "", rate, learnt[0].labels)
         compile_scheme(job, Path(place), graph, scheme)
         trainer = Trainer(Path(place) / jobs.PROGRAM)
-        before = judge(trainer, *test, task.batch)
-        train(trainer, *learnt, task.steps, task.batch)
+        before = judge(trainer, *test)
+        train(trainer, *learnt, task.steps)
         count = sum(one.count for one in trainer.manifest.places)
-        return before, judge(trainer, *test, task.batch), count
+        return before, judge(trainer, *test), count
 
 
 def encoded(rows: Sequence[Row]) -> str:

@@ -67,13 +67,14 @@ class Task:
         return open_examples(data, ("sounds", (self.batch, *SHAPE)), self.loss)
 
 
-def train(trainer: Trainer, examples: Examples, numbers: list[int], steps: int, batch: int) -> None:
-    done = epoch = 0
-    while done < steps:
-        for feeds in examples.batches(shuffled(numbers, 0, epoch), batch):
-            trainer.step(feeds, factor(done, steps))
+def train(trainer: Trainer, examples: Examples, numbers: list[int], steps: int) -> None:
+    """steps: updates, of however many pieces."""
+    done, epoch, total = 0, 0, steps * trainer.manifest.accumulate
+    while done < total:
+        for feeds in examples.batches(shuffled(numbers, 0, epoch), trainer.manifest.batch):
+            trainer.step(feeds, factor(done, total))
             done += 1
-            if done == steps:
+            if done == total:
                 return
         epoch += 1
 
@@ -88,7 +89,7 @@ def _pretrained(task: Task, data: Path, steps: int, rate: float, out: Path) -> N
         folder = Path(place)
         compile_scheme(job, folder, graph, choose(graph, "full", task.loss))
         trainer = Trainer(folder / jobs.PROGRAM)
-        train(trainer, examples, learnt, steps, task.batch)
+        train(trainer, examples, learnt, steps)
         delta = make_delta(folder / jobs.PROGRAM, trainer.manifest, trainer.tensors(), steps * task.batch, anew)
         deltas.write(folder / jobs.DELTA, delta)
         apply_delta(task.net, folder / jobs.DELTA, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -37,7 +38,7 @@ def compile_job(job: Job, folder: Path, examples: int = 0) -> Job:
     lacking = [name for name in anew if name not in scheme.tensors]
     if lacking:
         # A fresh last layer that stays as it was drawn would judge at random.
-        scheme = type(scheme)(scheme.name, (*scheme.tensors, *lacking), scheme.adapters)
+        scheme = replace(scheme, tensors=(*scheme.tensors, *lacking))
     program = compile_scheme(job, folder, graph, scheme, cut=bool(job.keep_mb) and job.epochs > 1)
     if program.prefix is not None and not _has_room(job, folder, program, examples):
         program = compile_scheme(job, folder, graph, scheme)
@@ -52,15 +53,18 @@ def _has_room(job: Job, folder: Path, program: Program, examples: int) -> bool:
 
 
 def compile_scheme(job: Job, folder: Path, graph: Graph, scheme: Scheme, cut: bool = False) -> Program:
-    """graph: as `prepared` gives it. cut: where it can be (models.tuning.cutting). Writes FOLDER/program."""
+    """graph: as `prepared` gives it. cut: where it can be (models.tuning.cutting). Writes FOLDER/program.
+    Raises BatchUnfit (KF363) where the batch has no such pieces."""
     adapted, merges = with_adapters(graph, scheme.adapters, job.seed)
     trained = [*scheme.tensors, *(part for one in merges for part in (one.down, one.up))]
     if not trained:
         raise SchemeEmpty(detail=f"the scheme {scheme.name} trains nothing")
+    if job.batch % scheme.pieces:
+        raise BatchUnfit(batch=job.batch, detail=f"the scheme {scheme.name} has {scheme.pieces} equal pieces of it")
     is_packed, boxes = networks.is_packed(Path(job.model)), _boxes(job)
     recipe = Recipe(
-        job.batch, job.loss, job.optimizer, job.clip, job.accumulate, job.sizes, job.int8, is_packed, boxes,
-        job.recompute, cut,
+        job.batch // scheme.pieces, job.loss, job.optimizer, job.clip, job.accumulate * scheme.pieces, job.sizes,
+        job.int8, is_packed, boxes, job.recompute, cut,
     )  # fmt: skip
     program = compile_training(adapted, trained, recipe)
     save(program, folder / jobs.PROGRAM, Origin(Path(job.model), scheme.name, merges, job.labels))

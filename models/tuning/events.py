@@ -8,8 +8,8 @@ import msgspec
 class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
     """What a worker tells. measure, score: as models.tuning.training.Judged has them.
 
-    name, step_ms, memory_mb: of what a search tried. number and fields: of an error, to be raised again by whoever
-    reads this."""
+    name, step_ms, memory_mb, pieces: of what a search tried. number and fields: of an error, to be raised again by
+    whoever reads this."""
 
     event: str
     done: int = 0
@@ -28,3 +28,4 @@ class Event(msgspec.Struct, omit_defaults=True, kw_only=True):
     name: str = ""
     step_ms: float = 0.0
     memory_mb: float = 0.0
+    pieces: int = 1

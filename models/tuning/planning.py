@@ -44,7 +44,9 @@ def plan(job: Job, schemes: Iterable[str], memory_mb: float, step_ms: float, thr
             program = Path(folder) / jobs.PROGRAM
             manifest = load_manifest(program)
             found = measured(program, MEASURED_STEPS, threads)
-        memory, took = found["rss_over_import_mb"], found["step_ms"]
+        # A scheme may compute a batch in pieces, and a step is a whole batch's.
+        pieces = manifest.accumulate // job.accumulate
+        memory, took = found["rss_over_import_mb"], found["step_ms"] * pieces
         yield Row(
             scheme=name,
             tensors=len(manifest.places),

@@ -1,8 +1,9 @@
 """What to train: schemes by name, and schemes from files.
 
-`deep` follows PockEngine (section 3.1) and MCUNetV3: many biases, which cost next to no memory, and of the weights only
-those whose training keeps little: in blocks with depthwise convolutions the 1 x 1 that widens, in a transformer the
-attention and the first matrix of the feed-forward part, of the last blocks.
+`deep` follows PockEngine (section 3.1) and MCUNetV3 in convolutional networks: many biases, which cost next to no
+memory, and of the weights only those whose training keeps little, in blocks with depthwise convolutions the 1 x 1 that
+widens. Of a transformer it trains the last blocks whole: attention and the first matrix of the feed-forward part of
+more blocks, as PockEngine has it, learn less for the same time and memory (docs/decisions/0022).
 """
 
 from __future__ import annotations
@@ -22,18 +23,22 @@ from models.tuning.layers import Layer, layers
 NAMES = ("head", "bias-only", "last-k", "deep", "full", "lora")
 LAST_K = 4
 RANK, ALPHA = 8, 16.0
-# Shares of the layers, counted from the end; what less and more of them learn is in docs/decisions/0020.
+# Shares of the layers, counted from the end; what less and more of them learn is in docs/decisions/0020 and 0022.
 _BIASES_DEEP, _WEIGHTS_DEEP = 0.6, 0.55
-_TRANSFORMER = 0.4
+_TRANSFORMER = 0.3
+# A feed-forward matrix has so many times as many columns as rows.
+_WIDE = 4
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """tensors: trained as they are. adapters: low-rank additions to frozen matrices, trained in their place."""
+    """tensors: trained as they are. adapters: low-rank additions to frozen matrices, trained in their place. pieces: a
+    batch is computed in so many equal ones, one after the other, and updated once: less memory, a little more time."""
 
     name: str
     tensors: tuple[str, ...]
     adapters: tuple[Adapter, ...] = ()
+    pieces: int = 1
 
 
 def choose(graph: Graph, name: str, loss: str = "classification", k: int = LAST_K, rank: int = RANK) -> Scheme:
@@ -71,10 +76,11 @@ def _vectors(found: Sequence[Layer]) -> list[str]:
 
 def head_of(found: Sequence[Layer], loss: str = "") -> list[str]:
     """The last layers with their biases. A language model's is as large as its vocabulary, and is left as it is where
-    it is only one part of a scheme."""
+    it is only one part of a scheme, unless that is no wider than a feed-forward matrix, as where tokens are bytes."""
+    last = [one for one in found if one.is_last]
     if loss == "language":
-        return []
-    return [each for one in found if one.is_last for each in (one.weight, *one.vectors)]
+        last = [one for one in last if one.outputs <= _WIDE * one.inputs]
+    return [each for one in last for each in (one.weight, *one.vectors)]
 
 
 def _last(found: Sequence[Layer], share: float) -> list[Layer]:
@@ -84,25 +90,17 @@ def _last(found: Sequence[Layer], share: float) -> list[Layer]:
 def _deep(found: Sequence[Layer], loss: str) -> list[str]:
     convolutions = [one for one in found if one.kind in ("pointwise", "depthwise", "kernel")]
     inner = [one for one in found if not one.is_last and one.kind != "embedding"]
-    if len(convolutions) * 2 >= len(found):
-        vectors = _vectors(_last(found, _BIASES_DEEP))
-        depthwise = {one.weight for one in found if one.kind == "depthwise"}
-        candidates = [one for one in inner if one.kind != "depthwise"]
-        late = {one.weight for one in _last(found, _WEIGHTS_DEEP)}
-        widening = [one for one in candidates if one.after & depthwise]
-        pointwise = [one for one in candidates if one.kind == "pointwise"]
-        # Where nothing is narrow, every second one, the last among them.
-        weights = widening or pointwise or [one for one in candidates if one.weight in late][::-2]
-    else:
-        vectors = _vectors(_last(found, _TRANSFORMER))
-        width = max({one.inputs for one in inner}, key=lambda one: sum(each.inputs == one for each in inner), default=0)
-        weights, seen = [], set()
-        for one in inner:
-            first = one.reads not in seen
-            if one.inputs == width and (one.outputs <= width or first):
-                weights.append(one)
-            seen.add(one.reads)
-        late = {one.weight for one in _last(found, _TRANSFORMER)}
+    if len(convolutions) * 2 < len(found):
+        blocks = _last(inner, _TRANSFORMER) if inner else []
+        return [each for one in blocks for each in (one.weight, *one.vectors)] + head_of(found, loss)
+    vectors = _vectors(_last(found, _BIASES_DEEP))
+    depthwise = {one.weight for one in found if one.kind == "depthwise"}
+    candidates = [one for one in inner if one.kind != "depthwise"]
+    late = {one.weight for one in _last(found, _WEIGHTS_DEEP)}
+    widening = [one for one in candidates if one.after & depthwise]
+    pointwise = [one for one in candidates if one.kind == "pointwise"]
+    # Where nothing is narrow, every second one, the last among them.
+    weights = widening or pointwise or [one for one in candidates if one.weight in late][::-2]
     return vectors + [one.weight for one in weights if one.weight in late] + head_of(found, loss)
 
 
@@ -115,16 +113,19 @@ def _adapters(graph: Graph, found: Sequence[Layer], rank: int) -> tuple[Adapter,
 
 
 def from_file(graph: Graph, path: Path) -> Scheme:
-    """TOML: `tensors`, a list of names or patterns (`blocks.1*.bias`), each of which must match; `name`, optionally;
-    `[lora]` with `tensors` and `rank`, `alpha`, optionally."""
+    """TOML: `tensors`, a list of names or patterns (`blocks.1*.bias`), each of which must match; `name` and `pieces`,
+    optionally; `[lora]` with `tensors` and `rank`, `alpha`, optionally."""
     try:
         given = tomllib.loads(path.read_text("utf-8"))
         lora = given.get("lora", {})
         if not isinstance(lora, dict):
             raise TypeError("lora is no table")
-        unknown = (set(given) - {"name", "tensors", "lora"}) | (set(lora) - {"tensors", "rank", "alpha"})
+        unknown = (set(given) - {"name", "tensors", "pieces", "lora"}) | (set(lora) - {"tensors", "rank", "alpha"})
         if unknown:
             raise ValueError(f"it has {', '.join(sorted(unknown))}, which nothing reads")
+        pieces = int(given.get("pieces", 1))
+        if pieces < 1:
+            raise ValueError("a batch has at least 1 piece")
         tensors = _matched(graph, _names(given.get("tensors", [])), path)
         rank, alpha = int(lora.get("rank", RANK)), float(lora.get("alpha", ALPHA))
         if rank < 1:
@@ -138,7 +139,7 @@ def from_file(graph: Graph, path: Path) -> Scheme:
     if not tensors and not adapted:
         raise SchemeEmpty(detail=f"{path} names no tensors")
     adapters = tuple(Adapter(one, rank, alpha) for one in adapted)
-    return Scheme(str(given.get("name", path.stem)), tuple(tensors), adapters)
+    return Scheme(str(given.get("name", path.stem)), tuple(tensors), adapters, pieces)
 
 
 def _names(value: object) -> list[str]:

@@ -44,7 +44,8 @@ def train(
     """Goes on from FOLDER/state.safetensors where it is there. Whenever the caller stops asking (Ctrl-C), what was done
     so far is saved. Raises LossDiverged (KF373), after which the last saved state is the last good one."""
     trained, judged = examples.parts()
-    each = -(-len(trained) // job.batch)
+    batch = trainer.manifest.batch
+    each = -(-len(trained) // batch)
     total = each * job.epochs
     if (folder / STATE).exists():
         restore(trainer, folder)
@@ -52,19 +53,19 @@ def train(
     good = True
     try:
         if trainer.steps_done == 0:
-            first = judge(trainer, examples, judged, job.batch)
+            first = judge(trainer, examples, judged)
             save(trainer, folder)
             yield Step(0, total, 0, first.loss, first)
         while trainer.steps_done < total:
             epoch, position = divmod(trainer.steps_done, each)
             order = shuffled(trained, job.seed, epoch)
-            for feeds in examples.batches(order, job.batch, position):
+            for feeds in examples.batches(order, batch, position):
                 loss = trainer.step(feeds, factor(trainer.steps_done, total))
                 if not np.isfinite(loss):
                     good = False
                     raise LossDiverged(step=trainer.steps_done + 1, kept=f"{folder / STATE} is the last good state")
                 ended = trainer.steps_done % each == 0
-                verdict = judge(trainer, examples, judged, job.batch) if ended else None
+                verdict = judge(trainer, examples, judged) if ended else None
                 if verdict is not None and not np.isfinite(verdict.loss):
                     good = False
                     raise LossDiverged(step=trainer.steps_done, kept=f"{folder / STATE} is the last good state")
@@ -86,8 +87,8 @@ def factor(step: int, total: int) -> float:
     return 0.1 + 0.45 * (1 + float(np.cos(np.pi * (step - warm) / max(total - warm, 1))))
 
 
-def judge(trainer: Trainer, examples: Examples, numbers: list[int], batch: int) -> Judged:
-    losses, count = 0.0, 0
+def judge(trainer: Trainer, examples: Examples, numbers: list[int]) -> Judged:
+    losses, count, batch = 0.0, 0, trainer.manifest.batch
     scorer, output = examples.scorer(), trainer.manifest.outputs[1]
     for place, feeds in enumerate(examples.batches(numbers, batch)):
         found = trainer.evaluate(feeds)

@@ -165,7 +165,7 @@ def finish(folder: Path) -> None:
 
     job, manifest = _job(folder), load_manifest(folder / jobs.PROGRAM)
     state, metadata = safetensors_file.read(folder / jobs.STATE)
-    samples = int(metadata["steps_done"]) * job.batch
+    samples = int(metadata["steps_done"]) * manifest.batch
     program, trained = folder / jobs.PROGRAM, taken(manifest.places, state)
     deltas.write(folder / jobs.DELTA, make_delta(program, manifest, trained, samples, job.made_anew))
     model = Path(job.model)
@@ -194,7 +194,7 @@ def search(folder: Path, budget: tuple[float, float], minutes: float, threads: i
     for one in searching.run():
         tell(
             Event(event="tried", name=one.name, step_ms=one.step_ms, memory_mb=one.memory_mb, judged_loss=one.loss,
-                  done=one.steps)
+                  done=one.steps, pieces=one.pieces)
         )  # fmt: skip
     result = searching.result()
     if result is not None:

@@ -62,7 +62,7 @@ def test_each_task_runs(tmp_path: Path) -> None:
     assert {(one.task, one.scheme) for one in rows} == {
         (task, scheme)
         for task in ("digits", "microphones", "dialogues")
-        for scheme in ("bias-only", "last-k", "searched", "deep", "full")
+        for scheme in ("bias-only", "last-k", "last-k in pieces", "searched", "deep", "full")
     }
     for one in rows:
         assert one.trained > 0

@@ -100,6 +100,8 @@ def search(  # noqa: PLR0917 (its options)
 def _tell(out: Path, model: Path, found: Found, job: Job) -> None:
     parts = ", ".join(found.parts) or "the head alone"
     typer.echo(f"{out} trains {len(found.tensors)} tensors: {parts}.")
+    if found.pieces > 1:
+        typer.echo(f"Each batch is computed in {found.pieces} pieces, one after the other, and updates once.")
     typer.echo(f"Measured here: {found.step_ms:.1f} ms a step, {found.memory_mb:.0f} MB beside the libraries.")
     typer.echo(
         f"After {found.steps} steps its loss on held-back examples was {found.head_loss - found.gain:.3f}, that of the "
@@ -121,11 +123,15 @@ class _Shown:
         if event.event != "tried":
             return
         self.rows.append(
-            {"name": event.name, "step_ms": event.step_ms, "memory_mb": event.memory_mb, "loss": event.judged_loss}
-        )
+            {
+                "name": event.name, "step_ms": event.step_ms, "memory_mb": event.memory_mb, "pieces": event.pieces,
+                "loss": event.judged_loss,
+            }
+        )  # fmt: skip
         if self._quiet:
             return
         if len(self.rows) == 1:
             typer.echo(f"{'ms a step':>10}{'memory':>10}{'loss':>9}  trained beside the head", err=True)
+        pieces = f", in {event.pieces} pieces" if event.pieces > 1 else ""
         loss = "-" if event.judged_loss is None else f"{event.judged_loss:.3f}"
-        typer.echo(f"{event.step_ms:>10.2f}{event.memory_mb:>7.0f} MB{loss:>9}  {event.name}", err=True)
+        typer.echo(f"{event.step_ms:>10.2f}{event.memory_mb:>7.0f} MB{loss:>9}  {event.name}{pieces}", err=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import isfinite
 
 import numpy as np
 
@@ -32,19 +33,21 @@ class Cost:
         return sum(max(have / most - 1, 0.0) for have, most in pairs if most)
 
 
-def quantities(space: Space, choice: Choice, slots: int) -> tuple[Array, Array]:
-    """Those of time: one, products on the way back to the earliest layer, products of weights' gradients, numbers
+def quantities(space: Space, choice: Choice, slots: int, pieces: int = 1) -> tuple[Array, Array]:
+    """Those of time: pieces, products on the way back to the earliest layer, products of weights' gradients, numbers
     trained. Those of memory: one, bytes written by layers from the earliest on, bytes read by trained weights, bytes of
-    gradients, state and its `slots` numbers each that the optimizer remembers."""
+    gradients, state and its `slots` numbers each that the optimizer remembers. pieces: that a batch is computed in;
+    what they add up to is one more number for each trained one."""
     tensors = space.tensors(choice)
     places = [space.at[name] for name in tensors if name in space.at]
     first = min(places, default=len(space.sizes))
     back = space.sizes[first:]
     trained = [space.sizes[space.at[name]] for name in tensors if name in space.weights]
     numbers = float(sum(space.numbers[name] for name in tensors))
-    time = [1.0, sum(one.products for one in back), sum(one.products for one in trained), numbers]
-    memory = [1.0, sum(one.written for one in back), sum(one.read for one in trained), 4 * (3 + 2 * slots) * numbers]
-    return np.array(time), np.array(memory)
+    time = [float(pieces), sum(one.products for one in back), sum(one.products for one in trained), numbers]
+    written, read = sum(one.written for one in back), sum(one.read for one in trained)
+    state = 4 * (3 + 2 * slots + (pieces > 1)) * numbers
+    return np.array(time), np.array([1.0, written / pieces, read / pieces, state])
 
 
 def fitted(rows: Sequence[Array], measured: Sequence[float]) -> Array:
@@ -68,16 +71,29 @@ def fitted(rows: Sequence[Array], measured: Sequence[float]) -> Array:
 
 
 class Costs:
-    """What was measured, and a guess for the rest. slots: numbers that the optimizer remembers for each trained one."""
+    """What was measured, and a guess for the rest, within a budget: a choice has the fewest pieces that it fits with.
+    slots: numbers that the optimizer remembers for each trained one. pieces: how many a batch may have, rising."""
 
-    def __init__(self, space: Space, slots: int, measured: Mapping[Choice, Cost]) -> None:
-        self._space, self._slots, self.measured = space, slots, dict(measured)
-        rows = [quantities(space, one, slots) for one in self.measured]
-        self._time = fitted([time for time, _ in rows], [one.step_ms for one in self.measured.values()])
-        self._memory = fitted([memory for _, memory in rows], [one.memory_mb for one in self.measured.values()])
+    def __init__(
+        self, space: Space, slots: int, measured: Mapping[tuple[Choice, int], Cost], budget: Cost,
+        pieces: Sequence[int] = (1,),
+    ) -> None:  # fmt: skip
+        self._space, self._slots, self._budget, self._pieces = space, slots, budget, pieces
+        self._measured = dict(measured)
+        known = {key: cost for key, cost in measured.items() if isfinite(cost.memory_mb)}
+        rows = [quantities(space, choice, slots, pieces) for choice, pieces in known]
+        self._time = fitted([time for time, _ in rows], [one.step_ms for one in known.values()])
+        self._memory = fitted([memory for _, memory in rows], [one.memory_mb for one in known.values()])
+
+    def at(self, choice: Choice, pieces: int) -> Cost:
+        if (choice, pieces) in self._measured:
+            return self._measured[choice, pieces]
+        time, memory = quantities(self._space, choice, self._slots, pieces)
+        return Cost(float(time @ self._time), float(memory @ self._memory))
+
+    def pieces(self, choice: Choice) -> int:
+        """The fewest that it fits with; else those that it exceeds the budget by the least with."""
+        return min(self._pieces, key=lambda one: self.at(choice, one).excess(self._budget))
 
     def __call__(self, choice: Choice) -> Cost:
-        if choice in self.measured:
-            return self.measured[choice]
-        time, memory = quantities(self._space, choice, self._slots)
-        return Cost(float(time @ self._time), float(memory @ self._memory))
+        return self.at(choice, self.pieces(choice))

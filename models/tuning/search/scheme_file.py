@@ -14,11 +14,12 @@ FOUND = "found.json"
 
 class Found(Struct, frozen=True, kw_only=True):
     """gain: how much less the loss on held-back examples was than with the head alone (of a language model: than before
-    training), after equally many steps. expected: the sum of what the parts gained alone. untried: how many parts there
-    was no time for."""
+    training), after equally many steps. pieces: that a batch is computed in. expected: the sum of what the parts gained
+    alone. untried: how many parts there was no time for."""
 
     tensors: tuple[str, ...]
     parts: tuple[str, ...]
+    pieces: int
     step_ms: float
     memory_mb: float
     gain: float
@@ -34,6 +35,7 @@ def write(path: Path, model: Path, found: Found) -> None:
         f"# Measured where it was found: {found.step_ms:.1f} ms a step, {found.memory_mb:.0f} MB beside the libraries;",
         f"# loss {found.gain:.3f} less than that of the head alone after {found.steps} steps.",
         f"name = {json.dumps(path.stem)}",
+        *([f"pieces = {found.pieces}  # of each batch, one after the other: less memory"] if found.pieces > 1 else []),
         "tensors = [",
         *(f"    {json.dumps(one)}," for one in found.tensors),
         "]",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,6 +37,8 @@ MEASURED_STEPS = 8
 _FOR_SINGLES = 0.5
 LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 10, 400, 10
 MOST_HELD = 200
+# A batch is computed in no more pieces than this.
+MOST_PIECES = 16
 # How often evolution is asked again, since what it proposed did not fit after all.
 MOST_EVOLVED = 5
 # The loss of what became no number; JSON has no infinity.
@@ -44,7 +46,8 @@ DIVERGED = 1e30
 
 
 class Tried(Struct, frozen=True):
-    """A line of the log. loss, score: on held-back examples after `steps` steps; none where it was only measured."""
+    """A line of the log. step_ms: of a whole batch, whatever pieces it has. loss, score: on held-back examples after
+    `steps` steps; none where it was only measured."""
 
     biases: int
     groups: tuple[int, ...]
@@ -54,6 +57,7 @@ class Tried(Struct, frozen=True):
     loss: float | None = None
     score: float = 0.0
     name: str = ""
+    pieces: int = 1
 
     @property
     def choice(self) -> Choice:
@@ -66,7 +70,8 @@ class Tried(Struct, frozen=True):
 
 @dataclass
 class Search:
-    """One search in its folder. stopped: asked between steps whether to end with what there is."""
+    """One search in its folder. stopped: asked between steps whether to end with what there is. most_pieces: that a
+    batch may be computed in, where the budget of memory wants it."""
 
     job: Job
     examples: Examples
@@ -76,6 +81,7 @@ class Search:
     threads: int = 1
     stopped: Callable[[], bool] = lambda: False
     now: Callable[[], float] = time.monotonic
+    most_pieces: int = MOST_PIECES
 
     def __post_init__(self) -> None:
         graph, anew = prepared(self.job)
@@ -84,7 +90,12 @@ class Search:
         trained, _ = self.examples.parts()
         self._learnt, held = self.examples.apart(trained, "search")
         self._held = held[:MOST_HELD]
-        self.tried: dict[Choice, Tried] = {one.choice: one for one in _read(self.folder / LOG)}
+        self.tried: dict[tuple[Choice, int], Tried] = {
+            (one.choice, one.pieces): one for one in _read(self.folder / LOG)
+        }
+        batch = self.job.batch
+        doubling = [2**power for power in range(self.most_pieces.bit_length())]
+        self._pieces = [one for one in doubling if batch % one == 0 and one <= self.most_pieces]
         self._steps = max((one.steps for one in self.tried.values()), default=0)
         self._evolved, self._has_evolved = 0, False
         self._began = self.now()
@@ -95,7 +106,7 @@ class Search:
         singles = self.space.singles()
         if not self.space.always.tensors:
             singles = singles[1:]
-        if every not in self.tried:
+        if (every, 1) not in self.tried:
             yield self._measure(every, "all together")
         for name, choice in singles:
             if self._ended(_FOR_SINGLES):
@@ -119,13 +130,12 @@ class Search:
         """As much as fits from the network's end on, since short trainings tell small gains badly; what evolution puts
         together, until some of it fits; then changes of the best that was trained."""
         space, gains = self.space, self._gains()
-        costs = Costs(space, len(self.job.optimizer.slots), self._costs())
+        costs = self._costs()
         yield last_that_fits([one.first for one in space.groups], len(space.biases), costs, self.budget)
         if self._evolved < MOST_EVOLVED and not self._has_evolved:
             self._evolved += 1
             ranked = [one for one in evolve(gains, costs, self.budget, self.job.seed) if space.tensors(one)]
-            known = self.tried.get(ranked[0]) if ranked else None
-            self._has_evolved = known is not None and known.loss is not None
+            self._has_evolved = bool(ranked) and self._trained(ranked[0]) is not None
             yield from ranked[:1]
         best = self._best()
         if best is not None:
@@ -133,14 +143,29 @@ class Search:
             yield from neighbours(best.choice, parts, gains, costs, self.budget)
 
     def _best(self) -> Tried | None:
-        """Of what was trained and fits."""
+        """Of what was trained and fits, with as many pieces."""
         done = [one for one in self.tried.values() if one.loss is not None and one.step_ms]
         fitting = [one for one in done if one.cost.fits(self.budget) and self.space.tensors(one.choice)]
         return min(fitting, key=lambda one: one.loss if one.loss is not None else math.inf, default=None)
 
+    def _known(self, choice: Choice) -> list[Tried]:
+        """With whatever pieces, the fewest first."""
+        return [self.tried[choice, one] for one in self._pieces if (choice, one) in self.tried]
+
+    def _trained(self, choice: Choice) -> Tried | None:
+        """What it learns does not depend on how many pieces a batch has."""
+        return next((one for one in self._known(choice) if one.loss is not None), None)
+
     def _is_open(self, choice: Choice) -> bool:
-        known = self.tried.get(choice)
-        return known is None or (known.loss is None and (known.cost.fits(self.budget) or choice == Choice()))
+        known = self._known(choice)
+        if self._trained(choice) is not None:
+            return False
+        return not known or choice == Choice() or self._might_fit(known[-1])
+
+    def _might_fit(self, known: Tried) -> bool:
+        """It, or more pieces of it; those take no less time."""
+        in_time = Cost(known.step_ms, 0.0).fits(Cost(self.budget.step_ms, 0.0))
+        return known.cost.fits(self.budget) or (in_time and known.pieces < self._pieces[-1])
 
     def result(self) -> Found | None:
         """The best of what was tried and fits; None where nothing was tried. Raises BudgetTooSmall (KF376)."""
@@ -157,6 +182,7 @@ class Search:
         return Found(
             tensors=self.space.tensors(best.choice),
             parts=tuple(part.name for part in self.space.parts(best.choice)),
+            pieces=best.pieces,
             step_ms=best.step_ms,
             memory_mb=best.memory_mb,
             gain=head - (best.loss or 0.0),
@@ -168,26 +194,28 @@ class Search:
 
     def _head_loss(self) -> float:
         """Of what everything is compared with: 0 as long as it was not tried."""
-        head = self.tried.get(Choice())
+        head = self._trained(Choice())
         return head.loss if head is not None and head.loss is not None else 0.0
 
     def _gains(self) -> Gains:
-        head, losses = self._head_loss(), {one.choice: one.loss for one in self.tried.values()}
+        head = self._head_loss()
         biases: dict[int, float] = {}
         groups: dict[int, float] = {}
         for _, choice in self.space.singles()[1:]:
-            loss = losses.get(choice)
-            if loss is None:
+            known = self._trained(choice)
+            if known is None or known.loss is None:
                 continue
             if choice.groups:
-                groups[next(iter(choice.groups))] = head - loss
+                groups[next(iter(choice.groups))] = head - known.loss
             else:
-                biases[choice.biases] = head - loss
+                biases[choice.biases] = head - known.loss
         return Gains(biases, groups)
 
-    def _costs(self) -> Mapping[Choice, Cost]:
-        nothing = {} if self.space.always.tensors else {Choice(): Cost(math.inf, math.inf)}
-        return {one.choice: one.cost for one in self.tried.values() if one.step_ms} | nothing
+    def _costs(self) -> Costs:
+        known = {key: one.cost for key, one in self.tried.items() if one.step_ms}
+        if not self.space.always.tensors:
+            known |= {(Choice(), one): Cost(math.inf, math.inf) for one in self._pieces}
+        return Costs(self.space, len(self.job.optimizer.slots), known, self.budget, self._pieces)
 
     def _affordable(self, tries: int) -> int:
         """Steps of each short training, so that all of them end in time."""
@@ -198,47 +226,58 @@ class Search:
 
     def _measure(self, choice: Choice, name: str) -> Tried:
         with TemporaryDirectory(prefix="kinflow-search-") as made:
-            return self._keep(self._measured(choice, name, Path(made)))
+            return self._keep(self._measured(choice, 1, name, Path(made)))
 
-    def _measured(self, choice: Choice, name: str, place: Path) -> Tried:
-        compile_scheme(self.job, place, self._graph, Scheme("search", self.space.tensors(choice)))
+    def _measured(self, choice: Choice, pieces: int, name: str, place: Path) -> Tried:
+        """Compiled, and run a few steps."""
+        compile_scheme(self.job, place, self._graph, Scheme("search", self.space.tensors(choice), pieces=pieces))
         found = measured(place / jobs.PROGRAM, MEASURED_STEPS, self.threads)
-        groups = tuple(sorted(choice.groups))
-        return Tried(choice.biases, groups, found["step_ms"], found["rss_over_import_mb"], name=name)
+        groups, step_ms = tuple(sorted(choice.groups)), found["step_ms"] * pieces
+        return Tried(choice.biases, groups, step_ms, found["rss_over_import_mb"], name=name, pieces=pieces)
 
     def _try(self, choice: Choice, name: str, only_if_it_fits: bool) -> Tried:
         with TemporaryDirectory(prefix="kinflow-search-") as made:
             place = Path(made)
-            known = self._measured(choice, name, place)
+            known = self._fitting(choice, name, place) if only_if_it_fits else self._measured(choice, 1, name, place)
             if only_if_it_fits and not known.cost.fits(self.budget):
-                return self._keep(known)
+                return known
             trainer = Trainer(place / jobs.PROGRAM, self.threads)
-            if not self.space.always.tensors and Choice() not in self.tried:
-                before = judge(trainer, self.examples, self._held, self.job.batch)
+            if not self.space.always.tensors and self._trained(Choice()) is None:
+                before = judge(trainer, self.examples, self._held)
                 self._keep(Tried(-1, (), 0.0, 0.0, self._steps, before.loss, before.score, self.space.always.name))
             sound = self._train(trainer)
             if self.stopped():
                 return known
-            verdict = judge(trainer, self.examples, self._held, self.job.batch)
+            verdict = judge(trainer, self.examples, self._held)
             loss = verdict.loss if sound and np.isfinite(verdict.loss) else DIVERGED
             return self._keep(msgspec.structs.replace(known, steps=self._steps, loss=loss, score=verdict.score))
+
+    def _fitting(self, choice: Choice, name: str, place: Path) -> Tried:
+        """With ever more pieces, from as many on as are guessed to be enough, until it fits; compiled in `place`."""
+        first = self._costs().pieces(choice)
+        for pieces in [one for one in self._pieces if one >= first]:
+            known = self._keep(self._measured(choice, pieces, name, place))
+            if known.cost.fits(self.budget) or not self._might_fit(known):
+                break
+        return known
 
     def _train(self, trainer: Trainer) -> bool:
         """False when it did not come to its end: stopped, or the loss became no number."""
         done = epoch = 0
-        while done < self._steps:
+        total = self._steps * trainer.manifest.accumulate
+        while done < total:
             order = shuffled(self._learnt, self.job.seed, epoch)
-            for feeds in self.examples.batches(order, self.job.batch):
-                if self.stopped() or not np.isfinite(trainer.step(feeds, factor(done, self._steps))):
+            for feeds in self.examples.batches(order, trainer.manifest.batch):
+                if self.stopped() or not np.isfinite(trainer.step(feeds, factor(done, total))):
                     return False
                 done += 1
-                if done == self._steps:
+                if done == total:
                     break
             epoch += 1
         return True
 
     def _keep(self, tried: Tried) -> Tried:
-        self.tried[tried.choice] = tried
+        self.tried[tried.choice, tried.pieces] = tried
         with (self.folder / LOG).open("ab") as file:
             file.write(msgspec.json.encode(tried) + b"\n")
         return tried

@@ -1,7 +1,7 @@
 """What a scheme can be put together from: biases of the last k layers, and groups of layers' weights. Pure.
 
 As in MCUNetV3 (Lin and others 2022, arXiv 2206.15472, section 3.2) and PockEngine (Zhu and others 2023, arXiv
-2310.17752, section 3.1). The head is always trained, but for a language model's, which is one more group.
+2310.17752, section 3.1). The head is always trained, but for one as large as a vocabulary, which is one more group.
 """
 
 from __future__ import annotations

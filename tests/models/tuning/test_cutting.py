@@ -77,7 +77,7 @@ def test_it_goes_together_with_what_else_a_program_can_be(more: dict[str, object
     parted, other = trained_losses(graph, names, Recipe(**{**vars(recipe), "cut": True}), tmp_path / "cut")
     assert other.manifest.kept
     # Eight bits are for what runs in each step; what is kept is exact.
-    assert parted == pytest.approx(whole, rel=0.05 if "int8" in more else 2e-4)
+    assert parted == pytest.approx(whole, rel=0.1 if "int8" in more else 2e-4)
 
 
 def test_of_a_norm_and_what_it_is_made_from_one_is_kept() -> None:

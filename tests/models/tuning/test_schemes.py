@@ -47,15 +47,22 @@ def test_what_each_scheme_trains_in_a_convolutional_network() -> None:
 
 def test_what_each_scheme_trains_in_a_language_model() -> None:
     deep = set(choose(LM, "deep", "language").tensors)
-    matrices = {name for name in deep if "norm" not in name}
-    last = {f"layers.4.attention.{one}.weight" for one in "qkvo"} | {"layers.4.feed.gate.weight"}
-    assert last <= matrices
-    assert not any("up" in name or "down" in name or "layers.0" in name for name in matrices)
-    assert "head.weight" not in deep
-    assert "layers.4.feed_norm.weight" in deep
+    matrices = [f"attention.{one}" for one in "qkvo"] + [f"feed.{one}" for one in ("gate", "up", "down")]
+    assert {f"layers.4.{one}.weight" for one in (*matrices, "attention_norm", "feed_norm")} <= deep
+    assert not any(f"layers.{early}." in name for early in range(3) for name in deep)
     lora = choose(LM, "lora", "language")
     assert not lora.tensors
     assert len(lora.adapters) == 5 * 7
+
+
+def test_a_head_as_large_as_a_vocabulary_is_left_where_it_is_one_part_of_a_scheme() -> None:
+    bytes_, words = (
+        llama(Llama(vocabulary=count, width=64, layers=2, heads=2, hidden=96, places=6)) for count in (256, 2000)
+    )
+    for name in ("deep", "bias-only"):
+        assert "head.weight" in choose(bytes_, name, "language").tensors
+        assert "head.weight" not in choose(words, name, "language").tensors
+    assert choose(words, "head", "language").tensors == ("head.weight",)
 
 
 @pytest.mark.parametrize("name", NAMES)

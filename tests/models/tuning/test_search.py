@@ -8,6 +8,7 @@ import subprocess
 import sys
 from itertools import chain, combinations
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from benchmarks.tuning.networks import Llama, llama, mobilenet
 from kinflow.main import run as kinflow
 from models.tuning import onnx_file
+from models.tuning.bundle import load_manifest
 from models.tuning.data.opening import open_examples
 from models.tuning.job import Job
 from models.tuning.layers import layers
@@ -32,7 +34,7 @@ from tests.models.tuning.small import network, stripes
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_S = 50.0
 CNN = space_of(resolve(mobilenet(classes=4, size=32), 2), "classification")
-LM = space_of(resolve(llama(Llama(vocabulary=24, width=16, layers=5, heads=2, hidden=24, places=6)), 2), "language")
+LM = space_of(resolve(llama(Llama(vocabulary=100, width=16, layers=5, heads=2, hidden=24, places=6)), 2), "language")
 
 
 def test_a_space_holds_what_is_worth_training_and_each_tensor_once() -> None:
@@ -75,12 +77,29 @@ def test_more_trained_costs_more_and_what_was_measured_is_believed() -> None:
     few, many = Choice(0, frozenset({15})), Choice(0, frozenset({0, 15}))
     for one in (0, 1):
         assert (quantities(CNN, few, 2)[one] <= quantities(CNN, many, 2)[one]).all()
-    measured = {Choice(): Cost(2.0, 20.0), few: Cost(3.0, 22.0), many: Cost(9.0, 40.0)}
-    costs = Costs(CNN, 2, measured)
+    measured = {(Choice(), 1): Cost(2.0, 20.0), (few, 1): Cost(3.0, 22.0), (many, 1): Cost(9.0, 40.0)}
+    costs = Costs(CNN, 2, measured, Cost(0.0, 0.0))
     assert costs(many) == Cost(9.0, 40.0)
     between = costs(Choice(0, frozenset({7, 15})))
     assert 2.0 <= between.step_ms <= 9.5
     assert 20.0 <= between.memory_mb <= 41.0
+
+
+def test_a_batch_has_the_fewest_pieces_that_fit_and_each_takes_less_memory() -> None:
+    few, many = Choice(0, frozenset({15})), Choice(3, frozenset(range(16)))
+    written = [quantities(CNN, many, 2, pieces)[1][1] for pieces in (1, 2, 4)]
+    assert written[0] == 2 * written[1] == 4 * written[2]
+    measured = {(Choice(), 1): Cost(2.0, 20.0), (few, 1): Cost(3.0, 22.0), (many, 1): Cost(9.0, 90.0)}
+    for most_mb, most_pieces in ((100.0, 1), (60.0, 2), (40.0, 4)):
+        costs = Costs(CNN, 2, measured, Cost(0.0, most_mb), (1, 2, 4))
+        assert costs.pieces(few) == 1
+        assert costs.pieces(many) == most_pieces
+        assert costs(many).memory_mb <= most_mb
+    # What was measured is believed, for these pieces alone.
+    costs = Costs(CNN, 2, measured | {(many, 2): Cost(11.0, 70.0)}, Cost(0.0, 60.0), (1, 2, 4))
+    assert costs.pieces(many) == 4
+    # Pieces take time: where that is what lacks, there are none.
+    assert Costs(CNN, 2, measured, Cost(8.0, 100.0), (1, 2, 4)).pieces(many) == 1
 
 
 @settings(max_examples=15)
@@ -185,7 +204,7 @@ def test_where_gains_do_not_add_up_the_search_climbs_beyond_what_evolution_propo
         model=str(tmp_path / "net.onnx"), base_sha256="a" * 64, data=str(tmp_path / "data"), scheme="search",
         labels=examples.labels,
     )  # fmt: skip
-    search = Formula(job, examples, tmp_path, Cost(0.0, 30.0), 3600.0)
+    search = Formula(job, examples, tmp_path, Cost(0.0, 30.0), 3600.0, most_pieces=1)
     list(search.run())
     best = search._best()
     assert best is not None
@@ -228,6 +247,30 @@ def test_a_search_finds_a_scheme_that_trains(place: Path, capsys: pytest.Capture
     assert (place / "mine.search" / "tried.jsonl").read_text() == log
     assert kinflow(asked(place, "--seed", 3)) == 254
     assert "KF372" in capsys.readouterr().err
+
+
+def test_what_is_too_large_as_a_whole_is_computed_in_pieces(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wide = mobilenet(classes=2, size=96)
+    onnx_file.write(wide, place / "net.onnx")
+
+    def found(*more: object) -> dict[str, Any]:
+        capsys.readouterr()
+        assert kinflow(asked(place, "--batch", 16, "--json", "--fresh", *more)) == 0
+        told: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return told
+
+    free = found("--minutes", 0.1)
+    assert free["pieces"] == 1
+    most_mb = max(one["memory_mb"] for one in free["tried"])
+    least_mb = min(one["memory_mb"] for one in free["tried"] if one["memory_mb"])
+    limit_mb = 0.9 * least_mb + 0.1 * most_mb
+    tight = found("--memory", f"{limit_mb}MB", "--minutes", 0.4)
+    assert tight["memory_mb"] <= limit_mb
+    assert max(one["pieces"] for one in tight["tried"]) > 1
+    words = ["run", place / "net.onnx", "--data", place / "data", "--out", place / "out", "--epochs", 1, "--json"]
+    assert kinflow(["tune", *map(str, words), "--scheme", str(place / "mine.toml"), "--batch", "16"]) == 0
+    manifest = load_manifest(place / "out" / "program")
+    assert (manifest.batch, manifest.accumulate) == (16 // tight["pieces"], tight["pieces"])
 
 
 def test_a_search_that_is_stopped_keeps_what_it_found_and_goes_on(
