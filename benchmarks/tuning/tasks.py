@@ -28,7 +28,7 @@ from models.tuning.optimizers import Optimizer
 from models.tuning.results import apply_delta, make_delta
 from models.tuning.schemes import choose
 from models.tuning.trainer import Trainer
-from models.tuning.training import factor
+from models.tuning.training import scheduled
 
 SHAPE = (1, 32, 40)
 DIGITS = "0123456789"
@@ -72,7 +72,7 @@ def train(trainer: Trainer, examples: Examples, numbers: list[int], steps: int) 
     done, epoch, total = 0, 0, steps * trainer.manifest.accumulate
     while done < total:
         for feeds in examples.batches(shuffled(numbers, 0, epoch), trainer.manifest.batch):
-            trainer.step(feeds, factor(done, total))
+            trainer.step(feeds, scheduled(trainer, done, total))
             done += 1
             if done == total:
                 return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from models.errors import BatchUnfit, SchemeEmpty
+from models.errors import BatchUnfit, SchemeEmpty, SchemeUnreadable
 from models.tuning import job as jobs
 from models.tuning import networks
 from models.tuning.adapters import with_adapters
@@ -54,13 +54,14 @@ def _has_room(job: Job, folder: Path, program: Program, examples: int) -> bool:
 
 def compile_scheme(job: Job, folder: Path, graph: Graph, scheme: Scheme, cut: bool = False) -> Program:
     """graph: as `prepared` gives it. cut: where it can be (models.tuning.cutting). Writes FOLDER/program.
-    Raises BatchUnfit (KF363) where the batch has no such pieces."""
+    Raises SchemeUnreadable (KF370) where the batch has no such pieces."""
     adapted, merges = with_adapters(graph, scheme.adapters, job.seed)
     trained = [*scheme.tensors, *(part for one in merges for part in (one.down, one.up))]
     if not trained:
         raise SchemeEmpty(detail=f"the scheme {scheme.name} trains nothing")
     if job.batch % scheme.pieces:
-        raise BatchUnfit(batch=job.batch, detail=f"the scheme {scheme.name} has {scheme.pieces} equal pieces of it")
+        detail = f"a batch of {job.batch} can't be cut into {scheme.pieces} equal pieces"
+        raise SchemeUnreadable(path=scheme.name, detail=detail)
     is_packed, boxes = networks.is_packed(Path(job.model)), _boxes(job)
     recipe = Recipe(
         job.batch // scheme.pieces, job.loss, job.optimizer, job.clip, job.accumulate * scheme.pieces, job.sizes,

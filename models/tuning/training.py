@@ -60,7 +60,7 @@ def train(
             epoch, position = divmod(trainer.steps_done, each)
             order = shuffled(trained, job.seed, epoch)
             for feeds in examples.batches(order, batch, position):
-                loss = trainer.step(feeds, factor(trainer.steps_done, total))
+                loss = trainer.step(feeds, scheduled(trainer, trainer.steps_done, total))
                 if not np.isfinite(loss):
                     good = False
                     raise LossDiverged(step=trainer.steps_done + 1, kept=f"{folder / STATE} is the last good state")
@@ -76,6 +76,12 @@ def train(
     finally:
         if good:
             save(trainer, folder)
+
+
+def scheduled(trainer: Trainer, done: int, total: int) -> float:
+    """Of the learning rate, by updates: of a batch in pieces all have the same."""
+    every = trainer.manifest.accumulate
+    return factor(done // every, max(total // every, 1))
 
 
 def factor(step: int, total: int) -> float:

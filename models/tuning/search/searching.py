@@ -29,7 +29,7 @@ from models.tuning.search.evolution import Gains, evolve
 from models.tuning.search.scheme_file import Found
 from models.tuning.search.space import Choice, Space, space_of
 from models.tuning.trainer import Trainer
-from models.tuning.training import factor, judge
+from models.tuning.training import judge, scheduled
 
 LOG = "tried.jsonl"
 MEASURED_STEPS = 8
@@ -268,7 +268,7 @@ class Search:
         while done < total:
             order = shuffled(self._learnt, self.job.seed, epoch)
             for feeds in self.examples.batches(order, trainer.manifest.batch):
-                if self.stopped() or not np.isfinite(trainer.step(feeds, factor(done, total))):
+                if self.stopped() or not np.isfinite(trainer.step(feeds, scheduled(trainer, done, total))):
                     return False
                 done += 1
                 if done == total:

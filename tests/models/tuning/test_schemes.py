@@ -118,6 +118,8 @@ def test_a_scheme_file_chooses_by_patterns(tmp_path: Path) -> None:
         ("tensors = [", "Invalid|Unclosed|expected"),
         ('tensors = ["classifier.weight"]\n[lora]\ntensors = ["classifier.weight"]', "both"),
         ('[lora]\ntensors = ["classifier.weight"]\nrank = 0', "at least 1"),
+        ('tensors = ["classifier.weight"]\npieces = 0', "at least 1 piece"),
+        ('tensors = ["classifier.weight"]\npieces = "many"', "invalid literal"),
     ],
 )
 def test_a_scheme_file_that_does_not_fit_is_refused(tmp_path: Path, text: str, said: str) -> None:
