@@ -16,6 +16,7 @@ from models.engine.sampling import Sampling
 from models.engine.thread import EngineThread
 from models.engine.turn import Step, Turn
 from models.errors import ContextTooLong, EngineFailed, EngineStopped, QueueFull
+from models.serving.planning.calls import Calls
 from models.serving.planning.room import Stretch
 from models.serving.planning.step_time import NOTHING, StepTime
 from models.serving.planning.step_time import work as work_of
@@ -119,7 +120,7 @@ class FifoScheduler:
         self._seats: list[Seat] = []
         self._pumping: asyncio.Task[None] | None = None
         self._moved_s = 0.0
-        self._time = StepTime()
+        self._time, self._calls = StepTime(), Calls()
         self.tally = Tally(room_tokens=facts.context_tokens)
         self._smalls, self._was_small, self._no_smalls = 0, False, asyncio.Event()
         self._tidying: set[asyncio.Task[None]] = set()
@@ -402,12 +403,16 @@ class FifoScheduler:
         self.tally.rows.add(sum(rows for _, rows in steps))
 
     def _parts(self, chosen: Sequence[tuple[Seat, int]]) -> list[list[tuple[Seat, int]]]:
-        """What the engine computes one after the other anyway, where sequences have room of their own: timed apart,
-        nothing need be guessed of what those who speak took, and what prompts did."""
-        if not self._facts.sequence_tokens:
+        """What is computed one after the other: those who speak, in as many calls as take the least time together, and
+        prompts, where sequences have room of their own and the engine does so anyway: timed apart, nothing need be
+        guessed of what either took."""
+        speaking, prompts = ([one for one in chosen if bool(one[0].prompt_left) is waits] for waits in (False, True))
+        if prompts and not self._facts.sequence_tokens:
             return [list(chosen)]
-        apart = ([one for one in chosen if bool(one[0].prompt_left) is waits] for waits in (False, True))
-        return [part for part in apart if part]
+        # Neighbours go together (_closed_up).
+        left = iter(sorted(speaking, key=lambda one: one[0].sequence))
+        parts = [list(itertools.islice(left, size)) for size in self._calls.sizes(len(speaking))] if speaking else []
+        return [*parts, prompts] if prompts else parts
 
     async def _step(self, chosen: Sequence[tuple[Seat, int]]) -> list[tuple[Seat, Step | KinflowError | None]]:
         """What became of each."""
@@ -441,6 +446,8 @@ class FifoScheduler:
                 continue
             done = [(seat, piece.rows) for seat, _, piece in part]
             self._time = self._time.learnt(sum((work_of(rows, seat.context) for seat, rows in done), NOTHING), took_s)
+            if all(not seat.prompt_left for seat, _ in done):
+                self._calls = self._calls.learnt(len(done), took_s)
             went += done
         self._ran(went)
         for seat, rows in went:
