@@ -19,6 +19,8 @@ KEPT = 3
 SPARED = 0.95
 # A size that was not used for so many calls is tried again: what is held grows, and machines change.
 FORGOTTEN_CALLS = 256
+# So few are tried one by one where it is not known what one alone takes.
+FEW = 3
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,12 @@ class Calls:
         return Calls({**self.seconds, size: (*before, seconds)[-KEPT:]}, {**self.last, size: number}, number)
 
     def sizes(self, count: int) -> tuple[int, ...]:
-        """How many go into each call, the most first. All of them where that is not known to take longer."""
+        """How many go into each call, the most first. All of them where that is not known to take longer. What is not
+        known is tried."""
         if self._is_forgotten(count):
             return (count,)
+        if self._is_forgotten(1) and count <= FEW:
+            return (1,) * count
         known = [size for size in range(1, count) if not self._is_forgotten(size)]
         best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
         for whole in range(1, count + 1):
