@@ -77,10 +77,14 @@ def _vectors(found: Sequence[Layer]) -> list[str]:
 def head_of(found: Sequence[Layer], loss: str = "") -> list[str]:
     """The last layers with their biases. A language model's is as large as its vocabulary, and is left as it is where
     it is only one part of a scheme, unless that is no wider than a feed-forward matrix, as where tokens are bytes."""
-    last = [one for one in found if one.is_last]
-    if loss == "language":
-        last = [one for one in last if one.outputs <= _WIDE * one.inputs]
+    last = [one for one in found if one.is_last and (loss != "language" or is_narrow(one))]
     return [each for one in last for each in (one.weight, *one.vectors)]
+
+
+def is_narrow(one: Layer) -> bool:
+    """Of a head or an embedding: no wider than a feed-forward matrix."""
+    words, width = (one.inputs, one.outputs) if one.kind == "embedding" else (one.outputs, one.inputs)
+    return words <= _WIDE * width
 
 
 def _last(found: Sequence[Layer], share: float) -> list[Layer]:

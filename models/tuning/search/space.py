@@ -13,7 +13,7 @@ import numpy as np
 
 from models.tuning.graph import Graph, Node
 from models.tuning.layers import Layer, layers
-from models.tuning.schemes import head_of
+from models.tuning.schemes import head_of, is_narrow
 
 MOST_GROUPS = 16
 # Shares of the layers, counted from the end, whose biases may be trained.
@@ -89,7 +89,8 @@ def space_of(graph: Graph, loss: str, made_anew: Sequence[str] = ()) -> Space:
         tensors = tuple(name for one in found[first:] for name in one.vectors if name not in always)
         if tensors and (not biases or tensors != biases[-1].tensors):
             biases.append(Part(f"biases of the last {len(found) - first} layers", tensors, first))
-    # A depthwise weight's gradient takes longer than all else of its block, and gains the least.
+    # A depthwise weight's gradient takes longer than all else of its block, and an embedding is as large as a
+    # vocabulary: each kind is one group, that comes in where there is plenty.
     open_ = [place for place, one in enumerate(found) if one.kind not in ("depthwise", "embedding")]
     open_ = [place for place in open_ if found[place].weight not in always]
     groups = []
@@ -97,6 +98,11 @@ def space_of(graph: Graph, loss: str, made_anew: Sequence[str] = ()) -> Space:
         names = tuple(found[place].weight for place in chunk)
         title = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} after it"
         groups.append(Part(title, names, int(chunk[0])))
+    for kind, title in (("depthwise", "all depthwise weights"), ("embedding", "the embedding")):
+        these = [place for place, one in enumerate(found) if one.kind == kind and one.weight not in always]
+        these = [place for place in these if kind != "embedding" or is_narrow(found[place])]
+        if these:
+            groups.append(Part(title, tuple(found[place].weight for place in these), these[0]))
     last = min((at[name] for name in always if name in at), default=len(found))
     numbers = {name: graph.constants[name].size for name in (*at, *always)}
     weights = frozenset(one.weight for one in found)

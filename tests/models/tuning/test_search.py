@@ -43,13 +43,19 @@ def test_a_space_holds_what_is_worth_training_and_each_tensor_once() -> None:
     kinds = {one.weight: one.kind for one in layers(graph)}
     trained = [name for part in CNN.groups for name in part.tensors]
     assert len(trained) == len(set(trained))
-    assert set(trained) == {name for name, kind in kinds.items() if kind != "depthwise"} - {"classifier.weight"}
-    assert len(CNN.groups) == MOST_GROUPS
+    assert set(trained) == set(kinds) - {"classifier.weight"}
+    # What costs the most is a group of its own.
+    *usual, depthwise = CNN.groups
+    assert len(usual) == MOST_GROUPS
+    assert set(depthwise.tensors) == {name for name, kind in kinds.items() if kind == "depthwise"}
     for smaller, larger in zip(CNN.biases, CNN.biases[1:], strict=False):
         assert set(smaller.tensors) < set(larger.tensors)
     # A language model's head is one more group, since it is as large as all words.
     assert not LM.always.tensors
     assert any("head.weight" in part.tensors for part in LM.groups)
+    assert not any("embedding.weight" in part.tensors for part in LM.groups)
+    bytes_ = llama(Llama(vocabulary=60, width=16, layers=2, heads=2, hidden=24, places=6))
+    assert space_of(resolve(bytes_, 2), "language").groups[-1].tensors == ("embedding.weight",)
     every = Choice(len(CNN.biases) - 1, frozenset(range(len(CNN.groups))))
     assert len(set(CNN.tensors(every))) == len(CNN.tensors(every))
 
@@ -208,7 +214,7 @@ def test_where_gains_do_not_add_up_the_search_climbs_beyond_what_evolution_propo
     list(search.run())
     best = search._best()
     assert best is not None
-    assert len(search.space.groups) == 16
+    assert len(search.space.groups) == 17
     assert best.choice.groups == {3, 7, 11, 15}, "the sum of what each gained alone would have 12 to 15"
     found = search.result()
     assert found is not None
