@@ -36,7 +36,7 @@ from models.tuning.trainer import Trainer
 from models.tuning.training import Judged, judge
 
 SEARCHED, BIASES, LAST, DEEP, FULL = "searched", "bias-only", "last-k", "deep", "full"
-LAST_PIECES, PIECES = "last-k in pieces", (1, 2, 4, 8, 16)
+LAST_PIECES, PIECES = "last-k in pieces", (2, 4, 8, 16)
 # Whose losses and scores are told beside which others'.
 PAIRS = (
     (SEARCHED, BIASES), (SEARCHED, LAST), (SEARCHED, LAST_PIECES), (SEARCHED, DEEP), (SEARCHED, FULL), (DEEP, FULL),
@@ -124,15 +124,16 @@ def _schemes(task: Task, minutes: float, share: float) -> tuple[Graph, dict[str,
             job, graph, most, lambda k: replace(choose(graph, LAST, task.loss, k=k), pieces=pieces), count
         )
 
+    whole = last(1)
     found = {
         BIASES: _most_that_fits(job, graph, most, lambda k: _last_biases(graph, biases, k), count)[1],
-        LAST: last(1)[1],
+        LAST: whole[1],
     }
-    if minutes:
-        # The most layers, with the fewest pieces that they fit with.
-        found[LAST_PIECES] = max((last(one) for one in PIECES), key=lambda one: one[0])[1]
     if not minutes:
         return graph, found | more
+    # The most layers, with the fewest pieces that they fit with.
+    ways = [whole, *(last(one) for one in PIECES if task.batch % one == 0)]
+    found[LAST_PIECES] = max(ways, key=lambda one: one[0])[1]
     with TemporaryDirectory(prefix="kinflow-adapting-") as folder:
         search = Search(job, known, Path(folder), Cost(0.0, most), minutes * 60)
         for _ in search.run():

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from models.serving.fifo import Seat
-from models.serving.planning.room import Place, Stretch, clipped, held, moves
+from models.serving.planning.room import Place, Stretch, clipped, distinct_tokens, moves
 from models.serving.prefix.keys import BLOCK_TOKENS
 
 
@@ -29,7 +29,7 @@ class House:
 
     @property
     def used(self) -> int:
-        return held(seat.stretches for seat in self._seats if seat.here)
+        return distinct_tokens(seat.stretches for seat in self._seats if seat.here)
 
     @property
     def held(self) -> int:

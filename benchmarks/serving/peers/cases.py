@@ -14,7 +14,7 @@ from typing import Literal
 from benchmarks.errors import CaseWithoutTrace
 from benchmarks.serving.answer import Answer, Asking
 from benchmarks.serving.replay import Plan, replay
-from benchmarks.serving.target import Target
+from benchmarks.serving.target import SLO_FACTOR, Target
 from benchmarks.serving.traces.azure import read_azure
 from benchmarks.serving.traces.trace import Row
 
@@ -99,7 +99,7 @@ def load_of(case: Case, requests: int, smaller: int, context_tokens: int, trace:
     """The case's first requests that fit into a slot. Raises CaseWithoutTrace (KF531), TraceUnreadable (KF462)."""
     if case == "mixed":
         rows = mixed(requests, smaller)
-        return Load("mixed", rows, "made: four short prompts to a long one, Poisson")
+        return Load("mixed", rows, f"made: four short prompts to a long one, Poisson; {_long(rows)}")
     folder = os.environ.get("KINFLOW_DATA", "")
     path = trace or Path(folder) / "traces" / "azure_llm" / TRACES[case]
     if not (trace or folder) or not path.is_file():
@@ -107,8 +107,18 @@ def load_of(case: Case, requests: int, smaller: int, context_tokens: int, trace:
     whole = read_azure(path).smaller(smaller)
     fitting = [one for one in whole.rows if one.output_tokens and one.input_tokens + one.output_tokens < context_tokens]
     left = len(whole.rows) - len(fitting)
-    note = f"lengths divided by {smaller}; {left} of {len(whole.rows)} requests don't fit and are left out"
-    return Load(whole.name, tuple(fitting[:requests]), note)
+    rows = tuple(fitting[:requests])
+    note = (
+        f"lengths divided by {smaller}; {left} of {len(whole.rows)} requests don't fit and are left out; {_long(rows)}"
+    )
+    return Load(whole.name, rows, note)
+
+
+def _long(rows: Sequence[Row]) -> str:
+    """How many can hardly keep the SLO, which is so many times what the median prompt takes alone."""
+    prompts = [one.input_tokens for one in rows]
+    most = SLO_FACTOR * statistics.median(prompts)
+    return f"{sum(one > most for one in prompts)} of {len(rows)} prompts are over {SLO_FACTOR:g} times the median"
 
 
 def mixed(requests: int, smaller: int, seed: int = 0) -> tuple[Row, ...]:

@@ -45,12 +45,12 @@ class Calls:
             return (count,)
         if self._is_forgotten(1) and count <= FEW:
             return (1,) * count
-        known = [size for size in range(1, count) if not self._is_forgotten(size)]
+        known = {size: self._takes_s(size) for size in range(1, count) if not self._is_forgotten(size)}
         best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
         for whole in range(1, count + 1):
             ways = [
-                (best[whole - size][0] + self._takes_s(size), (*best[whole - size][1], size))
-                for size in known
+                (best[whole - size][0] + took_s, (*best[whole - size][1], size))
+                for size, took_s in known.items()
                 if size <= whole
             ]
             best.append(min(ways, default=(float("inf"), ())))

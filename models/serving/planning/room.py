@@ -32,7 +32,7 @@ def clipped(stretches: Iterable[Stretch], end: int) -> tuple[Stretch, ...]:
     return tuple(one._replace(end=min(one.end, end)) for one in stretches if one.start < end)
 
 
-def held(sequences: Iterable[Iterable[Stretch]]) -> int:
+def distinct_tokens(sequences: Iterable[Iterable[Stretch]]) -> int:
     """Tokens that are kept for all of them together: what several share is kept once."""
     ends: dict[tuple[int, int], int] = {}
     for stretches in sequences:
@@ -92,7 +92,7 @@ def moves(places: Sequence[Place], room: int) -> Moves:
 
 
 def _used(places: Iterable[Place]) -> int:
-    return held(one.stretches for one in places)
+    return distinct_tokens(one.stretches for one in places)
 
 
 def is_kept(context: int, token_s: float, time: StepTime) -> bool:

@@ -93,7 +93,15 @@ class Costs:
 
     def pieces(self, choice: Choice) -> int:
         """The fewest that it fits with; else those that it exceeds the budget by the least with."""
-        return min(self._pieces, key=lambda one: self.at(choice, one).excess(self._budget))
+        return self._least(choice)[0]
 
     def __call__(self, choice: Choice) -> Cost:
-        return self.at(choice, self.pieces(choice))
+        return self._least(choice)[1]
+
+    def _least(self, choice: Choice) -> tuple[int, Cost]:
+        ways: list[tuple[int, Cost]] = []
+        for pieces in self._pieces:
+            ways.append((pieces, self.at(choice, pieces)))
+            if ways[-1][1].fits(self._budget):
+                return ways[-1]
+        return min(ways, key=lambda one: one[1].excess(self._budget))

@@ -93,9 +93,8 @@ class Search:
         self.tried: dict[tuple[Choice, int], Tried] = {
             (one.choice, one.pieces): one for one in _read(self.folder / LOG)
         }
-        batch = self.job.batch
         doubling = [2**power for power in range(self.most_pieces.bit_length())]
-        self._pieces = [one for one in doubling if batch % one == 0 and one <= self.most_pieces]
+        self._pieces = [one for one in doubling if self.job.batch % one == 0]
         self._steps = max((one.steps for one in self.tried.values()), default=0)
         self._evolved, self._has_evolved = 0, False
         self._began = self.now()

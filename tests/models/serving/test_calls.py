@@ -66,7 +66,7 @@ class FoursEngine(FakeEngine):
         rows = sum(piece.rows for piece in pieces)
         self.steps.append(len(pieces))
         single = rows % 4
-        time.sleep(0.002 * (rows // 4) * 3 + 0.002 * single * (1.4 if rows > 1 else 1.0))
+        time.sleep(0.004 * (rows // 4) * 3 + 0.004 * single * (2.0 if rows > 1 else 1.0))
         return super().decode(pieces)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.serving.planning.room import RESERVE_TOKENS, Place, Stretch, clipped, held, is_kept, moves
+from models.serving.planning.room import RESERVE_TOKENS, Place, Stretch, clipped, distinct_tokens, is_kept, moves
 from models.serving.planning.step_time import StepTime, work
 
 ROOM = 600
@@ -47,7 +47,7 @@ def test_all_come_to_their_end_within_the_room(drawn):
             places[name] = replace(places[name], here=True)
             assert all(places[one.name].here for one in there if one.order < name), "nobody is overtaken"
         inside = [one for one in places.values() if one.here]
-        assert held(one.stretches for one in inside) <= ROOM
+        assert distinct_tokens(one.stretches for one in inside) <= ROOM
         assert inside or not there, "somebody is always at work"
         for one in inside:
             if one.may_say == 1:
@@ -78,9 +78,9 @@ def test_a_beginning_that_is_shared_is_counted_once_and_frees_nothing_alone():
     lent = clipped(first.stretches, 80)
     second = Place(2, 2, (*lent, Stretch(2, 80, 90)), 9, True, 1.0)
     third = Place(3, 3, (*clipped(second.stretches, 60), Stretch(3, 60, 75)), 9, True, 0.5)
-    assert held(one.stretches for one in (first, second, third)) == 100 + 10 + 15
-    assert held(one.stretches for one in (second, third)) == 80 + 10 + 15, "it stays for who is left"
-    assert held([third.stretches]) == 60 + 15
+    assert distinct_tokens(one.stretches for one in (first, second, third)) == 100 + 10 + 15
+    assert distinct_tokens(one.stretches for one in (second, third)) == 80 + 10 + 15, "it stays for who is left"
+    assert distinct_tokens([third.stretches]) == 60 + 15
     assert moves([first, second, third], 125).out == ()
     assert moves([first, second, third], 124).out == (2,), "what puts out the one is its own ten tokens"
     comes = Place(4, 4, (*lent, Stretch(4, 80, 100)), 0, False)
@@ -103,7 +103,7 @@ def test_what_is_held_is_what_is_there(drawn, gone):
         rooms.append(begins + [next(fresh) for _ in range(more)])
         told.append((*lent, Stretch(name, len(begins), len(begins) + more)))
     left = [name for name in range(len(drawn)) if name not in gone]
-    assert held(told[name] for name in left) == len(set().union(*(rooms[name] for name in left)))
+    assert distinct_tokens(told[name] for name in left) == len(set().union(*(rooms[name] for name in left)))
 
 
 def test_what_is_cheaper_to_compute_again_is_not_kept():
