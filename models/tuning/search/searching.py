@@ -158,7 +158,8 @@ class Search:
     def _is_open(self, choice: Choice) -> bool:
         known = self._known(choice)
         if self._trained(choice) is not None:
-            return False
+            # Under another budget it may want more pieces than it was trained with.
+            return not any(one.cost.fits(self.budget) for one in known) and self._might_fit(known[-1])
         return not known or choice == Choice() or self._might_fit(known[-1])
 
     def _might_fit(self, known: Tried) -> bool:
@@ -235,11 +236,16 @@ class Search:
         return Tried(choice.biases, groups, step_ms, found["rss_over_import_mb"], name=name, pieces=pieces)
 
     def _try(self, choice: Choice, name: str, only_if_it_fits: bool) -> Tried:
+        trained = self._trained(choice)
+        only_if_it_fits |= trained is not None
         with TemporaryDirectory(prefix="kinflow-search-") as made:
             place = Path(made)
             known = self._fitting(choice, name, place) if only_if_it_fits else self._measured(choice, 1, name, place)
             if only_if_it_fits and not known.cost.fits(self.budget):
                 return known
+            if trained is not None:
+                learnt = {"steps": trained.steps, "loss": trained.loss, "score": trained.score}
+                return self._keep(msgspec.structs.replace(known, **learnt))
             trainer = Trainer(place / jobs.PROGRAM, self.threads)
             if not self.space.always.tensors and self._trained(Choice()) is None:
                 before = judge(trainer, self.examples, self._held)
@@ -255,7 +261,9 @@ class Search:
         """With ever more pieces, from as many on as are guessed to be enough, until it fits; compiled in `place`."""
         first = self._costs().pieces(choice)
         for pieces in [one for one in self._pieces if one >= first]:
-            known = self._keep(self._measured(choice, pieces, name, place))
+            before = self.tried.get((choice, pieces))
+            too_much = before is not None and not before.cost.fits(self.budget)
+            known = before if before and too_much else self._keep(self._measured(choice, pieces, name, place))
             if known.cost.fits(self.budget) or not self._might_fit(known):
                 break
         return known
