@@ -36,11 +36,13 @@ from models.tuning.trainer import Trainer
 from models.tuning.training import Judged, judge
 
 SEARCHED, BIASES, LAST, DEEP, FULL = "searched", "bias-only", "last-k", "deep", "full"
+# `deep`, of whose weights some input channels are trained at a time, others each epoch.
+SAMPLED, CHANNELS = "deep, a quarter", 0.25
 LAST_PIECES, PIECES = "last-k in pieces", (2, 4, 8, 16)
 # Whose losses and scores are told beside which others'.
 PAIRS = (
     (SEARCHED, BIASES), (SEARCHED, LAST), (SEARCHED, LAST_PIECES), (SEARCHED, DEEP), (SEARCHED, FULL), (DEEP, FULL),
-    (DEEP, LAST),
+    (DEEP, LAST), (SAMPLED, DEEP), (SAMPLED, FULL),
 )  # fmt: skip
 
 
@@ -115,6 +117,7 @@ def _schemes(task: Task, minutes: float, share: float) -> tuple[Graph, dict[str,
     job = task.job(task.net, task.learnt, "", task.rates[0], known.labels)
     graph, _ = prepared(job)
     biases, more = choose(graph, BIASES, task.loss), {name: choose(graph, name, task.loss) for name in (DEEP, FULL)}
+    more[SAMPLED] = replace(more[DEEP], channels=CHANNELS)
     least, most = (_cost(job, graph, one).memory_mb for one in (choose(graph, "head"), biases))
     most = least + share * (most - least)
     count = len(layers(graph))

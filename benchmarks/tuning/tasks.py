@@ -28,7 +28,7 @@ from models.tuning.optimizers import Optimizer
 from models.tuning.results import apply_delta, make_delta
 from models.tuning.schemes import choose
 from models.tuning.trainer import Trainer
-from models.tuning.training import scheduled
+from models.tuning.training import redraw, scheduled
 
 SHAPE = (1, 32, 40)
 DIGITS = "0123456789"
@@ -70,8 +70,10 @@ class Task:
 def train(trainer: Trainer, examples: Examples, numbers: list[int], steps: int) -> None:
     """steps: updates, of however many pieces."""
     done, epoch, total = 0, 0, steps * trainer.manifest.accumulate
+    each = -(-len(numbers) // trainer.manifest.batch)
     while done < total:
         for feeds in examples.batches(shuffled(numbers, 0, epoch), trainer.manifest.batch):
+            redraw(trainer, each, 0)
             trainer.step(feeds, scheduled(trainer, done, total))
             done += 1
             if done == total:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from models.errors import ProgramUnreadable
 from models.tuning.optimizers import Optimizer
+from models.tuning.sampled import Sampled
 from models.tuning.state import Place
 
 FORMAT = 1
@@ -44,7 +45,7 @@ class Merge(Struct, frozen=True):
 class Manifest(Struct, frozen=True, kw_only=True):
     """base_sha256: of the ONNX file that it was compiled from. merges: for adapters, which weights they change. order:
     of execution, as onnxruntime has them. kept: what a step takes in place of `inputs`, where the network's frozen
-    beginning is a program of its own (models.tuning.cutting)."""
+    beginning is a program of its own (models.tuning.cutting). sampled: weights of which some channels are trained."""
 
     format: Literal[1] = 1
     base: str
@@ -62,6 +63,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     merges: tuple[Merge, ...] = ()
     labels: tuple[str, ...] = ()
     kept: dict[str, Tensor] = {}
+    sampled: tuple[Sampled, ...] = ()
     order: Literal["default", "priority"] = "default"
 
 

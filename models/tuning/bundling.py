@@ -52,6 +52,7 @@ def save(program: Program, folder: Path, origin: Origin) -> Manifest:
         merges=origin.merges,
         labels=origin.labels,
         kept=tensors_of(program.kept),
+        sampled=program.sampled,
     )
     save_manifest(folder, manifest)
     return manifest

@@ -16,6 +16,7 @@ from models.tuning.optimizers import Optimizer
 from models.tuning.options import (
     AsJson,
     BatchOption,
+    ChannelsOption,
     DataOption,
     Int8Option,
     KeepOption,
@@ -58,6 +59,7 @@ def plan(  # noqa: PLR0917 (its options)
     size: SizeOption = None,
     int8: Int8Option = False,
     recompute: RecomputeOption = False,
+    channels: ChannelsOption = 1.0,
     keep: KeepOption = "1GB",
     threads: ThreadsOption = 1,
     tensors: Annotated[bool, typer.Option("--tensors", help="List the network's layers and end.")] = False,
@@ -72,7 +74,7 @@ def plan(  # noqa: PLR0917 (its options)
     job = Job(
         model=str(model), base_sha256=hash_of(model), data="", scheme="", loss=loss.value, batch=batch,
         optimizer=Optimizer(optimizer.value), sizes=sizes_of(size), int8=int8, recompute=recompute,
-        keep_mb=megabytes(keep),
+        channels=channels, keep_mb=megabytes(keep),
     )  # fmt: skip
     rows = []
     if not as_json:
@@ -112,6 +114,7 @@ def run(  # noqa: PLR0917 (its options)
     size: SizeOption = None,
     int8: Int8Option = False,
     recompute: RecomputeOption = False,
+    channels: ChannelsOption = 1.0,
     keep: KeepOption = "1GB",
     threads: ThreadsOption = 1,
     names: NamesOption = "",
@@ -126,7 +129,7 @@ def run(  # noqa: PLR0917 (its options)
         model=str(model.resolve()), base_sha256=hash_of(model), data=str(data.resolve()), scheme=scheme,
         loss=loss.value, epochs=epochs, batch=batch, optimizer=optimizer_of(optimizer, rate), clip=clip,
         accumulate=accumulate, sizes=sizes_of(size), pixels=pixels.value, seed=seed, int8=int8,
-        recompute=recompute, names=names_of(names), keep_mb=megabytes(keep),
+        recompute=recompute, channels=channels, names=names_of(names), keep_mb=megabytes(keep),
     )  # fmt: skip
     if fresh and (out / jobs.JOB).exists():
         shutil.rmtree(out)

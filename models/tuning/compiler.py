@@ -18,6 +18,8 @@ from models.tuning.ordering import updates_early
 from models.tuning.packed import packed
 from models.tuning.recomputing import recomputed
 from models.tuning.resolve import resolve
+from models.tuning.sampled import Sampled
+from models.tuning.sampling import sample
 from models.tuning.state import Place, holders
 from models.tuning.trained_biases import split_biases
 
@@ -31,7 +33,8 @@ class Recipe:
     open. int8: frozen matrices as whole numbers of eight bits (models.tuning.int8). packed: frozen matrices kept so,
     and multiplied by as they were (models.tuning.packed). boxes: of a detector.
     recompute: cheap values are computed again rather than kept (models.tuning.recomputing). cut: a frozen beginning is
-    a graph of its own, whose results the others are fed with (models.tuning.cutting)."""
+    a graph of its own, whose results the others are fed with (models.tuning.cutting). channels: share of the input
+    channels that are trained at a time (models.tuning.sampling)."""
 
     batch: int
     loss: str = "classification"
@@ -44,15 +47,16 @@ class Recipe:
     boxes: Boxes | None = None
     recompute: bool = False
     cut: bool = False
+    channels: float = 1.0
 
 
 @dataclass(frozen=True)
 class Program:
     """step: one forward and backward pass and, unless gradients accumulate, the update. apply: the update by itself,
     where they do. forward: loss and outputs for given weights. state: first values of what changes, by the name of the
-    input; the next ones are outputs of the same names after `next.`. places: where each trained tensor lies in it.
-    inputs: the network's. prefix, kept: where it was cut, what makes of the inputs what `step` and `forward` take in
-    their place."""
+    input; the next ones are outputs of the same names after `next.`, but of `sampled` weights the whole, which no step
+    changes. places: where each trained tensor lies in it. inputs: the network's. prefix, kept: where it was cut, what
+    makes of the inputs what `step` and `forward` take in their place."""
 
     step: Graph
     apply: Graph | None
@@ -64,6 +68,7 @@ class Program:
     recipe: Recipe
     prefix: Graph | None = None
     kept: dict[str, Spec] = field(default_factory=dict)
+    sampled: tuple[Sampled, ...] = ()
 
 
 def next_of(name: str) -> str:
@@ -92,16 +97,17 @@ def compile_training(graph: Graph, trained: Sequence[str], recipe: Recipe) -> Pr
         for name, gradient in gradients.items():
             step.outputs.append(build.add("Add", f"sum.{name}", gradient, out=next_of(f"sum.{name}")))
         apply = _apply(state, slots, recipe)
-        everything = state | slots | sums
+        everything = state | slots | sums | begun.fixed
     else:
         _inputs(step, slots)
         _update(step, gradients, recipe, 1.0)
-        everything = state | slots
+        everything = state | slots | begun.fixed
     step = clean(composites.lower(step))
     if recipe.recompute:
         step = clean(recomputed(step, forward))
     if recipe.int8:
-        step = clean(quantised(step, _reshaped(step, losses.exact)))
+        weights = {one.tensor for one in begun.sampled}
+        step = clean(quantised(step, _reshaped(step, losses.exact), weights))
     rounded: dict[str, tuple[Array, Array]] = {}
     if recipe.packed:
         step = packed(step, rounded)
@@ -121,7 +127,9 @@ def compile_training(graph: Graph, trained: Sequence[str], recipe: Recipe) -> Pr
             if source in everything:
                 one.specs[name] = Spec(everything[source].shape, everything[source].dtype)
     kept = begun.cut.kept if begun.cut else {}
-    return Program(step, apply, plain, everything, places, begun.inputs, losses.targets, recipe, prefix, kept)
+    return Program(
+        step, apply, plain, everything, places, begun.inputs, losses.targets, recipe, prefix, kept, begun.sampled
+    )
 
 
 def gradient_graph(
@@ -149,6 +157,8 @@ class _Forward:
     places: tuple[Place, ...]
     inputs: dict[str, Spec]
     cut: Cut | None
+    sampled: tuple[Sampled, ...]
+    fixed: dict[str, Array]
 
     @property
     def given(self) -> Shape:
@@ -166,8 +176,12 @@ def _forward(graph: Graph, trained: Sequence[str], recipe: Recipe) -> _Forward:
     if lost:
         raise SchemeEmpty(detail=f"no output depends on {', '.join(lost)}")
     found = _cut(prepared, graph, trained, recipe) if recipe.cut else None
-    forward, places, state = holders(found.rest if found else prepared, trained)
-    return _Forward(forward, state, places, inputs, found)
+    rest = found.rest if found else prepared
+    sampled, fixed = tuple[Sampled, ...](), dict[str, Array]()
+    if recipe.channels < 1.0:
+        rest, trained, sampled, fixed = sample(rest, trained, recipe.channels)
+    forward, places, state = holders(rest, trained)
+    return _Forward(forward, state, places, inputs, found, sampled, fixed)
 
 
 def _prepared(resolved: Graph, trained: Sequence[str]) -> Graph:

@@ -65,7 +65,7 @@ def compile_scheme(job: Job, folder: Path, graph: Graph, scheme: Scheme, cut: bo
     is_packed, boxes = networks.is_packed(Path(job.model)), _boxes(job)
     recipe = Recipe(
         job.batch // scheme.pieces, job.loss, job.optimizer, job.clip, job.accumulate * scheme.pieces, job.sizes,
-        job.int8, is_packed, boxes, job.recompute, cut,
+        job.int8, is_packed, boxes, job.recompute, cut, min(job.channels, scheme.channels),
     )  # fmt: skip
     program = compile_training(adapted, trained, recipe)
     save(program, folder / jobs.PROGRAM, Origin(Path(job.model), scheme.name, merges, job.labels))

@@ -119,6 +119,11 @@ def lower(graph: Graph) -> Graph:
             y, gate = node.outputs
             result.append(Node("Sigmoid", list(node.inputs), [gate], {}, "", f"{node.name}.gate"))
             result.append(Node("Mul", [node.inputs[0], gate], [y], {}, "", node.name))
+        elif node.op.startswith("Sampled") and node.domain == KINFLOW:
+            x, weight, _, _, *rest = node.inputs
+            result.append(
+                Node(node.op.removeprefix("Sampled"), [x, weight, *rest], node.outputs, node.attributes, "", node.name)
+            )
         else:
             result.append(node)
     done.nodes = result

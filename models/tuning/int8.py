@@ -19,15 +19,17 @@ _LEAST = 128 * 128
 _STEPS = 127.0
 
 
-def quantised(graph: Graph, exact: Collection[str]) -> Graph:
+def quantised(graph: Graph, exact: Collection[str], changing: Collection[str] = ()) -> Graph:
     """graph: a whole step. exact: tensors whose products stay exact. The gradient where the way back begins must: few
-    large numbers and many small ones, of which the small ones would be lost."""
+    large numbers and many small ones, of which the small ones would be lost. changing: matrices that training changes,
+    beside those that are the state themselves."""
     done = graph.copy()
     build = Builder(done, "int8")
     nodes, done.nodes = done.nodes, []
     made: dict[tuple[str, bool], tuple[str, str]] = {}
     now: dict[str, tuple[str, str]] = {}
     trained = {node.outputs[0] for node in nodes if node.op == "Reshape" and node.inputs[0].startswith(STATE)}
+    trained |= set(changing)
     for node in nodes:
         found = _matrix(node, done, trained)
         if found is None or node.inputs[0] in exact:

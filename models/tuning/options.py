@@ -40,6 +40,10 @@ UpdateOption = Annotated[Update, typer.Option("--optimizer", help="How weights a
 SizeOption = Annotated[list[str] | None, typer.Option("--size", help="NAME=LENGTH of an axis left open.")]
 Int8Option = Annotated[bool, typer.Option("--int8", help="Frozen matrices in eight bits: faster, and less exact.")]
 RecomputeOption = Annotated[bool, typer.Option("--recompute", help="Do cheap values again: less memory, more time.")]
+ChannelsOption = Annotated[
+    float,
+    typer.Option(min=0.01, max=1.0, help="Share of input channels that are trained at a time, others each epoch."),
+]
 ThreadsOption = Annotated[int, typer.Option(min=1, max=64, help="Of onnxruntime.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 DataOption = Annotated[Path, typer.Option(help="A folder for each class, pictures with YOLO labels, or JSON lines.")]

@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from models.errors import DeltaUnfit
 from models.tuning import deltas, networks, safetensors_file
 from models.tuning.bundle import START, Manifest, hash_of
 from models.tuning.deltas import Delta
 from models.tuning.graph import Array
-from models.tuning.state import taken
+from models.tuning.sampled import Sampled, by_channel, tensors
 
 
 def make_delta(
@@ -20,7 +22,7 @@ def make_delta(
     """trained: tensors as the trainer has them. Adapters become the change of what they adapt. samples: how many
     examples were learnt from. whole: tensors that were made anew."""
     start, _ = safetensors_file.read(program / START)
-    first = taken(manifest.places, start)
+    first = tensors(manifest.places, manifest.sampled, start)
     parts = {name for one in manifest.merges for name in (one.down, one.up)}
     changes = {
         name: value if name in whole else value - first[name] for name, value in trained.items() if name not in parts
@@ -28,7 +30,16 @@ def make_delta(
     for one in manifest.merges:
         change = one.scale * trained[one.down] @ trained[one.up]
         changes[one.weight] = (change.T if one.turned else change).astype(trained[one.down].dtype)
-    return Delta(manifest.base_sha256, manifest.scheme, samples, changes, tuple(whole), manifest.labels)
+    masks = {
+        one.tensor: _trained_channels(changes[one.tensor], one) for one in manifest.sampled if one.tensor in changes
+    }
+    return Delta(manifest.base_sha256, manifest.scheme, samples, changes, tuple(whole), manifest.labels, masks)
+
+
+def _trained_channels(change: Array, one: Sampled) -> list[int]:
+    """Those of its input channels that are not what they were."""
+    found: list[int] = np.flatnonzero(by_channel(change, one.axis).any(1)).tolist()
+    return found
 
 
 def _describe(base: Path, out: Path) -> None:

@@ -33,12 +33,14 @@ _WIDE = 4
 @dataclass(frozen=True)
 class Scheme:
     """tensors: trained as they are. adapters: low-rank additions to frozen matrices, trained in their place. pieces: a
-    batch is computed in so many equal ones, one after the other, and updated once: less memory, a little more time."""
+    batch is computed in so many equal ones, one after the other, and updated once: less memory, a little more time.
+    channels: share of a weight's input channels that are trained at a time, others each epoch."""
 
     name: str
     tensors: tuple[str, ...]
     adapters: tuple[Adapter, ...] = ()
     pieces: int = 1
+    channels: float = 1.0
 
 
 def choose(graph: Graph, name: str, loss: str = "classification", k: int = LAST_K, rank: int = RANK) -> Scheme:
@@ -117,19 +119,24 @@ def _adapters(graph: Graph, found: Sequence[Layer], rank: int) -> tuple[Adapter,
 
 
 def from_file(graph: Graph, path: Path) -> Scheme:
-    """TOML: `tensors`, a list of names or patterns (`blocks.1*.bias`), each of which must match; `name` and `pieces`,
-    optionally; `[lora]` with `tensors` and `rank`, `alpha`, optionally."""
+    """TOML: `tensors`, a list of names or patterns (`blocks.1*.bias`), each of which must match; `name`, `pieces` and
+    `channels`, optionally; `[lora]` with `tensors` and `rank`, `alpha`, optionally."""
     try:
         given = tomllib.loads(path.read_text("utf-8"))
         lora = given.get("lora", {})
         if not isinstance(lora, dict):
             raise TypeError("lora is no table")
-        unknown = (set(given) - {"name", "tensors", "pieces", "lora"}) | (set(lora) - {"tensors", "rank", "alpha"})
+        unknown = (set(given) - {"name", "tensors", "pieces", "channels", "lora"}) | (
+            set(lora) - {"tensors", "rank", "alpha"}
+        )
         if unknown:
             raise ValueError(f"it has {', '.join(sorted(unknown))}, which nothing reads")
         pieces = int(given.get("pieces", 1))
         if pieces < 1:
             raise ValueError("a batch has at least 1 piece")
+        channels = float(given.get("channels", 1.0))
+        if not 0 < channels <= 1:
+            raise ValueError("channels is a share, above 0 and at most 1")
         tensors = _matched(graph, _names(given.get("tensors", [])), path)
         rank, alpha = int(lora.get("rank", RANK)), float(lora.get("alpha", ALPHA))
         if rank < 1:
@@ -143,7 +150,7 @@ def from_file(graph: Graph, path: Path) -> Scheme:
     if not tensors and not adapted:
         raise SchemeEmpty(detail=f"{path} names no tensors")
     adapters = tuple(Adapter(one, rank, alpha) for one in adapted)
-    return Scheme(str(given.get("name", path.stem)), tuple(tensors), adapters, pieces)
+    return Scheme(str(given.get("name", path.stem)), tuple(tensors), adapters, pieces, channels)
 
 
 def _names(value: object) -> list[str]:

@@ -14,11 +14,10 @@ import numpy as np
 import onnxruntime
 
 from models.errors import ProgramUnreadable
-from models.tuning import safetensors_file
+from models.tuning import safetensors_file, sampled
 from models.tuning.bundle import APPLY, FORWARD, START, STEP, load_manifest
 from models.tuning.graph import Array
 from models.tuning.sessions import open_session
-from models.tuning.state import taken
 
 
 class Trainer:
@@ -33,7 +32,8 @@ class Trainer:
         values, _ = safetensors_file.read(folder / START)
         self.steps_done = 0
         self._now = {name: _held(value) for name, value in values.items()}
-        self._then = {name: _held(value) for name, value in values.items()}
+        stays = {name for one in self.manifest.sampled for name in (one.whole, one.channels)}
+        self._then = {name: _held(value) for name, value in values.items() if name not in stays}
         self._loss = _held(np.zeros((), np.float32))
 
     def _open(self, name: str) -> Any:
@@ -73,7 +73,7 @@ class Trainer:
     def _swap(self, session: Any) -> None:
         for one in session.get_outputs():
             name = one.name.removeprefix("next.")
-            if name in self._now:
+            if name in self._then:
                 self._now[name], self._then[name] = self._then[name], self._now[name]
 
     def evaluate(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -99,7 +99,13 @@ class Trainer:
 
     def tensors(self) -> dict[str, Array]:
         """The trained tensors, by their names in the network."""
-        return taken(self.manifest.places, self.state())
+        return sampled.tensors(self.manifest.places, self.manifest.sampled, self.state())
+
+    def redraw(self, random: np.random.Generator) -> None:
+        """Of sampled weights, train other channels from now on."""
+        state = self.state()
+        sampled.redraw(self.manifest.places, self.manifest.sampled, state, random)
+        self._now = {name: _held(value) for name, value in state.items()}
 
 
 def _held(value: Array) -> Any:

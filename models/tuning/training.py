@@ -60,6 +60,7 @@ def train(
             epoch, position = divmod(trainer.steps_done, each)
             order = shuffled(trained, job.seed, epoch)
             for feeds in examples.batches(order, batch, position):
+                redraw(trainer, each, job.seed)
                 loss = trainer.step(feeds, scheduled(trainer, trainer.steps_done, total))
                 if not np.isfinite(loss):
                     good = False
@@ -76,6 +77,15 @@ def train(
     finally:
         if good:
             save(trainer, folder)
+
+
+def redraw(trainer: Trainer, each: int, seed: int) -> None:
+    """Before a step: of sampled weights other channels are trained from an epoch's first whole update on. each: steps
+    an epoch. Which ones depends on the epoch alone: a training that goes on there draws the same again."""
+    every = trainer.manifest.accumulate
+    epoch, position = divmod(trainer.steps_done, each)
+    if trainer.manifest.sampled and epoch and position < every and trainer.steps_done % every == 0:
+        trainer.redraw(np.random.default_rng((seed, epoch)))
 
 
 def scheduled(trainer: Trainer, done: int, total: int) -> float:

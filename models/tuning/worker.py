@@ -161,12 +161,12 @@ def finish(folder: Path) -> None:
     from models.tuning.bundle import load_manifest  # noqa: PLC0415
     from models.tuning.gguf_file import write_adapter  # noqa: PLC0415
     from models.tuning.results import apply_delta, make_delta  # noqa: PLC0415
-    from models.tuning.state import taken  # noqa: PLC0415
+    from models.tuning.sampled import tensors  # noqa: PLC0415
 
     job, manifest = _job(folder), load_manifest(folder / jobs.PROGRAM)
     state, metadata = safetensors_file.read(folder / jobs.STATE)
     samples = int(metadata["steps_done"]) * manifest.batch
-    program, trained = folder / jobs.PROGRAM, taken(manifest.places, state)
+    program, trained = folder / jobs.PROGRAM, tensors(manifest.places, manifest.sampled, state)
     deltas.write(folder / jobs.DELTA, make_delta(program, manifest, trained, samples, job.made_anew))
     model = Path(job.model)
     if is_gguf(model) or importlib.util.find_spec("onnx") is not None:

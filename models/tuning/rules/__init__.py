@@ -24,6 +24,7 @@ FAMILIES = (
     "reduction",
     "resizing",
     "rotation",
+    "sampling",
     "shaping",
     "softmax",
 )
