@@ -7,7 +7,8 @@ as many layers as fit it, and so does bias-only, both from the network's end on;
 trains for equally many steps, at the rate that was best for it on held-back examples of all runs of a task; what is
 told was measured on examples that nothing chose by. A searched scheme may compute a batch in pieces, which takes less
 memory; so that one sees what is the search's and what is that, last-k stands there a second time, in pieces, too.
-Beside them stands full, which no limit holds: what `deep` learns is to be nearly as much.
+Beside them stand full, which no limit holds (what `deep` learns is to be nearly as much), and `deep` with a quarter of
+the channels at a time.
 """
 
 from __future__ import annotations

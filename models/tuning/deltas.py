@@ -1,8 +1,8 @@
 """What training changed, as a small file: differences from the network that it began with, in the safetensors format.
 
 Its metadata (all strings): format, base_sha256, scheme, samples (how many examples the change was learnt from), whole
-(JSON list of tensors that are given as they are, since their shape changed) and masks (JSON, which part of a tensor was
-trained; a tensor that is not named there was trained whole).
+(JSON list of tensors that are given as they are, since their shape changed) and masks (JSON, the input
+channels that were changed, by number; a tensor that is not named there was trained whole).
 """
 
 from __future__ import annotations

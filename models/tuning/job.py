@@ -27,8 +27,8 @@ class Job(Struct, frozen=True, kw_only=True):
     of which the data labels those numbered `labelled`. names: of the data's classes, if it does not give them itself.
     A classifier with another number of classes gets a fresh last layer; made_anew: its tensors. vocabulary: how many
     tokens a language model tells apart. keep_mb: the most disk for what frozen layers give (models.tuning.keeping), 0
-    for none of it. channels: share of input channels that are trained
-    at a time, at most. settings of the compiler: models.tuning.compiler.Recipe."""
+    for none of it. channels: share of input channels that are trained at a time, at most. settings of the compiler:
+    models.tuning.compiler.Recipe."""
 
     format: Literal[2] = 2
     model: str

@@ -30,17 +30,15 @@ class Sampled(Struct, frozen=True):
 
 def by_channel(value: Array, axis: int) -> Array:
     """(channels, rest)."""
-    turned = np.moveaxis(value, axis, 0)
-    return np.ascontiguousarray(turned).reshape(len(turned), -1)
+    return np.ascontiguousarray(np.moveaxis(value, axis, 0)).reshape(value.shape[axis], -1)
 
 
-def turned(shape: Shape, axis: int) -> Shape:
-    """With the channels first."""
+def channels_first(shape: Shape, axis: int) -> Shape:
     return (shape[axis], *shape[:axis], *shape[axis + 1 :])
 
 
 def as_tensor(rows: Array, one: Sampled) -> Array:
-    return np.ascontiguousarray(np.moveaxis(rows.reshape(turned(one.shape, one.axis)), 0, one.axis))
+    return np.ascontiguousarray(np.moveaxis(rows.reshape(channels_first(one.shape, one.axis)), 0, one.axis))
 
 
 def draw(random: np.random.Generator, count: int, wanted: int) -> Array:

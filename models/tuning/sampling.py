@@ -11,7 +11,7 @@ import numpy as np
 from models.tuning.composites import KINFLOW
 from models.tuning.graph import Array, Builder, Graph, Node, Spec
 from models.tuning.layers import layers
-from models.tuning.sampled import Sampled, by_channel, draw, turned
+from models.tuning.sampled import Sampled, by_channel, channels_first, draw
 
 # Fewer channels than this are not worth choosing from.
 _LEAST = 8
@@ -49,8 +49,7 @@ def sample(
     parts = {name: _put_together(build, one) for name, one in found.items()}
     for node in nodes:
         name = node.inputs[1] if len(node.inputs) > 1 else ""
-        takes = name in parts and _axis(node, graph) is not None
-        done.nodes.append(_sampled(build, node, found[name], parts[name]) if takes else node)
+        done.nodes.append(_sampled(build, node, found[name], parts[name]) if name in parts else node)
     names = [found[name].part if name in found else name for name in trained]
     return done, names, tuple(found.values()), fixed
 
@@ -67,7 +66,7 @@ def _axis(node: Node, graph: Graph) -> int | None:
 
 def _put_together(build: Builder, one: Sampled) -> str:
     """Nodes for the weight; the name of its part, which is of its rank."""
-    shape, count = turned(one.shape, one.axis), build.shape(one.channels)[0]
+    shape, count = channels_first(one.shape, one.axis), build.shape(one.channels)[0]
     back = [*range(1, one.axis + 1), 0, *range(one.axis + 1, len(shape))]
     # ScatterND wants an index of one number for each row.
     at = build.add("Reshape", one.channels, build.ints((count, 1)))
