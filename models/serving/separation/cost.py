@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from models.serving.planning.step_time import StepTime, Work, work
+from models.serving.separation.corrected import Corrected
 from protocol.kv_frames import Speed
 
 PIECE_ROWS = 256
-MOST_WRONG = 10.0
-MOMENT_S = 0.1
-FORGOTTEN = 0.95
 
 
 @dataclass(frozen=True)
@@ -37,31 +35,15 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class Corrected:
-    """What is reckoned leaves out what the machine does besides: by how much it was wrong lately. factor: of what was
-    reckoned."""
-
-    factor: float = 1.0
-
-    def seen(self, reckoned_s: float, took_s: float) -> Corrected:
-        # What little prompts take tells more of the moment than of the machine.
-        found = (took_s + MOMENT_S) / (reckoned_s + MOMENT_S)
-        return Corrected(0.5 * self.factor + 0.5 * min(MOST_WRONG, max(1 / MOST_WRONG, found)))
-
-    def unseen(self) -> Corrected:
-        """A prompt went the other way: what was wrong once is not for ever."""
-        return Corrected(1 + FORGOTTEN * (self.factor - 1))
-
-
-@dataclass(frozen=True)
 class Choice:
-    """fetch: whether from the worker. fetch_s, compute_s: until the last token but one is there. own_s: of fetch_s,
-    what is not for others who asked before."""
+    """fetch: whether from the worker. fetch_s, compute_s: expected until the last token but one is there. own_s: of
+    fetch_s, what is not for others who asked before. reckoned_s: of own_s and compute_s, before they were corrected."""
 
     fetch: bool
     fetch_s: float
     compute_s: float
     own_s: float
+    reckoned_s: tuple[float, float]
 
     @property
     def told(self) -> str:
@@ -95,12 +77,20 @@ def compute_s(time: StepTime, beside: Work, rows: int, tokens: tuple[int, int], 
     return own_s + ahead / rows * time.expected_s(beside + work(rows, 0))
 
 
-def choose(worker: Worker, tokens: tuple[int, int], here_s: float, ahead_s: float = 0.0, factor: float = 1.0) -> Choice:
-    """tokens: held, and up to where. here_s: what computing them here would take. ahead_s: of others who ask the same
-    worker. factor: of what is reckoned for it."""
+def choose(
+    worker: Worker,
+    tokens: tuple[int, int],
+    here_s: float,
+    ahead_s: float = 0.0,
+    corrected: tuple[Corrected, Corrected] = (Corrected(), Corrected()),
+) -> Choice:
+    """tokens: held, and up to where. here_s: what computing them here is reckoned to take. ahead_s: of others who ask
+    the same worker. corrected: of the worker, and of here."""
     held, end = tokens
-    own_s = factor * fetch_s(worker, end, held)
-    return Choice(ahead_s + own_s < here_s, ahead_s + own_s, here_s, own_s)
+    there, here = corrected
+    there_s = fetch_s(worker, end, held)
+    own_s, expected_s = there.seconds(there_s), here.seconds(here_s)
+    return Choice(ahead_s + own_s < expected_s, ahead_s + own_s, expected_s, own_s, (there_s, here_s))
 
 
 def break_even_byte_s(worker: Worker, tokens: int, here_s: float) -> float | None:

@@ -17,7 +17,8 @@ from models.serving.fifo import MOST_WAITING, Seat
 from models.serving.planning.budget import LEAST_ROWS, prompt_rows, speaking_work
 from models.serving.planning.request import Request
 from models.serving.prefix.pool import Pool
-from models.serving.separation.cost import Choice, Corrected, choose, compute_s
+from models.serving.separation.corrected import Corrected
+from models.serving.separation.cost import Choice, choose, compute_s
 from models.serving.separation.fetcher import Fetcher
 from models.serving.stall_free import MOST_ROWS, StallFreeScheduler
 from protocol.errors import KinflowError
@@ -71,7 +72,7 @@ class SeparatedScheduler(StallFreeScheduler):
         choice = self._choice(len(prompt), held)
         if choice is None or not self._fetches(choice):
             if choice is not None:
-                self._begun[sequence] = _Begun(time.monotonic(), choice.compute_s / self._here.factor)
+                self._begun[sequence] = _Begun(time.monotonic(), choice.reckoned_s[1])
                 self._there = self._there.unseen()
             return held
         began_s = time.monotonic()
@@ -83,7 +84,7 @@ class SeparatedScheduler(StallFreeScheduler):
             await self.call(lambda engine: engine.rollback(sequence, held))
             return held
         if choice.own_s == choice.fetch_s:  # who waited for others doesn't know what was whose
-            self._there = self._there.seen(choice.own_s / self._there.factor, time.monotonic() - began_s)
+            self._there = self._there.seen(choice.reckoned_s[0], time.monotonic() - began_s)
         self._here = self._here.unseen()
         self.tally.prefill_fetched += 1
         self.tally.prefill_tokens += len(prompt) - 1 - held
@@ -121,8 +122,8 @@ class SeparatedScheduler(StallFreeScheduler):
             return None
         if prompt_tokens > self.fetcher.limit_tokens:
             return None
-        here_s = self._here.factor * self._compute_s(tokens, held)
-        return choose(worker, (held, tokens), here_s, self.fetcher.ahead_s, self._there.factor)
+        corrected = self._there, self._here
+        return choose(worker, (held, tokens), self._compute_s(tokens, held), self.fetcher.ahead_s, corrected)
 
     def _fetches(self, choice: Choice) -> bool:
         return choice.fetch

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.serving.planning.step_time import NOTHING, StepTime, work
-from models.serving.separation.cost import Corrected, Link, Worker, break_even_byte_s, choose, compute_s, fetch_s
+from models.serving.separation.corrected import Corrected
+from models.serving.separation.cost import Link, Worker, break_even_byte_s, choose, compute_s, fetch_s
 from models.serving.separation.identity import speed_of
 from protocol.kv_frames import Speed
 
@@ -58,18 +59,15 @@ def test_at_the_break_even_bringing_and_computing_take_as_long(worker: Worker, c
     assert not choose(slower, (0, count), here_s * 0.999).fetch
 
 
-@given(st.floats(100, 1e4), st.floats(0.1, 10))
-def test_what_was_wrong_by_one_factor_is_soon_right(reckoned_s: float, factor: float) -> None:
-    found = Corrected()
-    for _ in range(12):
-        found = found.seen(reckoned_s, factor * reckoned_s)
-    assert found.factor == pytest.approx(factor, rel=0.02)
-    for _ in range(200):
-        found = found.unseen()
-    assert found.factor == pytest.approx(1.0, abs=0.01)
-    assert Corrected().seen(1e-4, 1e-2).factor < 1.1, "a moment is no machine"
+def test_what_was_wrong_lately_counts_in_the_choice() -> None:
+    slow = Corrected()
+    for _ in range(8):
+        slow = slow.seen(1.0, 5.0)
     assert choose(PLAIN, (0, 512), 1.5).fetch
-    assert not choose(PLAIN, (0, 512), 1.5, factor=10.0).fetch
+    assert not choose(PLAIN, (0, 512), 1.5, corrected=(slow, Corrected())).fetch
+    busy = choose(PLAIN, (0, 512), 1.0, corrected=(Corrected(), slow))
+    assert busy.fetch
+    assert busy.reckoned_s == (busy.own_s, 1.0)
 
 
 def learnt(step_s: float, row_s: float) -> StepTime:
