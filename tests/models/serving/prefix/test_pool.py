@@ -205,12 +205,12 @@ def test_a_folder_that_can_not_be_made_leaves_memory(tmp_path, caplog):
 
 def test_a_process_that_is_killed_while_it_writes_leaves_whole_blocks_only(tmp_path):
     code = f"""
-import sys
+from itertools import count
 from pathlib import Path
 from tests.models.serving.prefix.test_pool import Pool, disk, put
 pool = Pool(0, disk(Path({str(tmp_path)!r}), 10_000))
 print("begun", flush=True)
-for number in range(10_000):
+for number in count():
     put(pool, f"{{number:05d}}")
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
