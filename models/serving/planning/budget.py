@@ -18,7 +18,7 @@ from models.serving.planning.request import Request
 from models.serving.planning.step_time import NOTHING, TILE_ROWS, StepTime, Work, work
 
 MARGIN = 1.2
-# Fewer rows of prompts than this waste a step: weights are read once for all of its rows.
+# Fewer rows of prompts than this waste a step, unless a prompt ends with them: weights are read once for all of them.
 LEAST_ROWS = 16
 # Whole lots of fused attention are taken in place of more rows where each row then costs so much less.
 CHEAPER_DOWN, CHEAPER_UP = 0.95, 0.925
@@ -62,7 +62,7 @@ def _beside(speaking: Sequence[Request], prompts: Sequence[Request], step: _Step
     if not paced:
         return most
     rows = min(most, step.fitting(min(one.pace_slack_s(now_s) for one in paced) / MARGIN, 0))
-    if rows >= min(LEAST_ROWS, sum(one.prompt_left for one in prompts)):
+    if rows >= _worth_a_step(prompts):
         return rows
     if any(is_patient(one, now_s) for one in prompts):
         return step.least
@@ -111,6 +111,16 @@ class _Step:
     def _each(self, rows: int) -> float:
         """Seconds of the step for each of them."""
         return self.seconds(rows) / rows
+
+
+def _worth_a_step(prompts: Sequence[Request]) -> int:
+    """LEAST_ROWS, or those of the prompts in time that end with fewer, all together."""
+    rows = 0
+    for left in sorted(one.prompt_left for one in prompts if not one.relegated):
+        if rows + left > LEAST_ROWS:
+            break
+        rows += left
+    return rows or min(LEAST_ROWS, sum(one.prompt_left for one in prompts))
 
 
 def _is_urgent(one: Request, row_s: float, step_s: float, now_s: float) -> bool:

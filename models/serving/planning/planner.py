@@ -2,7 +2,8 @@
 others 2024, arXiv 2403.02310, section 4, algorithm 3; deadlines after Niyama, arXiv 2503.22562).
 
 Laws, whoever asks what: who speaks is in every step; a step never holds more rows than its budget; while there is room
-and somebody waits, work is done; no prompt waits for ever.
+and somebody waits, work is done, and room is left only by prompts that are whole with that step; no prompt waits for
+ever.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ def plan(requests: Sequence[Request], time: StepTime, given: Mapping[str, float]
     waiting += [_relegated(one) for one in requests if one.name in late]
     shares = [Share(one.name, 1) for one in speaking]
     done = speaking_work(speaking)
-    left = room
+    left, ends = room, False
     for one in ordered(waiting, given, row_s, now_s):
         rows = min(left, one.prompt_left)
-        if rows <= 0:
-            break
+        # A first token that comes with this step does not wait for a piece of a prompt that goes on.
+        if rows <= 0 or (ends and rows < one.prompt_left):
+            continue
+        ends |= rows == one.prompt_left
         shares.append(Share(one.name, rows))
         done += work(rows, one.context)
         left -= rows
