@@ -241,13 +241,13 @@ def test_who_speaks_stands_side_by_side_where_each_has_room_of_its_own():
         engine = OwnRoomEngine(sequences=6, context_tokens=6 * 256)
         scheduler = await StallFreeScheduler.open(lambda: engine)
         prompts = [[5, 6, seat] for seat in range(6)]
-        alone = [await said(scheduler, prompt) for prompt in prompts]
 
         async def leaves(prompt: list[int], after: int) -> list[int]:
             return await said(scheduler, prompt, replace(GREEDY, max_tokens=after))
 
+        alone = [await leaves(prompt, 120) for prompt in prompts]
         begun = len(engine.steps)
-        lengths = (40, 5, 40, 8, 40, 11)
+        lengths = (120, 5, 120, 8, 120, 11)
         together = await asyncio.gather(*map(leaves, prompts, lengths))
         assert together == [one[:length] for one, length in zip(alone, lengths, strict=True)]
         late = [sorted(sequence for sequence, _ in step) for step in engine.steps[begun:] if len(step) == 3]
