@@ -62,9 +62,10 @@ def _beside(speaking: Sequence[Request], prompts: Sequence[Request], step: _Step
     if not paced:
         return most
     rows = min(most, step.fitting(min(one.pace_slack_s(now_s) for one in paced) / MARGIN, 0))
-    if rows >= _worth_a_step(prompts):
+    patient = any(is_patient(one, now_s) for one in prompts)
+    if rows >= (_few(prompts) if patient else _worth_a_step(prompts)):
         return rows
-    if any(is_patient(one, now_s) for one in prompts):
+    if patient:
         return step.least
     return most if any(_is_urgent(one, step.time.row_s, step.bare_s, now_s) for one in prompts) else 0
 
@@ -120,7 +121,11 @@ def _worth_a_step(prompts: Sequence[Request]) -> int:
         if rows + left > LEAST_ROWS:
             break
         rows += left
-    return rows or min(LEAST_ROWS, sum(one.prompt_left for one in prompts))
+    return rows or _few(prompts)
+
+
+def _few(prompts: Sequence[Request]) -> int:
+    return min(LEAST_ROWS, sum(one.prompt_left for one in prompts))
 
 
 def _is_urgent(one: Request, row_s: float, step_s: float, now_s: float) -> bool:

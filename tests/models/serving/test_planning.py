@@ -338,6 +338,13 @@ def test_a_prompt_that_ends_with_few_rows_needs_no_more_slack_than_for_them():
     assert rows_of(LEAST_ROWS, 60, 2000) == [LEAST_ROWS]
 
 
+def test_one_that_has_been_patient_gets_a_piece_worth_while_although_another_would_end_with_fewer_rows():
+    speaker = replace(request(9, 0.0, 0, spoke_s=99.99, gap_s=2.0), pace_s=0.1, first_s=99.99, said=1, may_say=100)
+    patient, short = replace(request(1, 0.0, 500, due_s=1.0), relegated=True), request(2, 99.9, 5, tenant="b")
+    found = plan([speaker, patient, short], learnt(), {"b": 1000.0}, MOST_ROWS, 100.0)
+    assert next(share.rows for share in found.shares if share.name == 1) >= LEAST_ROWS
+
+
 def test_the_tenant_that_had_least_comes_first():
     time = learnt()
     greedy, modest = request(1, 0.0, 300, tenant="greedy"), request(2, 1.0, 300, tenant="modest")
