@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from models.serving.planning.budget import prompt_rows, speaking_work
-from models.serving.planning.order import is_late, ordered
+from models.serving.planning.order import is_late, is_patient, ordered
 from models.serving.planning.request import Plan, Request, Share
 from models.serving.planning.step_time import StepTime, work
 
@@ -31,8 +31,9 @@ def plan(requests: Sequence[Request], time: StepTime, given: Mapping[str, float]
     left, ends = room, False
     for one in ordered(waiting, given, row_s, now_s):
         rows = min(left, one.prompt_left)
-        # A first token that comes with this step does not wait for a piece of a prompt that goes on.
-        if rows <= 0 or (ends and rows < one.prompt_left):
+        # A first token that comes with this step does not wait for a piece of a prompt that goes on, unless that has
+        # been patient.
+        if rows <= 0 or (ends and rows < one.prompt_left and not is_patient(one, now_s)):
             continue
         ends |= rows == one.prompt_left
         shares.append(Share(one.name, rows))

@@ -48,3 +48,6 @@ class Corrected:
         wait_s = (squares_s2 * self.late_s - self.reckoned_s * self.late_reckoned_s2) / determinant
         more = (prompts * self.late_reckoned_s2 - self.reckoned_s * self.late_s) / determinant
         return max(reckoned_s / MOST_WRONG, wait_s + (1 + more) * reckoned_s)
+
+
+UNSEEN = Corrected()

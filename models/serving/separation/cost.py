@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from models.serving.planning.step_time import StepTime, Work, work
-from models.serving.separation.corrected import Corrected
+from models.serving.separation.corrected import UNSEEN, Corrected
 from protocol.kv_frames import Speed
 
 PIECE_ROWS = 256
@@ -37,13 +37,14 @@ class Worker:
 @dataclass(frozen=True)
 class Choice:
     """fetch: whether from the worker. fetch_s, compute_s: expected until the last token but one is there. own_s: of
-    fetch_s, what is not for others who asked before. reckoned_s: of own_s and compute_s, before they were corrected."""
+    fetch_s, what is not for others who asked before. own_reckoned_s, compute_reckoned_s: before they were corrected."""
 
     fetch: bool
     fetch_s: float
     compute_s: float
     own_s: float
-    reckoned_s: tuple[float, float]
+    own_reckoned_s: float
+    compute_reckoned_s: float
 
     @property
     def told(self) -> str:
@@ -82,15 +83,16 @@ def choose(
     tokens: tuple[int, int],
     here_s: float,
     ahead_s: float = 0.0,
-    corrected: tuple[Corrected, Corrected] = (Corrected(), Corrected()),
+    *,
+    there: Corrected = UNSEEN,
+    here: Corrected = UNSEEN,
 ) -> Choice:
     """tokens: held, and up to where. here_s: what computing them here is reckoned to take. ahead_s: of others who ask
-    the same worker. corrected: of the worker, and of here."""
+    the same worker. there, here: what corrects what is reckoned for the worker, and for here."""
     held, end = tokens
-    there, here = corrected
     there_s = fetch_s(worker, end, held)
     own_s, expected_s = there.seconds(there_s), here.seconds(here_s)
-    return Choice(ahead_s + own_s < expected_s, ahead_s + own_s, expected_s, own_s, (there_s, here_s))
+    return Choice(ahead_s + own_s < expected_s, ahead_s + own_s, expected_s, own_s, there_s, here_s)
 
 
 def break_even_byte_s(worker: Worker, tokens: int, here_s: float) -> float | None:

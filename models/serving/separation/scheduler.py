@@ -17,7 +17,7 @@ from models.serving.fifo import MOST_WAITING, Seat
 from models.serving.planning.budget import LEAST_ROWS, prompt_rows, speaking_work
 from models.serving.planning.request import Request
 from models.serving.prefix.pool import Pool
-from models.serving.separation.corrected import Corrected
+from models.serving.separation.corrected import UNSEEN
 from models.serving.separation.cost import Choice, choose, compute_s
 from models.serving.separation.fetcher import Fetcher
 from models.serving.stall_free import MOST_ROWS, StallFreeScheduler
@@ -47,7 +47,7 @@ class SeparatedScheduler(StallFreeScheduler):
         self, thread: EngineThread, facts: Facts, most_waiting: int = MOST_WAITING, pool: Pool | None = None
     ) -> None:
         super().__init__(thread, facts, most_waiting, pool)
-        self._here, self._there = Corrected(), Corrected()
+        self._here = self._there = UNSEEN
         self._begun: dict[int, _Begun] = {}
 
     @classmethod
@@ -72,7 +72,7 @@ class SeparatedScheduler(StallFreeScheduler):
         choice = self._choice(len(prompt), held)
         if choice is None or not self._fetches(choice):
             if choice is not None:
-                self._begun[sequence] = _Begun(time.monotonic(), choice.reckoned_s[1])
+                self._begun[sequence] = _Begun(time.monotonic(), choice.compute_reckoned_s)
                 self._there = self._there.unseen()
             return held
         began_s = time.monotonic()
@@ -84,7 +84,7 @@ class SeparatedScheduler(StallFreeScheduler):
             await self.call(lambda engine: engine.rollback(sequence, held))
             return held
         if choice.own_s == choice.fetch_s:  # who waited for others doesn't know what was whose
-            self._there = self._there.seen(choice.reckoned_s[0], time.monotonic() - began_s)
+            self._there = self._there.seen(choice.own_reckoned_s, time.monotonic() - began_s)
         self._here = self._here.unseen()
         self.tally.prefill_fetched += 1
         self.tally.prefill_tokens += len(prompt) - 1 - held
@@ -122,8 +122,8 @@ class SeparatedScheduler(StallFreeScheduler):
             return None
         if prompt_tokens > self.fetcher.limit_tokens:
             return None
-        corrected = self._there, self._here
-        return choose(worker, (held, tokens), self._compute_s(tokens, held), self.fetcher.ahead_s, corrected)
+        here_s, ahead_s = self._compute_s(tokens, held), self.fetcher.ahead_s
+        return choose(worker, (held, tokens), here_s, ahead_s, there=self._there, here=self._here)
 
     def _fetches(self, choice: Choice) -> bool:
         return choice.fetch

@@ -164,9 +164,8 @@ def test_prompts_wait_for_a_pace_only_until_they_have_been_patient(drawn, pace_s
         given_rows = sum(rows.get(one.name, 0) for one in waiting)
         if waiting and len(waiting) == len(requests):
             assert given_rows, "nobody speaks, and a prompt waits"
-        if any(is_patient(one, now_s) for one in waiting):
-            ends = _ends_with_it({one.name: one.prompt_left for one in waiting}, rows)
-            assert given_rows >= (1 if ends else min(LEAST_ROWS, sum(one.prompt_left for one in waiting)))
+        if any(is_patient(one, now_s) and rows.get(one.name, 0) < one.prompt_left for one in waiting):
+            assert given_rows >= min(LEAST_ROWS, sum(one.prompt_left for one in waiting))
 
 
 @pytest.mark.parametrize("rate_per_s", [0.6, 0.8, 1.0])
@@ -343,6 +342,9 @@ def test_one_that_has_been_patient_gets_a_piece_worth_while_although_another_wou
     patient, short = replace(request(1, 0.0, 500, due_s=1.0), relegated=True), request(2, 99.9, 5, tenant="b")
     found = plan([speaker, patient, short], learnt(), {"b": 1000.0}, MOST_ROWS, 100.0)
     assert next(share.rows for share in found.shares if share.name == 1) >= LEAST_ROWS
+    # Where the other one's tenant comes first it takes what the other leaves.
+    found = plan([speaker, patient, short], learnt(), {"a": 1000.0}, MOST_ROWS, 100.0)
+    assert [share.name for share in found.shares] == [9, 2, 1]
 
 
 def test_the_tenant_that_had_least_comes_first():

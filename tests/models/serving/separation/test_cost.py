@@ -64,10 +64,10 @@ def test_what_was_wrong_lately_counts_in_the_choice() -> None:
     for _ in range(8):
         slow = slow.seen(1.0, 5.0)
     assert choose(PLAIN, (0, 512), 1.5).fetch
-    assert not choose(PLAIN, (0, 512), 1.5, corrected=(slow, Corrected())).fetch
-    busy = choose(PLAIN, (0, 512), 1.0, corrected=(Corrected(), slow))
+    assert not choose(PLAIN, (0, 512), 1.5, there=slow).fetch
+    busy = choose(PLAIN, (0, 512), 1.0, here=slow)
     assert busy.fetch
-    assert busy.reckoned_s == (busy.own_s, 1.0)
+    assert (busy.own_reckoned_s, busy.compute_reckoned_s) == (busy.own_s, 1.0)
 
 
 def learnt(step_s: float, row_s: float) -> StepTime:
