@@ -141,7 +141,21 @@ def test_no_orphan_when_the_supervisor_is_killed(tmp_path: Path, wait_until: Cal
 
 def test_a_log_is_kept_below_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOG_LIMIT_BYTES", 1_000)
-    chatty = Child("chatty", (sys.executable, "-c", "for n in range(500): print(f'line {n:04}')"))
+    begin = tmp_path / "begin"
+    code = f"""
+import time
+from pathlib import Path
+while not Path({str(begin)!r}).exists():
+    time.sleep(0.01)
+for n in range(500):
+    print(f"line {{n:04}}")
+"""
+
+    def ready() -> bool:
+        begin.touch()  # it says all at once, and ends
+        return True
+
+    chatty = Child("chatty", (sys.executable, "-c", code), ready)
     assert Supervisor([chatty], logs=tmp_path).run() == 1
     log, older = tmp_path / "chatty.log", tmp_path / "chatty.log.1"
     assert log.stat().st_size <= 1_000
