@@ -21,7 +21,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -34,6 +33,7 @@ import pytest
 from node.broker.mosquitto import find_mosquitto
 from tests.docs.user_page import commands
 from tests.install.tiny_bundle import make_bundle
+from tests.ports import free_port
 
 pytestmark = [
     pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed"),
@@ -53,12 +53,6 @@ main()
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LAN, 0))
-        return int(probe.getsockname()[1])
-
-
 def until(what: str, condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + WITHIN_S
     while not condition():
@@ -72,7 +66,7 @@ class Closet:
     def __init__(self, folder: Path, repository: Path) -> None:
         self.clone, self.usb, self.root = folder / "clone", folder / "usb", folder / "root"
         self.state, self.device = self.root / "var/lib/kinflow", folder / "device"
-        self.port = free_port()
+        self.port = free_port(LAN)
         self.code = ""
         self.service: subprocess.Popen[bytes] | None = None
         self.waiting: subprocess.Popen[str] | None = None
@@ -101,8 +95,8 @@ class Closet:
             "KINFLOW_PREFIX": str(self.root),
             "KINFLOW_HOME": str(self.clone / ".kinflow"),
             "KINFLOW_EDGE_PORT": str(self.port),
-            "KINFLOW_BROKER_PORT": str(free_port()),
-            "KINFLOW_BROKER_TLS_PORT": str(free_port()),
+            "KINFLOW_BROKER_PORT": str(free_port(LAN)),
+            "KINFLOW_BROKER_TLS_PORT": str(free_port(LAN)),
         }
         self._stamp()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from node.clock import Clock, ManualClock, SystemClock
 from node.identity import Identity
 from protocol.ids import ApproachId, CameraId, DeviceId
 from protocol.messages import Alarm, Birth, CameraInfo, Estimate, Health, Observation, Quality
+from tests import ports
 
 CAMERA = CameraId("north-1")
 APPROACH = ApproachId("north")
@@ -91,12 +91,7 @@ def eventually() -> Callable[..., None]:
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return find
+    return ports.free_port
 
 
 @pytest.fixture

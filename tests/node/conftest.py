@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests import ports
+
 
 class TcpProxy:
     """Forwards 127.0.0.1:port to a target until its link is cut."""
@@ -103,15 +105,9 @@ def wait_until() -> Callable[..., None]:
     return _wait_until
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    return _free_port
+    return ports.free_port
 
 
 @pytest.fixture

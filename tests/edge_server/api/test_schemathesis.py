@@ -5,7 +5,6 @@ A bounded run in the normal suite; `pytest -m slow tests/edge_server/api` asks a
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -25,6 +24,7 @@ from edge_server.server import EdgeOptions, EdgeServer
 from protocol.ids import DeviceId
 from tests.edge_server.dashboard.demo import populate, signals
 from tests.edge_server.gateway.demo_edge import TOKEN, DemoEdge, demo_site
+from tests.ports import free_port
 
 ROOT = {"Authorization": f"Bearer {TOKEN}"}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -69,12 +69,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[
     key = (home / "edge-token").read_text().strip()
     yield f"http://127.0.0.1:{options.port}", {"Authorization": f"Bearer {key}"}
     server.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ask_everything(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from protocol.codec import encode
 from protocol.ids import DeviceId
 from protocol.messages import Alarm
 from protocol.topics import ALARM
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 # Not 127.0.0.1: by other addresses an edge server speaks HTTPS. All of them are loopback.
@@ -47,12 +47,6 @@ def until(condition: Callable[[], object], within_s: float = 90.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come true"
         time.sleep(0.05)
-
-
-def free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:
@@ -79,7 +73,12 @@ class Server:
         with (self.home / "out.log").open("wb") as log:
             command = [sys.executable, "-m", "kinflow", "edge", "run"]
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, cwd=ROOT)
-        until(lambda: "the edge server runs" in self.log)
+        until(self._runs)
+
+    def _runs(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log
+        return "the edge server runs" in self.log
 
     def stop(self) -> None:
         if self.process is not None:

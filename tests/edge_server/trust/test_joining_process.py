@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -43,6 +42,7 @@ from node.trust.tls import PinnedContext
 from node.trust.wire import Members
 from protocol.ids import DeviceId
 from tests.film import film
+from tests.ports import free_port
 
 # Not 127.0.0.1: there the gateway speaks HTTP; by every other address it speaks HTTPS. It is loopback all the same.
 HOST = "127.0.0.2"
@@ -62,17 +62,11 @@ def until(condition: Callable[[], object], within_s: float = WITHIN_S) -> None:
         time.sleep(0.05)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
 class EdgeProcess:
     def __init__(self, home: Path, name: str = "edge-1", ports: tuple[int, int] | None = None, **settings: str) -> None:
         """ports: of HTTP and of MQTT by TLS; None for any."""
         self.home = home
-        self.http, self.mqtts = ports or (free_port(), free_port())
+        self.http, self.mqtts = ports or (free_port(HOST), free_port(HOST))
         self.environment = os.environ | {
             "PYTHONPATH": str(ROOT),
             "KINFLOW_HOME": str(home),
@@ -80,7 +74,7 @@ class EdgeProcess:
             "KINFLOW_EDGE_HOST": HOST,
             "KINFLOW_EDGE_ALLOW_LAN": "true",
             "KINFLOW_EDGE_PORT": str(self.http),
-            "KINFLOW_BROKER_PORT": str(free_port()),
+            "KINFLOW_BROKER_PORT": str(free_port(HOST)),
             "KINFLOW_BROKER_TLS_PORT": str(self.mqtts),
             **settings,
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,16 +20,15 @@ from protocol.messages import Ack, Birth, Death, Message
 from protocol.topics import ACK, ALARM, OBSERVATION, PRESENCE
 from sim_devices.fleet import device as sim_device
 from sim_devices.fleet.fleet import Load, Outcome, run_load
+from tests.ports import free_port
 
 
 @pytest.fixture(params=["mosquitto", "amqtt"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerHost]:
     if request.param == "mosquitto" and find_mosquitto() is None:
         pytest.skip("mosquitto is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    host: BrokerHost = (MosquittoBroker if request.param == "mosquitto" else AmqttBroker)(tmp_path, port, "a password")
+    kind = MosquittoBroker if request.param == "mosquitto" else AmqttBroker
+    host: BrokerHost = kind(tmp_path, free_port(), "a password")
     host.start()
     yield host
     host.stop()
