@@ -29,9 +29,9 @@ from models.serving.planning.tenants import arrived, served
 from models.serving.prefix.pool import Pool
 from models.serving.prefix.prefixes import Prefixes
 
-# A gap may be as long as so many steps without any prompt: a ninth of the step's work then goes to those who speak, and
+# A gap may be as long as so many steps without any prompt: a tenth of the step's work then goes to those who speak, and
 # prompts lose no more than that.
-GAP_STEPS = 9.0
+GAP_STEPS = 10.0
 LEAST_GAP_S = 0.05
 # In the mean, a token may take as long as so many steps of one row. Serving benchmarks ask for five; who aims at just
 # that misses it at the smallest surprise.

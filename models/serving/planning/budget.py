@@ -1,10 +1,11 @@
 """How many rows a step may hold so that nobody who speaks waits too long for the next token.
 
 Niyama's dynamic chunk (Goel and others 2025, arXiv 2503.22562, section 3.2): the largest step whose expected time,
-with a margin, is within the least slack of those who speak. There are two kinds of slack. None may be silent for
-longer than its gap, or twice that where a longer step wastes so much less (STRETCH). And each keeps a pace in the mean,
-as long as it can: tokens that came sooner pay for a prompt's step later. Where pace leaves nothing for prompts they
-wait, unless that would cost one of them its time to the first token, or it has been patient.
+with a margin, is within the least slack of those who speak. How much margin the last steps' surprises say
+(docs/decisions/0025). There are two kinds of slack. None may be silent for longer than its gap, or twice that where a
+longer step wastes so much less (STRETCH). And each keeps a pace in the mean, as long as it can: tokens that came sooner
+pay for a prompt's step later. Where pace leaves nothing for prompts they wait, unless that would cost one of them its
+time to the first token, or it has been patient.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from models.serving.planning.order import is_late, is_patient
 from models.serving.planning.request import Request
 from models.serving.planning.step_time import NOTHING, TILE_ROWS, StepTime, Work, work
 
-MARGIN = 1.2
 # Fewer rows of prompts than this waste a step, unless a prompt ends with them: weights are read once for all of them.
 LEAST_ROWS = 16
 # Whole lots of fused attention are taken in place of more rows where each row then costs so much less.
@@ -56,12 +56,12 @@ def prompt_rows(requests: Sequence[Request], time: StepTime, most_rows: int, now
 
 
 def _beside(speaking: Sequence[Request], prompts: Sequence[Request], step: _Step, now_s: float) -> int:
-    slack_s = min(one.slack_s(now_s) for one in speaking) / MARGIN
+    slack_s = min(one.slack_s(now_s) for one in speaking) / step.time.margin
     most = step.stretched(step.fitting(slack_s, step.least), STRETCH * slack_s)
     paced = [one for one in speaking if one.keeps_pace(now_s, step.bare_s)]
     if not paced:
         return most
-    rows = min(most, step.fitting(min(one.pace_slack_s(now_s) for one in paced) / MARGIN, 0))
+    rows = min(most, step.fitting(min(one.pace_slack_s(now_s) for one in paced) / step.time.margin, 0))
     patient = any(is_patient(one, now_s) for one in prompts)
     if rows >= (_few(prompts) if patient else _worth_a_step(prompts)):
         return rows

@@ -23,6 +23,10 @@ _ROWS, _SPEAKING, _CONTEXT = 64.0, 8.0, 1024.0
 # llama.cpp's fused attention on a CPU: rows that it takes together, and how many times longer a row takes alone
 # (about so; docs/decisions/0019 has a table).
 TILE_ROWS, ROW_BY_ROW = 64, 2.0
+# How many times longer than expected steps with prompts take: of the last ones all but the worst, which may be a
+# neighbour's doing. Before so many were seen, and at the most, MOST_MARGIN.
+SEEN_FOR_MARGIN = 16
+LEAST_MARGIN, MOST_MARGIN = 1.03, 1.2
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,12 @@ NOTHING = Work()
 @dataclass(frozen=True)
 class StepTime:
     """Before anything ran nothing is known: `expected_s` is 0, and `knows` False. alone: what the last steps of a
-    single row took."""
+    single row took. surprises: how many times longer than expected the last ones with prompts did."""
 
     speaking: Line = UNLEARNT
     prompts: Line = UNLEARNT
     alone: tuple[float, ...] = ()
+    surprises: tuple[float, ...] = ()
 
     @property
     def knows(self) -> bool:
@@ -98,6 +103,13 @@ class StepTime:
         return (self.expected_s(work(TILE_ROWS, 0)) - self.step_s) / (TILE_ROWS - 1)
 
     @property
+    def margin(self) -> float:
+        """So many times what is expected a step may well take."""
+        if len(self.surprises) < SEEN_FOR_MARGIN:
+            return MOST_MARGIN
+        return min(MOST_MARGIN, max(LEAST_MARGIN, sorted(self.surprises)[-2]))
+
+    @property
     def of_prompts(self) -> tuple[float, float, float]:
         """Seconds of a piece, of each of its rows, and of each row for each token before it."""
         if self.prompts.weights is None:
@@ -111,7 +123,12 @@ class StepTime:
             alone = (*self.alone, seconds)[-KEPT_ALONE:] if done.speaking == 1 else self.alone
             return replace(self, speaking=self.speaking.learnt(_of_speaking(done), seconds), alone=alone)
         beside_s = self.speaking.at(_of_speaking(done)) if done.speaking else 0.0
-        return replace(self, prompts=self.prompts.learnt(_of_prompts(done), max(0.0, seconds - beside_s)))
+        expected_s = self.expected_s(done)
+        return replace(
+            self,
+            prompts=self.prompts.learnt(_of_prompts(done), max(0.0, seconds - beside_s)),
+            surprises=(*self.surprises, seconds / expected_s)[-SEEN_FOR_MARGIN:] if expected_s else self.surprises,
+        )
 
 
 def _of_speaking(done: Work) -> NDArray[np.float64]:
