@@ -29,7 +29,6 @@ from msgspec import Struct, structs
 from agent.detection.detectors import OFF, Detectors
 from agent.traffic.calibration import calibrate, parse_points
 from benchmarks.agent_stages import Skipped, kept, stages
-from benchmarks.edge import free_port
 from models.vision.detector import Detector
 from node.broker.host import Kind, start_broker
 from node.broker.paho_client import PahoClient
@@ -37,6 +36,7 @@ from node.broker.port import BrokerAddress, Received
 from node.child import dying_with_parent
 from node.clock import SystemClock
 from node.identity import Identity
+from node.ports import any_free_port
 from protocol.codec import decode_addressed, encode
 from protocol.ids import DeviceId
 from protocol.messages import Ack, Observation
@@ -133,7 +133,7 @@ def measure(broker: Kind, fast_s: float = 25.0, live_s: float = 90.0, detector: 
     with tempfile.TemporaryDirectory(prefix="kinflow-bench-") as folder:
         root = Path(folder)
         clip, codec, points = render_clip(root)
-        host = start_broker(broker, root / "broker", free_port(), "bench-password")
+        host = start_broker(broker, root / "broker", any_free_port(), "bench-password")
         try:
             address = host.address
             url = f"mqtt://{address.username}:{address.password}@{address.host}:{address.port}"

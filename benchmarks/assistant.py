@@ -22,8 +22,8 @@ from msgspec import Struct
 from agent.detection.detectors import SHIPPED
 from agent.page.server import TOKEN_FILE
 from benchmarks.agent import AGENT, DEVICE, Listener, peak_rss_mb, render_clip, running, wait_for
-from benchmarks.edge import free_port
 from node.broker.host import Kind, start_broker
+from node.ports import any_free_port
 from sim_devices.render.road import Road
 
 # The agent calls its own place so; nothing here is learnt by heart by anybody.
@@ -69,9 +69,9 @@ def measure(broker: Kind, rounds: int) -> Figures:
     with tempfile.TemporaryDirectory(prefix="kinflow-bench-") as folder:
         root = Path(folder)
         clip, _, points = render_clip(root)
-        host = start_broker(broker, root / "broker", free_port(), "bench-password")
+        host = start_broker(broker, root / "broker", any_free_port(), "bench-password")
         try:
-            address, port = host.address, free_port()
+            address, port = host.address, any_free_port()
             url = f"mqtt://{address.username}:{address.password}@{address.host}:{address.port}"
             command = [*AGENT, "--camera", str(clip), "--road", points, "--broker", url, "--id", DEVICE]
             command += ["--road-width", str(Road().width_m), "--road-length", str(Road().visible_length_m)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from msgspec import Struct
 
 from benchmarks.child import end
 from benchmarks.load import Orders, Report
+from node.ports import any_free_port
 from sim_devices.fleet.fleet import allow_files
 
 START_TIMEOUT_S = 30.0
@@ -130,7 +130,7 @@ class _Edge:
     """A real edge server with its broker, in a state folder of its own."""
 
     def __init__(self, setting: Setting, home: Path) -> None:
-        self.port, self.broker_port = free_port(), free_port()
+        self.port, self.broker_port = any_free_port(), any_free_port()
         ports = ["--port", str(self.port), "--broker-port", str(self.broker_port)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KINFLOW_")}
         self._home = home
@@ -185,12 +185,6 @@ class _Edge:
         finally:
             connection.close()
         return any(one["broker_connected"] for one in servers)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _cpu_s(process: psutil.Process) -> float:

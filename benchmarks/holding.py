@@ -28,13 +28,14 @@ from msgspec import Struct
 
 from benchmarks import joined_edge
 from benchmarks.child import end
-from benchmarks.edge import ROOT, SPARE_FILES, free_port, percentile
+from benchmarks.edge import ROOT, SPARE_FILES, percentile
 from benchmarks.edge import load as run_load
 from benchmarks.load import Orders, Report
 from benchmarks.pki import Pki
 from node.broker.acl import Member
 from node.broker.paho_client import PahoClient
 from node.clock import SystemClock
+from node.ports import any_free_port
 from node.trust.authority import FOLDER, Authority
 from node.trust.desk import Desk
 from node.trust.join_code import decode
@@ -265,9 +266,9 @@ class _Edge:
             home=str(home),
             members=[],
             host=HOST,
-            port=free_port(),
-            broker_port=free_port(),
-            mqtts_port=free_port(),
+            port=any_free_port(),
+            broker_port=any_free_port(),
+            mqtts_port=any_free_port(),
         )
         (home / "orders.json").write_bytes(msgspec.json.encode(self.orders))
         with (home / "edge.log").open("wb") as log:

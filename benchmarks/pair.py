@@ -29,7 +29,7 @@ from msgspec import Struct
 
 from benchmarks import joined_edge
 from benchmarks.child import end
-from benchmarks.edge import ROOT, free_port, percentile
+from benchmarks.edge import ROOT, percentile
 from benchmarks.pki import Pki
 from edge_server.pair.peer import Peer
 from node.broker.acl import Member
@@ -39,7 +39,7 @@ from node.clock import SystemClock
 from node.identity import Identity
 from node.link import Link, death_will
 from node.outbox.outbox import Outbox
-from node.ports import LOOPBACK
+from node.ports import LOOPBACK, any_free_port
 from protocol.ids import DeviceId
 from protocol.messages import Alarm, Birth, SignalCommand
 from protocol.topics import ALARM
@@ -127,9 +127,9 @@ class _Place:
     home: Path
     host: str
     namespace: str
-    port: int = field(default_factory=free_port)
-    broker_port: int = field(default_factory=free_port)
-    mqtts_port: int = field(default_factory=free_port)
+    port: int = field(default_factory=any_free_port)
+    broker_port: int = field(default_factory=any_free_port)
+    mqtts_port: int = field(default_factory=any_free_port)
 
     def as_peer(self, first: bool) -> Peer:
         """As the other one knows it; first: the other one's rank."""

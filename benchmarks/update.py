@@ -22,12 +22,12 @@ from random import Random
 
 from msgspec import Struct
 
-from benchmarks.edge import free_port
 from benchmarks.slow_source import slow_source
 from benchmarks.update_stages import STAGES, drawn, reached, stage, timed
 from benchmarks.update_world import Device, Maintainer, last_code
 from node.broker.host import start_broker
 from node.broker.port import BrokerAddress
+from node.ports import any_free_port
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def measure(kills: int, seed: int, bad: bool = True, seconds: dict[str, float] |
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kinflow-bench-update-") as name:
         folder = Path(name)
-        broker = start_broker("auto", folder / "broker", free_port(), "bench-password")
+        broker = start_broker("auto", folder / "broker", any_free_port(), "bench-password")
         device = None
         try:
             maintainer = Maintainer(folder)

@@ -24,9 +24,9 @@ from benchmarks.chaos.disk import SmallDisk
 from benchmarks.chaos.ledger import Entry, entries
 from benchmarks.chaos.process import Kept
 from benchmarks.chaos.schedule import Fault
-from benchmarks.edge import free_port
 from benchmarks.wall import shift
 from node.clock import SystemClock
+from node.ports import any_free_port
 from node.trust.authority import FOLDER, Authority
 from node.trust.desk import Desk
 from node.trust.join_code import decode
@@ -87,9 +87,9 @@ class Site:
             home=str(edge_home),
             members=[],
             host=HOST,
-            port=free_port(),
-            broker_port=free_port(),
-            mqtts_port=free_port(),
+            port=any_free_port(),
+            broker_port=any_free_port(),
+            mqtts_port=any_free_port(),
             site=str(self.folder / "site.toml"),
             certificate_days=CERTIFICATE_DAYS,
             kept_minutes=KEPT_MINUTES,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.edge import free_port
 from benchmarks.update import PATCHES
 from benchmarks.update_world import Device, Maintainer
 from edge_server.server import EdgeOptions, EdgeServer
 from node.broker.host import start_broker
 from node.broker.port import BrokerAddress
+from node.ports import any_free_port
 from protocol.ids import DeviceId, SiteId
 from protocol.site import Site
 
@@ -23,7 +23,7 @@ NAME = DeviceId("bench-device")
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[BrokerAddress]:
-    host = start_broker("auto", tmp_path / "broker", free_port(), "rollout-password")
+    host = start_broker("auto", tmp_path / "broker", any_free_port(), "rollout-password")
     yield host.address
     host.stop()
 
@@ -44,7 +44,7 @@ def edge(tmp_path: Path, broker: BrokerAddress, maintainer: Maintainer) -> Itera
         device=DeviceId("edge-1"),
         version="1",
         site=Site(id=SiteId("site")),
-        port=free_port(),
+        port=any_free_port(),
         broker=broker,
         update_source=str(maintainer.public),
     )

@@ -31,9 +31,9 @@ from pathlib import Path
 import pytest
 
 from node.broker.mosquitto import find_mosquitto
+from node.ports import any_free_port
 from tests.docs.user_page import commands
 from tests.install.tiny_bundle import make_bundle
-from tests.ports import free_port
 
 pytestmark = [
     pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed"),
@@ -66,7 +66,7 @@ class Closet:
     def __init__(self, folder: Path, repository: Path) -> None:
         self.clone, self.usb, self.root = folder / "clone", folder / "usb", folder / "root"
         self.state, self.device = self.root / "var/lib/kinflow", folder / "device"
-        self.port = free_port(LAN)
+        self.port = any_free_port(LAN)
         self.code = ""
         self.service: subprocess.Popen[bytes] | None = None
         self.waiting: subprocess.Popen[str] | None = None
@@ -95,8 +95,8 @@ class Closet:
             "KINFLOW_PREFIX": str(self.root),
             "KINFLOW_HOME": str(self.clone / ".kinflow"),
             "KINFLOW_EDGE_PORT": str(self.port),
-            "KINFLOW_BROKER_PORT": str(free_port(LAN)),
-            "KINFLOW_BROKER_TLS_PORT": str(free_port(LAN)),
+            "KINFLOW_BROKER_PORT": str(any_free_port(LAN)),
+            "KINFLOW_BROKER_TLS_PORT": str(any_free_port(LAN)),
         }
         self._stamp()
 

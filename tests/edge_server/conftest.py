@@ -11,9 +11,9 @@ import pytest
 from node.broker.mosquitto import MosquittoBroker, find_mosquitto
 from node.clock import Clock, ManualClock, SystemClock
 from node.identity import Identity
+from node.ports import any_free_port
 from protocol.ids import ApproachId, CameraId, DeviceId
 from protocol.messages import Alarm, Birth, CameraInfo, Estimate, Health, Observation, Quality
-from tests import ports
 
 CAMERA = CameraId("north-1")
 APPROACH = ApproachId("north")
@@ -91,7 +91,7 @@ def eventually() -> Callable[..., None]:
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    return ports.free_port
+    return any_free_port
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests import ports
+from node.ports import any_free_port
 
 
 class TcpProxy:
@@ -107,7 +107,7 @@ def wait_until() -> Callable[..., None]:
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    return ports.free_port
+    return any_free_port
 
 
 @pytest.fixture

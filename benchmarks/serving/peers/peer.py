@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from benchmarks.child import end
 from benchmarks.errors import PeerNotStarted, ServerUnmeasured
 from benchmarks.serving.wire import Server, asked
+from node.ports import any_free_port
 
 UP_S, LOOK_S = 300.0, 0.2
 KEPT_CHARACTERS = 400
@@ -55,7 +55,7 @@ class Peer:
     def running(self, terms: Terms, say: Say) -> Iterator[Server]:
         """Until the end of the block. Raises PeerNotStarted (KF530)."""
         with tempfile.TemporaryDirectory(prefix="kinflow-peer-") as name:
-            folder, port = Path(name), _free_port()
+            folder, port = Path(name), any_free_port()
             launch = self.launch(terms, port, folder, say)
             with (folder / "log").open("w+b") as log:
                 process = subprocess.Popen(
@@ -85,9 +85,3 @@ class Peer:
                 pass
             time.sleep(LOOK_S)
         raise PeerNotStarted(server=self.name, detail=said)
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -21,10 +21,10 @@ from edge_server.accounts.rows import Actor
 from edge_server.gateway.app import Gateway
 from edge_server.gateway.server import GatewayServer
 from edge_server.server import EdgeOptions, EdgeServer
+from node.ports import any_free_port
 from protocol.ids import DeviceId
 from tests.edge_server.dashboard.demo import populate, signals
 from tests.edge_server.gateway.demo_edge import TOKEN, DemoEdge, demo_site
-from tests.ports import free_port
 
 ROOT = {"Authorization": f"Bearer {TOKEN}"}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -61,8 +61,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[
         device=DeviceId("edge-1"),
         version="0.1.0",
         site=demo_site(),
-        port=free_port(),
-        broker_port=free_port(),
+        port=any_free_port(),
+        broker_port=any_free_port(),
     )
     server = EdgeServer(options)
     server.start()

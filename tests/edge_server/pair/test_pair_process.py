@@ -23,6 +23,7 @@ from node.broker.port import BrokerAddress
 from node.clock import SystemClock
 from node.errors import EdgeRefused
 from node.identity import Identity
+from node.ports import any_free_port
 from node.trust.asking import asker_of
 from node.trust.join_code import decode
 from node.trust.joining import Joining
@@ -30,7 +31,6 @@ from protocol.codec import encode
 from protocol.ids import DeviceId
 from protocol.messages import Alarm
 from protocol.topics import ALARM
-from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 # Not 127.0.0.1: by other addresses an edge server speaks HTTPS. All of them are loopback.
@@ -52,14 +52,14 @@ def until(condition: Callable[[], object], within_s: float = 90.0) -> None:
 class Server:
     def __init__(self, folder: Path, name: str) -> None:
         self.name, self.host, self.home = name, HOSTS[name], folder / name
-        self.http, self.mqtts = free_port(self.host), free_port(self.host)
+        self.http, self.mqtts = any_free_port(self.host), any_free_port(self.host)
         self.environment = os.environ | {
             "KINFLOW_HOME": str(self.home),
             "KINFLOW_DEVICE_ID": name,
             "KINFLOW_EDGE_HOST": self.host,
             "KINFLOW_EDGE_ALLOW_LAN": "true",
             "KINFLOW_EDGE_PORT": str(self.http),
-            "KINFLOW_BROKER_PORT": str(free_port(self.host)),
+            "KINFLOW_BROKER_PORT": str(any_free_port(self.host)),
             "KINFLOW_BROKER_TLS_PORT": str(self.mqtts),
         }
         self.process: subprocess.Popen[bytes] | None = None

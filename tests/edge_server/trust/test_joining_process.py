@@ -28,6 +28,7 @@ from node.broker.paho_client import PahoClient
 from node.clock import SystemClock
 from node.config.schema import Time
 from node.errors import EdgeNotPinned, EdgeNotReached, EdgeRefused
+from node.ports import any_free_port
 from node.time.gather import gather
 from node.trust import credentials as stored
 from node.trust.asking import BASE, asker_of, find_root
@@ -42,7 +43,6 @@ from node.trust.tls import PinnedContext
 from node.trust.wire import Members
 from protocol.ids import DeviceId
 from tests.film import film
-from tests.ports import free_port
 
 # Not 127.0.0.1: there the gateway speaks HTTP; by every other address it speaks HTTPS. It is loopback all the same.
 HOST = "127.0.0.2"
@@ -66,7 +66,7 @@ class EdgeProcess:
     def __init__(self, home: Path, name: str = "edge-1", ports: tuple[int, int] | None = None, **settings: str) -> None:
         """ports: of HTTP and of MQTT by TLS; None for any."""
         self.home = home
-        self.http, self.mqtts = ports or (free_port(HOST), free_port(HOST))
+        self.http, self.mqtts = ports or (any_free_port(HOST), any_free_port(HOST))
         self.environment = os.environ | {
             "PYTHONPATH": str(ROOT),
             "KINFLOW_HOME": str(home),
@@ -74,7 +74,7 @@ class EdgeProcess:
             "KINFLOW_EDGE_HOST": HOST,
             "KINFLOW_EDGE_ALLOW_LAN": "true",
             "KINFLOW_EDGE_PORT": str(self.http),
-            "KINFLOW_BROKER_PORT": str(free_port(HOST)),
+            "KINFLOW_BROKER_PORT": str(any_free_port(HOST)),
             "KINFLOW_BROKER_TLS_PORT": str(self.mqtts),
             **settings,
         }

@@ -14,13 +14,13 @@ from node.broker.paho_client import PahoClient
 from node.broker.port import BrokerHost, Received
 from node.clock import SystemClock
 from node.identity import Identity
+from node.ports import any_free_port
 from protocol.codec import decode_addressed, encode
 from protocol.ids import DeviceId
 from protocol.messages import Ack, Birth, Death, Message
 from protocol.topics import ACK, ALARM, OBSERVATION, PRESENCE
 from sim_devices.fleet import device as sim_device
 from sim_devices.fleet.fleet import Load, Outcome, run_load
-from tests.ports import free_port
 
 
 @pytest.fixture(params=["mosquitto", "amqtt"])
@@ -28,7 +28,7 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerHos
     if request.param == "mosquitto" and find_mosquitto() is None:
         pytest.skip("mosquitto is not installed")
     kind = MosquittoBroker if request.param == "mosquitto" else AmqttBroker
-    host: BrokerHost = kind(tmp_path, free_port(), "a password")
+    host: BrokerHost = kind(tmp_path, any_free_port(), "a password")
     host.start()
     yield host
     host.stop()
