@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 PATIENCE_S = 10.0
+STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -18,3 +21,30 @@ def end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def running(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A child whose output is read, and that is ended afterwards. A signal to stop that comes while it is being started
+    waits until there is something to end. Of the main thread, as all that concerns signals."""
+    came: list[int] = []
+    handlers = {one: signal.signal(one, lambda number, _: came.append(number)) for one in STOPS}
+
+    def answer_again() -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+    except BaseException:
+        answer_again()
+        raise
+    try:
+        answer_again()
+        for number in came:
+            signal.raise_signal(number)
+        yield process
+    finally:
+        end(process)
+        if process.stdout is not None:
+            process.stdout.close()

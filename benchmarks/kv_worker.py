@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.child import end
+from benchmarks.child import running
 from benchmarks.engine import made_model
 from models.engine.trust import Trust, fingerprint
 from models.family.shelf import models_folder
@@ -66,17 +65,13 @@ def worker(place: Place, threads: int) -> Iterator[tuple[int, Path]]:
     command += ["--context-tokens", str(place.context_tokens), "--home", str(place.home)]
     command += ["--family", place.family] if place.family else ["--file", str(made_model())]
     environment = {**os.environ, "KINFLOW_HOME": str(place.home)}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
-    assert process.stdout is not None
-    try:
+    with running(command, environment) as process:
+        assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             raise RuntimeError(f"the worker did not start; it ended with status {process.wait()}")
         told = json.loads(line)
         yield int(told["listen"].rpartition(":")[2]), Path(told["secret_file"])
-    finally:
-        end(process)
-        process.stdout.close()
 
 
 @contextmanager
