@@ -6,6 +6,8 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 PATIENCE_S = 10.0
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -24,9 +26,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A child whose output is read, and that is ended afterwards. A signal to stop that comes while it is being started
-    waits until there is something to end. Of the main thread, as all that concerns signals."""
+def running(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None, log: IO[bytes] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A child that is ended afterwards. folder: where it runs. log: what takes all that it says; None where its output
+    is read. A signal to stop that comes while it is being started waits until there is something to end. Of the main
+    thread, as all that concerns signals."""
     came: list[int] = []
     handlers = {one: signal.signal(one, lambda number, _: came.append(number)) for one in STOPS}
 
@@ -35,7 +40,7 @@ def running(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[
             signal.signal(number, handler)
 
     try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+        process = subprocess.Popen(command, stdout=log or subprocess.PIPE, stderr=log, env=environment, cwd=folder)
     except BaseException:
         answer_again()
         raise

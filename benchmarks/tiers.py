@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from benchmarks.child import running
 from benchmarks.tiers_family import write_family
 from models.assistant.reply import Tier
 from models.engine.port import Engine
@@ -336,17 +336,10 @@ def _served(folder: Path, family: str, tier: Tier) -> Iterator[tuple[int, str]]:
     (folder / "kinflow.toml").write_text("[serving]\nsequences = 2\ncontext_tokens = 512\nthreads = 1\n")
     command = [sys.executable, "-c", "from kinflow.main import main; main()", "tiers", "serve", "--tier", tier]
     command += ["--port", "0", "--exact", "--home", str(folder), *(["--family", family] if family else [])]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "KINFLOW_HOME": str(folder)}
-    )
-    assert process.stdout is not None
-    try:
+    with running(command, {**os.environ, "KINFLOW_HOME": str(folder)}) as process:
+        assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             raise RuntimeError(f"the {tier} did not start; it ended with status {process.wait()}")
         told = json.loads(line)
         yield int(told["url"].rpartition(":")[2]), Path(told["token_file"]).read_text("ascii").strip()
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()

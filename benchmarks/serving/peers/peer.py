@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.child import end
+from benchmarks.child import running
 from benchmarks.errors import PeerNotStarted, ServerUnmeasured
 from benchmarks.serving.wire import Server, asked
 from node.ports import any_free_port
@@ -57,14 +57,9 @@ class Peer:
         with tempfile.TemporaryDirectory(prefix="kinflow-peer-") as name:
             folder, port = Path(name), any_free_port()
             launch = self.launch(terms, port, folder, say)
-            with (folder / "log").open("w+b") as log:
-                process = subprocess.Popen(
-                    launch.command, stdout=log, stderr=log, env={**os.environ, **launch.environment}, cwd=folder
-                )
-                try:
-                    yield self._up(process, port, folder, launch)
-                finally:
-                    end(process)
+            environment = {**os.environ, **launch.environment}
+            with (folder / "log").open("wb") as log, running(launch.command, environment, folder, log) as process:
+                yield self._up(process, port, folder, launch)
 
     def _up(self, process: subprocess.Popen[bytes], port: int, folder: Path, launch: Launch) -> Server:
         until_s, said = time.monotonic() + UP_S, "it did not answer in time"
