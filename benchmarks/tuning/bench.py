@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,15 +29,17 @@ from benchmarks.tuning.subject import SUBJECTS
 from models.tuning import onnx_file
 from models.tuning.bundling import Origin, save
 from models.tuning.compiler import Recipe, compile_training, gradient_graph
-from models.tuning.graph import Graph
+from models.tuning.graph import Array, Graph
 from models.tuning.measuring import settle_order
 from models.tuning.optimizers import Optimizer
 from models.tuning.schemes import choose
 from models.tuning.state import taken
+from models.tuning.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 # So low that the loss stays what it is: numbers near zero take longer, and no engine is to meet them.
 RATE = 1e-6
+COMPARED_STEPS = 200
 OURS = "kinflow"
 # glibc then keeps freed memory instead of returning it to the kernel, which would hand it out anew page by page.
 _KEEPING = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "1000000000"}
@@ -49,8 +51,9 @@ _COMPILED = {"torch-compile": {"compiled": True}}
 class Row(Struct, kw_only=True):
     """step_ms: median, by the clock. cpu_ms: of the processor's time, which other work on the machine changes less.
     rss_over_import_mb: peak, over the process with its libraries loaded. first_step_s: from the start of the process.
-    gradient_error: largest difference from torch in double precision over the largest gradient, the worst tensor; none
-    without torch."""
+    gradient_error: largest difference from torch in double precision over the largest gradient, the worst tensor.
+    loss_error: largest difference of the loss, over itself, from torch in double precision in so many steps of SGD;
+    torch's own in single precision beside it. None without torch."""
 
     model: str
     batch: int
@@ -63,6 +66,7 @@ class Row(Struct, kw_only=True):
     first_step_s: float
     installed_mb: float
     gradient_error: float | None = None
+    loss_error: float | None = None
 
 
 class Figures(Struct, kw_only=True):
@@ -97,7 +101,8 @@ class Engine:
     first_step_s: float = 0.0
     times: list[tuple[float, float]] = field(default_factory=list)
     rss_mb: float = 0.0
-    error: float | None = None
+    gradient_error: float | None = None
+    loss_error: float | None = None
 
     def read(self) -> Any:
         line = self.process.stdout.readline() if self.process.stdout else ""
@@ -160,7 +165,12 @@ def _together(
                 "trained": names, "threads": threads, "rate": RATE,
             }  # fmt: skip
             ours = next(one for one in engines if (one.name, one.scheme) == (OURS, scheme))
-            ours.error = gradient_error(graph, recipe, feeds, spec, setting.torch)
+            compared = replace(recipe, optimizer=Optimizer("sgd", subject.rate))
+            exact = _exact({**spec, "rate": subject.rate, "steps": COMPARED_STEPS}, setting.torch)
+            ours.gradient_error = gradient_error(graph, compared, feeds, names, exact)
+            program = folder / f"compared-{scheme}"
+            save(compile_training(graph, names, compared), program, Origin(base, scheme))
+            ours.loss_error = loss_error(_losses(program, feeds), exact)
             ways = {**_TORCH, **_COMPILED} if setting.compiled else _TORCH
             for name, more in ways.items():
                 if name == "torch-channels-last" and model == "llama":
@@ -170,6 +180,8 @@ def _together(
                 command = [str(setting.torch), "-m", "models.training.tuning_peer", str(path)]
                 process = _start(command, {} if name == "torch" else _KEEPING, stack)
                 engines.append(_engine(name, scheme, process, installed[1]))
+                if name == "torch":
+                    engines[-1].loss_error = loss_error(exact["single"], exact)
         for one in engines:
             one.take(2)
             one.times.clear()
@@ -182,7 +194,8 @@ def _together(
                 model=model, batch=batch, threads=threads, engine=one.name, scheme=one.scheme,
                 step_ms=round(median(wall for wall, _ in one.times), 3),
                 cpu_ms=round(median(cpu for _, cpu in one.times), 3), rss_over_import_mb=round(one.rss_mb, 1),
-                first_step_s=round(one.first_step_s, 2), installed_mb=one.installed, gradient_error=one.error,
+                first_step_s=round(one.first_step_s, 2), installed_mb=one.installed,
+                gradient_error=one.gradient_error, loss_error=one.loss_error,
             )  # fmt: skip
 
 
@@ -225,23 +238,36 @@ def _start(command: list[str], more: dict[str, str], stack: ExitStack) -> subpro
 
 
 def gradient_error(
-    graph: Graph, recipe: Recipe, feeds: dict[str, Any], spec: dict[str, Any], torch: Path
+    graph: Graph, recipe: Recipe, feeds: dict[str, Any], names: Sequence[str], exact: Mapping[str, Array]
 ) -> float:  # fmt: skip
     """Largest |ours - torch in double precision| over the tensor's largest gradient, of the worst tensor."""
-    names, folder = spec["trained"], Path(spec["weights"]).parent
     compiled, state, places = gradient_graph(graph, names, recipe)
     session = onnxruntime.InferenceSession(
         onnx_file.to_model(compiled).SerializeToString(), providers=["CPUExecutionProvider"]
     )
     found = dict(zip(compiled.outputs, session.run(None, {**feeds, **state}), strict=True))
     ours = taken(places, {name: found[f"gradient.{name}"] for name in state})
-    path, out = folder / "exact.json", folder / "exact.npz"
-    path.write_text(json.dumps(spec))
-    _run([str(torch), "-m", "models.training.tuning_peer", str(path), str(out)])
-    exact = np.load(out)
     # A level that no box stands on has no gradient, and must have none here.
     largest = {name: max(float(np.abs(exact[name]).max()), 1e-30) for name in names}
     return max(float(np.abs(ours[name] - exact[name]).max()) / largest[name] for name in names)
+
+
+def loss_error(losses: Array, exact: Mapping[str, Array]) -> float:
+    """Largest |loss - torch's in double precision| over the latter, of all steps."""
+    return float((np.abs(losses - exact["double"]) / np.abs(exact["double"])).max())
+
+
+def _losses(program: Path, feeds: dict[str, Any]) -> Array:
+    trainer = Trainer(program, 1)
+    return np.array([trainer.step(feeds) for _ in range(COMPARED_STEPS)])
+
+
+def _exact(spec: dict[str, Any], torch: Path) -> Mapping[str, Array]:
+    folder = Path(spec["weights"]).parent
+    path, out = folder / "exact.json", folder / "exact.npz"
+    path.write_text(json.dumps(spec))
+    _run([str(torch), "-m", "models.training.tuning_peer", str(path), str(out)])
+    return dict(np.load(out))
 
 
 def _run(command: list[str]) -> str:

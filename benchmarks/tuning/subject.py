@@ -16,12 +16,14 @@ from models.tuning.losses import Boxes
 
 @dataclass(frozen=True)
 class Subject:
-    """labels: of a batch, of so many classes or tokens each."""
+    """labels: of a batch, of so many classes or tokens each. rate: at which it learns a batch by heart, in steps that
+    grow no rounding error as far as that goes."""
 
     network: Callable[[], Graph]
     loss: str
     labels: Callable[[np.random.Generator, tuple[int, ...]], Array]
     count: int
+    rate: float
     boxes: Boxes | None = None
 
     def feeds(self, graph: Graph, batch: int) -> dict[str, Array]:
@@ -34,13 +36,16 @@ class Subject:
 
 
 SUBJECTS = {
-    "mobilenet": Subject(mobilenet, "classification", lambda random, shape: random.integers(0, 10, shape[:1]), 10),
+    "mobilenet": Subject(
+        mobilenet, "classification", lambda random, shape: random.integers(0, 10, shape[:1]), 10, 1e-3
+    ),
     "detector": Subject(
         detector.detector,
         "detection",
         lambda random, shape: detector.labels(random, shape[0]),
         detector.CLASSES,
+        1e-3,
         detector.BOXES,
     ),
-    "llama": Subject(llama, "language", lambda random, shape: random.integers(0, 4096, shape), 4096),
+    "llama": Subject(llama, "language", lambda random, shape: random.integers(0, 4096, shape), 4096, 0.1),
 }

@@ -130,23 +130,23 @@ def began_s_ago() -> float:
     return up - ticks / os.sysconf("SC_CLK_TCK")
 
 
-def gradients(spec: dict[str, object], out: Path) -> None:
-    """In double precision, by name, and the losses of `steps` steps."""
+def exact(spec: dict[str, object], out: Path) -> None:
+    """Gradients in double precision, by name; and the losses of `steps` steps, in double precision and in single."""
     peer = Peer(spec, torch.float64)
     loss = peer.loss()
     found = torch.autograd.grad(loss, peer.trained)
     names = [name for name, one in peer.parameters.items() if one.requires_grad]
     arrays = {name: one.numpy() for name, one in zip(names, found, strict=True)}
-    single = Peer(spec)
-    losses = [single.step() for _ in range(int(str(spec.get("steps", 0))))]
-    np.savez(out, **{**arrays, "losses of steps": np.array(losses)})  # type: ignore[arg-type]
+    steps = range(int(str(spec["steps"])))
+    losses = {kind: np.array([one.step() for _ in steps]) for kind, one in (("double", peer), ("single", Peer(spec)))}
+    np.savez(out, **arrays, **losses)  # type: ignore[arg-type]
 
 
 def main() -> None:
     before = peak_mb()
     spec = json.loads(Path(sys.argv[1]).read_text())
     if len(sys.argv) > 2:
-        gradients(spec, Path(sys.argv[2]))
+        exact(spec, Path(sys.argv[2]))
         return
     peer = Peer(spec)
     peer.step()

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.errors import PeerFailed
-from benchmarks.tuning.bench import Row, Setting, _ratios, measure
+from benchmarks.tuning.bench import Row, Setting, _ratios, loss_error, measure
 from benchmarks.tuning.installed import installed_mb
 from kinflow.main import run as kinflow
 
 KEYS = {
     "model", "batch", "threads", "engine", "scheme", "step_ms", "rss_over_import_mb", "first_step_s", "installed_mb",
-    "gradient_error",
+    "gradient_error", "loss_error",
 }  # fmt: skip
 
 
@@ -53,6 +54,12 @@ def test_ratios_are_against_the_best_way_of_the_peer() -> None:
     (found,) = _ratios(rows)
     assert (found["full_over_full"], found["deep_over_deep"], found["full_over_deep"]) == (2.0, 3.0, 5.0)
     assert found["memory_full_over_deep"] == 5.0
+
+
+def test_losses_are_compared_step_by_step_and_the_worst_counts() -> None:
+    exact = {"double": np.array([2.0, 1.0, 0.5])}
+    assert loss_error(np.array([2.0, 1.001, 0.5]), exact) == pytest.approx(1e-3)
+    assert loss_error(exact["double"], exact) == 0
 
 
 def test_what_is_installed_is_counted_with_what_it_needs() -> None:
